@@ -1,0 +1,62 @@
+"""Give a video a new look while its motion and forms stay.
+
+    import stylize
+    stylize.stylize_video("in.mp4", "out.mp4", prompt="ukiyo-e woodblock print")
+
+Importing this package does nothing and is quick: each name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stylize.api import load_stylizer, stylize_video
+    from stylize.encode import VideoWriter
+    from stylize.errors import DamagedVideo, ModelError, StyleError, StylizeError, VideoError
+    from stylize.frames import Clip
+    from stylize.pipeline import Report, Stylizer
+    from stylize.style import Style
+    from stylize.video import VideoInfo, VideoReader
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Clip",
+    "DamagedVideo",
+    "ModelError",
+    "Report",
+    "Style",
+    "StyleError",
+    "StylizeError",
+    "Stylizer",
+    "VideoError",
+    "VideoInfo",
+    "VideoReader",
+    "VideoWriter",
+    "__version__",
+    "load_stylizer",
+    "stylize_video",
+]
+
+_HOMES = {
+    "api": ("load_stylizer", "stylize_video"),
+    "encode": ("VideoWriter",),
+    "errors": ("DamagedVideo", "ModelError", "StyleError", "StylizeError", "VideoError"),
+    "frames": ("Clip",),
+    "pipeline": ("Report", "Stylizer"),
+    "style": ("Style",),
+    "video": ("VideoInfo", "VideoReader"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'stylize' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"stylize.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,218 @@
+"""The `stylize` command: the library's calls on files, with progress on stderr and results on stdout."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stylize import __version__
+from stylize.errors import StylizeError
+from stylize.registry import MODELS, POCKET
+from stylize.style import DEFAULT_CONTROLS, Style, parse_control, parse_size
+
+if TYPE_CHECKING:
+    from stylize.networks import Networks
+    from stylize.pipeline import Progress, Report
+
+FAILED, INTERRUPTED = 1, 130
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Give a video a new look while its motion and forms stay."""
+    if version:
+        typer.echo(f"stylize {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The video to restyle; anything that FFmpeg reads.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The video to write: .mp4, .mov or .mkv.")],
+    prompt: Annotated[str, typer.Option(help="The look in words, such as 'ukiyo-e woodblock print'.")],
+    negative_prompt: Annotated[str, typer.Option(help="What to stay away from; needs --guidance above 1.")] = "",
+    model: Annotated[str, typer.Option(help="A name of `stylize models`, a folder, or a hub id.")] = POCKET,
+    strength: Annotated[float | None, typer.Option(help="How far from the source, above 0, up to 1.")] = None,
+    temporal: Annotated[float, typer.Option(help="Look at earlier frames: 0 not at all, 1 fully.")] = 1.0,
+    control: Annotated[list[str] | None, typer.Option(help="NAME:WEIGHT, repeatable [default: depth, canny].")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is off.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps; strength of them are run.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
+    size: Annotated[str | None, typer.Option(help="WxH of the result [default: the source's].")] = None,
+    start: Annotated[float | None, typer.Option(help="First second to restyle.")] = None,
+    end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps ... [default: the best one here].")] = None,
+    crf: Annotated[int, typer.Option(help="H.264 quality, 0 (lossless) to 51.")] = 17,
+    preset: Annotated[str, typer.Option(help="H.264 speed, ultrafast to veryslow.")] = "medium",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON line.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Restyle a video.
+
+    Example: stylize run holiday.mp4 -o woodcut.mp4 --prompt "woodcut print"
+    """
+    with _one_line_errors():
+        style = Style(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            strength=strength,
+            guidance_scale=guidance,
+            steps=steps,
+            controls=dict(map(parse_control, control)) if control else DEFAULT_CONTROLS,
+            temporal=temporal,
+            seed=seed,
+            size=parse_size(size) if size else None,
+        )
+        from stylize.encode import check_encoder, check_output
+        from stylize.video import VideoReader
+
+        # everything that can be wrong with the files is found before the networks are loaded
+        check_output(output, source=source, force=force)
+        check_encoder(crf, preset)
+        with VideoReader(source, start=start, end=end, size=style.size):
+            pass
+        from stylize.api import load_stylizer
+
+        stylizer = load_stylizer(model, device=device)
+        if not quiet:
+            _say(*_explanations(stylizer.networks, prompt))
+        with _progress_bar(shown=not quiet) as progress:
+            report = stylizer.convert(
+                source, output, style, start=start, end=end, force=force, crf=crf, preset=preset, progress=progress
+            )
+    if as_json:
+        typer.echo(json.dumps(asdict(report)))
+    elif not quiet:
+        typer.echo(_summary(report))
+
+
+@app.command()
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
+) -> None:
+    """List the models that have a name: what for, licence, size, on disk or not."""
+    if as_json:
+        rows = [
+            {
+                "name": card.name,
+                "base": card.base,
+                "licence": card.licence,
+                "size_mb": card.size_mb,
+                "on_disk": card.on_disk,
+                "purpose": card.purpose,
+                "looks": card.looks,
+            }
+            for card in MODELS.values()
+        ]
+        typer.echo(json.dumps(rows))
+        return
+    for card in MODELS.values():
+        state = "on disk" if card.on_disk else "not on disk"
+        typer.echo(f"{card.name}  ({card.base}; {card.licence}; {card.size_mb} MB, {state})")
+        typer.echo(f"    {card.purpose}")
+        if card.looks:
+            typer.echo(f"    looks: {', '.join(card.looks)}")
+    typer.echo("Any folder in diffusers format works too: stylize run ... --model FOLDER")
+
+
+def _explanations(networks: Networks, prompt: str) -> list[str]:
+    """What runs where, and whether the model knows what the prompt asks for."""
+    kind = str(networks.dtype).removeprefix("torch.")
+    lines = [f"model {networks.name} on {networks.device}, {kind}"]
+    if networks.looks:
+        names = ", ".join(networks.looks)
+        lines[0] += f"; it knows {len(networks.looks)} looks by name, `--model sd15` takes any prompt but wants a GPU"
+        words = prompt.lower()
+        if not any(word in words for known in networks.looks.values() for word in known):
+            lines.append(f"warning: no look that {networks.name} knows is in the prompt: use one of {names}")
+    return lines
+
+
+def _summary(report: Report) -> str:
+    rate = report.frames / report.seconds
+    shots = "1 shot" if report.shots == 1 else f"{report.shots} shots"
+    return f"{report.output}: {report.frames} frames, {shots}, {report.seconds:.1f} s ({rate:.2f} frames/s)"
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        typer.echo(f"stylize: {line}", err=True)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Expected failures become one line and exit code 1; Ctrl-C and a polite kill become 130."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        logging.getLogger("libav").setLevel(logging.CRITICAL)  # its findings come as our own errors
+        yield
+    except StylizeError as error:
+        _say(str(error))
+        raise typer.Exit(FAILED) from error
+    except KeyboardInterrupt as error:
+        _say("interrupted: nothing was written")
+        raise typer.Exit(INTERRUPTED) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _progress_bar(*, shown: bool) -> Iterator[Progress]:
+    """A bar with frames a second and time left on a terminal; now and then a plain line elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Task as RichTask
+
+    class Rate(ProgressColumn):
+        def render(self, task: RichTask) -> str:
+            return f"{task.speed:.2f} frames/s" if task.speed else "- frames/s"
+
+    console = Console(stderr=True)
+    if not shown or not console.is_terminal:
+        yield _plain_progress(shown=shown)
+        return
+    columns = (TextColumn("restyling"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, speed_estimate_period=60) as bar:
+        task = bar.add_task("restyling", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _plain_progress(*, shown: bool) -> Progress:
+    """One line every ten seconds or so, for logs."""
+    import time
+
+    began = last = time.monotonic()
+
+    def report(done: int, total: int | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if not shown or (now - last < 10 and done != total):
+            return
+        last, rate = now, done / max(now - began, 1e-9)
+        left = f", {(total - done) / rate:.0f} s left" if total else ""
+        print(f"stylize: {done}/{total or '?'} frames, {rate:.2f} frames/s{left}", file=sys.stderr, flush=True)
+
+    return report
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,74 @@
+"""What flows between the stages: pictures with their exact times, and the maps taken of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+"""RGB, uint8 `[H, W, 3]`, or a stack of them `[T, H, W, 3]`."""
+
+
+@dataclass(frozen=True, repr=False)
+class Clip:
+    """Consecutive frames of one shot."""
+
+    frames: Picture
+    """uint8 RGB `[T, H, W, 3]`, T at least 1."""
+    times: tuple[Fraction, ...]
+    """When each frame is shown, in seconds on the source's clock, strictly increasing."""
+    durations: tuple[Fraction, ...]
+    """How long each frame is shown, in seconds."""
+    index: int = 0
+    """Number of the first frame, counted from the first that was read."""
+    starts_shot: bool = False
+    """The first frame does not continue what was before it."""
+
+    def __post_init__(self) -> None:
+        if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:
+            raise ValueError(f"frames must be uint8 [T, H, W, 3], got {self.frames.dtype} {self.frames.shape}")
+        if not len(self.frames) == len(self.times) == len(self.durations) > 0:
+            raise ValueError(f"{len(self.frames)} frames, {len(self.times)} times, {len(self.durations)} durations")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        _, height, width, _ = self.frames.shape
+        return f"Clip({len(self)} frames {width}x{height} from {self.index}, starts_shot={self.starts_shot})"
+
+    def part(self, start: int, stop: int, *, starts_shot: bool) -> Clip:
+        """Frames `start` to `stop`, counted within this clip."""
+        cut = slice(start, stop)
+        return Clip(self.frames[cut], self.times[cut], self.durations[cut], self.index + start, starts_shot)
+
+    def with_frames(self, frames: Picture) -> Clip:
+        """The same times with other pictures, as many of them."""
+        return replace(self, frames=frames)
+
+
+@dataclass(frozen=True, repr=False)
+class StructureMaps:
+    """What holds the forms: one map a control, named as ControlNets are."""
+
+    maps: Mapping[str, npt.NDArray[np.float32]]
+    """By name ("depth", "canny"): float32 `[T, 1, H, W]` in [0, 1]; in depth, near is 1."""
+
+    def __post_init__(self) -> None:
+        for name, values in self.maps.items():
+            if values.ndim != 4 or values.shape[1] != 1:
+                raise ValueError(f"{name} must be [T, 1, H, W], got {values.shape}")
+
+    def __repr__(self) -> str:
+        return f"StructureMaps({', '.join(f'{n} {v.shape}' for n, v in self.maps.items())})"
+
+
+def frames_of(clips: Iterable[Clip]) -> Iterator[tuple[Picture, Fraction, Fraction]]:
+    """Frame by frame: picture, time, duration."""
+    for clip in clips:
+        yield from zip(clip.frames, clip.times, clip.durations, strict=True)

@@ -1,0 +1,78 @@
+"""What the past of a video contributes to its next frame: a value with a bound, handed in and handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import torch
+
+from stylize.structure import DepthRange
+
+KeysValues: TypeAlias = tuple[torch.Tensor, torch.Tensor]
+"""Keys and values of one attention layer, each `[G, heads, tokens, channels]`; G is 2 with guidance, else 1."""
+StepCache: TypeAlias = Mapping[str, KeysValues]
+"""By layer name, at one denoising step."""
+FrameCache: TypeAlias = tuple[StepCache, ...]
+"""One frame's keys and values at every denoising step."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """State between two frames. It holds at most three frames' keys and values, whatever the length of the video.
+
+    A cut empties it but for `style_anchor`, which keeps the shots of one video alike.
+    """
+
+    style_anchor: FrameCache = field(default=(), repr=False)
+    """The video's first frame; only the first frame of each later shot looks at it."""
+    anchor: FrameCache = field(default=(), repr=False)
+    """The shot's first frame; never replaced within the shot, so that the look cannot drift."""
+    previous: FrameCache = field(default=(), repr=False)
+    """The frame before."""
+    depth_range: DepthRange | None = None
+    shot: int = -1
+    """Number of the current shot; -1 before the first frame."""
+    frames_in_shot: int = 0
+    """Frames done since the cut."""
+
+    def cut(self) -> Memory:
+        """The memory with which the next shot starts."""
+        return Memory(style_anchor=self.style_anchor, shot=self.shot + 1)
+
+    def references(self, step: int) -> tuple[StepCache, ...]:
+        """What a frame of this shot looks at in denoising step `step`."""
+        if self.frames_in_shot == 0:
+            frames: tuple[FrameCache, ...] = (self.style_anchor,)
+        elif self.frames_in_shot == 1:  # the anchor is the predecessor; twice the same would count double
+            frames = (self.anchor,)
+        else:
+            frames = (self.anchor, self.previous)
+        return tuple(frame[step] for frame in frames if frame)
+
+    def after(self, frame: FrameCache, depth_range: DepthRange | None) -> Memory:
+        """The memory once `frame` is done."""
+        return replace(
+            self,
+            style_anchor=self.style_anchor or frame,
+            anchor=self.anchor or frame,
+            previous=frame,
+            depth_range=depth_range,
+            frames_in_shot=self.frames_in_shot + 1,
+        )
+
+    def tensors(self) -> Iterator[torch.Tensor]:
+        """Every tensor held, each once."""
+        seen: set[int] = set()
+        for frame in (self.style_anchor, self.anchor, self.previous):
+            for keys, values in (pair for step in frame for pair in step.values()):
+                for tensor in (keys, values):
+                    if id(tensor) not in seen:
+                        seen.add(id(tensor))
+                        yield tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in tensors."""
+        return sum(tensor.nbytes for tensor in self.tensors())

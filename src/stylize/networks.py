@@ -1,0 +1,160 @@
+"""The networks of one model behind the few calls that the denoising loop needs."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from stylize.attention import Exchange
+from stylize.structure import DepthEstimator
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a model is made for; a style overrides it."""
+
+    steps: int = 20
+    strength: float = 0.75
+    guidance_scale: float = 7.5
+
+
+class ControlNet:
+    """A diffusers ControlNet whose conditioning embedding is taken out.
+
+    The embedding works at full resolution and is the same at every step, so it is computed once a frame.
+    """
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+        self._embedding = network.controlnet_cond_embedding
+        network.controlnet_cond_embedding = torch.nn.Identity()
+        self._flips = network.config.controlnet_conditioning_channel_order == "bgr"
+
+    def to(self, device: torch.device) -> ControlNet:
+        """Moves both parts and makes them ready for inference."""
+        for part in (self.network, self._embedding):
+            part.to(device).eval().requires_grad_(False)
+        return self
+
+    def embed(self, control: torch.Tensor) -> torch.Tensor:
+        """Map `[1, 3, H, W]` in [0, 1] to its embedding `[1, C, H / 8, W / 8]`."""
+        if self._flips:
+            control = control.flip(1)
+        embedded: torch.Tensor = self._embedding(control)
+        return embedded.flip(1) if self._flips else embedded  # the network flips what it is given, now the embedding
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Tokenizer, text encoder, VAE, UNet, ControlNets and scheduler, on one device in one dtype."""
+
+    name: str
+    tokenizer: Any
+    text_encoder: Any
+    vae: Any
+    unet: Any
+    controlnets: Mapping[str, ControlNet]
+    scheduler: Any
+    estimate_depth: DepthEstimator
+    device: torch.device
+    dtype: torch.dtype
+    defaults: Defaults = field(default_factory=Defaults)
+    looks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Looks that the model is known for, with the words that ask for each; empty where it is general."""
+
+    @torch.inference_mode()
+    def encode_prompts(self, texts: list[str]) -> torch.Tensor:
+        """`[len(texts), tokens, C]`; what is longer than the tokenizer's limit is cut off, as CLIP does."""
+        tokens = self.tokenizer(
+            texts,
+            padding="max_length",
+            max_length=self.tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        uses_mask = getattr(self.text_encoder.config, "use_attention_mask", False)
+        mask = tokens.attention_mask.to(self.device) if uses_mask else None
+        embeddings: torch.Tensor = self.text_encoder(tokens.input_ids.to(self.device), attention_mask=mask)[0]
+        return embeddings.to(self.dtype)
+
+    def encode(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """`[1, 3, H, W]` in [-1, 1], sides divisible by 8, to scaled latents `[1, C, H / 8, W / 8]`."""
+        encoded = self.vae.encode(pixels.to(self.device, self.dtype))
+        latents = encoded.latent_dist.sample(generator) if hasattr(encoded, "latent_dist") else encoded.latents
+        scaled: torch.Tensor = self._scaling * latents
+        return scaled
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Scaled latents to pixels, float32 `[1, 3, H, W]` around [-1, 1]."""
+        pixels: torch.Tensor = self.vae.decode(latents / self._scaling, return_dict=False)[0]
+        return pixels.float()
+
+    def embed_control(self, name: str, control: torch.Tensor) -> torch.Tensor:
+        """A map `[1, 3, H, W]` in [0, 1] to what the named ControlNet reads at every step."""
+        return self.controlnets[name].embed(control.to(self.device, self.dtype))
+
+    def predict(
+        self,
+        latents: torch.Tensor,
+        t: torch.Tensor,
+        embeddings: torch.Tensor,
+        controls: Mapping[str, torch.Tensor],
+        weights: Mapping[str, float],
+        exchange: Exchange,
+    ) -> torch.Tensor:
+        """The UNet's prediction with the sum of the ControlNets' residuals; `[G, C, h, w]` in and out."""
+        down: list[torch.Tensor] | None = None
+        middle: torch.Tensor | None = None
+        for name, embedded in controls.items():
+            more, mid = self.controlnets[name].network(
+                latents,
+                t,
+                encoder_hidden_states=embeddings,
+                controlnet_cond=embedded.expand(len(latents), -1, -1, -1),
+                conditioning_scale=weights[name],
+                return_dict=False,
+            )
+            down = list(more) if down is None else [a + b for a, b in zip(down, more, strict=True)]
+            middle = mid if middle is None else middle + mid
+        prediction: torch.Tensor = self.unet(
+            latents,
+            t,
+            encoder_hidden_states=embeddings,
+            cross_attention_kwargs={"exchange": exchange},
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )[0]
+        return prediction
+
+    def step_options(self, generator: torch.Generator) -> dict[str, Any]:
+        """What this scheduler's `step` takes beside the prediction."""
+        return {"generator": generator} if "generator" in self._step_parameters else {}
+
+    @functools.cached_property
+    def _step_parameters(self) -> frozenset[str]:
+        return frozenset(inspect.signature(self.scheduler.step).parameters)
+
+    @property
+    def _scaling(self) -> float:
+        return float(self.vae.config.scaling_factor)
+
+    @contextmanager
+    def counting(self) -> Iterator[list[int]]:
+        """Within the block, the yielded list gets one entry a UNet call: how many samples it evaluated."""
+        calls: list[int] = []
+
+        def count(_: Any, arguments: tuple[Any, ...]) -> None:
+            calls.append(len(arguments[0]))
+
+        hook = self.unet.register_forward_pre_hook(count)
+        try:
+            yield calls
+        finally:
+            hook.remove()

@@ -1,0 +1,147 @@
+"""The denoising loop: a clip and its maps in, restyled frames out, the past as an explicit value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from stylize.attention import Exchange
+from stylize.errors import ModelError, StyleError
+from stylize.frames import Clip, Picture, StructureMaps
+from stylize.memory import FrameCache, Memory
+from stylize.networks import Networks
+from stylize.style import Style
+
+LATENT_GRID = 8
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is the same for every frame of a video: the prompt's embeddings and the numbers of the run."""
+
+    embeddings: torch.Tensor
+    """`[G, tokens, C]`: with guidance the negative prompt's first, G is 2; else G is 1."""
+    guidance_scale: float
+    steps: int
+    strength: float
+    controls: dict[str, float]
+    temporal: float
+    seed: int
+
+    @property
+    def groups(self) -> int:
+        return len(self.embeddings)
+
+
+def conditions_for(networks: Networks, style: Style) -> Conditions:
+    """Fills in the model's own values where the style leaves them open, and encodes the prompt.
+
+    Raises:
+        StyleError: strength and steps leave no step to run; a negative prompt without guidance.
+        ModelError: the model has no ControlNet of an asked name.
+    """
+    defaults = networks.defaults
+    guidance = defaults.guidance_scale if style.guidance_scale is None else style.guidance_scale
+    steps = defaults.steps if style.steps is None else style.steps
+    strength = defaults.strength if style.strength is None else style.strength
+    if int(steps * strength) < 1:
+        raise StyleError(f"strength {strength} of {steps} steps leaves none to run", "raise either")
+    if style.negative_prompt and guidance <= 1:
+        raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
+    controls = {name: weight for name, weight in style.controls.items() if weight > 0}
+    if missing := set(controls) - set(networks.controlnets):
+        has = ", ".join(networks.controlnets) or "none"
+        raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
+    texts = [style.prompt] if guidance <= 1 else [style.negative_prompt, style.prompt]
+    return Conditions(networks.encode_prompts(texts), guidance, steps, strength, controls, style.temporal, style.seed)
+
+
+@torch.inference_mode()
+def restyle_clip(
+    networks: Networks, conditions: Conditions, clip: Clip, maps: StructureMaps, memory: Memory
+) -> tuple[Picture, Memory]:
+    """Restyles the clip's frames one after the other, each with what the ones before it left in the memory.
+
+    Returns:
+        uint8 RGB `[T, H, W, 3]`, and the memory after the last frame.
+    """
+    results = []
+    for i, picture in enumerate(clip.frames):
+        controls = {name: torch.from_numpy(maps.maps[name][i : i + 1]) for name in conditions.controls}
+        result, cache = _restyle_frame(networks, conditions, picture, controls, memory)
+        memory = memory.after(cache, memory.depth_range)
+        results.append(result)
+    return np.stack(results), memory
+
+
+def _restyle_frame(
+    networks: Networks, conditions: Conditions, picture: Picture, controls: dict[str, torch.Tensor], memory: Memory
+) -> tuple[Picture, FrameCache]:
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+    generator = torch.Generator("cpu").manual_seed(_seed_of_shot(conditions.seed, memory.shot))
+    latents = networks.encode(_padded(pixels), generator)
+    embedded = {name: networks.embed_control(name, _padded(m.expand(-1, 3, -1, -1))) for name, m in controls.items()}
+    latents, cache = denoise(networks, conditions, latents, embedded, generator, memory)
+    decoded = networks.decode(latents)[..., : picture.shape[0], : picture.shape[1]]
+    unit = (decoded[0] / 2 + 0.5).clamp(0, 1)
+    return (unit * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy(), cache
+
+
+def denoise(
+    networks: Networks,
+    conditions: Conditions,
+    latents: torch.Tensor,
+    controls: dict[str, torch.Tensor],
+    generator: torch.Generator,
+    memory: Memory,
+) -> tuple[torch.Tensor, FrameCache]:
+    """Image to image in latent space (SDEdit, Meng et al. 2022) with ControlNets and cross-frame attention.
+
+    Args:
+        latents: the source frame's, scaled, `[1, C, h, w]`.
+        controls: embedded maps by name (`Networks.embed_control`), `[1, C', h, w]`.
+        generator: draws the first noise, then whatever the scheduler needs at its steps.
+
+    Returns:
+        The restyled latents, and the frame's keys and values at every step.
+    """
+    scheduler, timesteps = _schedule(networks, conditions)
+    noise = torch.randn(latents.shape, generator=generator, dtype=torch.float32).to(latents)
+    latents = scheduler.add_noise(latents, noise, timesteps[:1])
+    cache = []
+    for step, t in enumerate(timesteps):
+        exchange = Exchange(memory.references(step), conditions.temporal)
+        doubled = scheduler.scale_model_input(torch.cat([latents] * conditions.groups), t)
+        prediction = networks.predict(doubled, t, conditions.embeddings, controls, conditions.controls, exchange)
+        if conditions.groups == 2:
+            without, with_prompt = prediction.chunk(2)
+            prediction = without + conditions.guidance_scale * (with_prompt - without)
+        latents = scheduler.step(prediction, t, latents, **networks.step_options(generator), return_dict=False)[0]
+        cache.append(exchange.own)
+    return latents, tuple(cache)
+
+
+def _schedule(networks: Networks, conditions: Conditions) -> tuple[Any, torch.Tensor]:
+    """A fresh scheduler (they count their steps) and the timesteps that `strength` leaves."""
+    scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
+    scheduler.set_timesteps(conditions.steps, device=networks.device)
+    begin = conditions.steps - min(int(conditions.steps * conditions.strength), conditions.steps)
+    begin *= scheduler.order
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(begin)
+    return scheduler, scheduler.timesteps[begin:]
+
+
+def _seed_of_shot(seed: int, shot: int) -> int:
+    """Every frame of a shot draws the same noise: fresh noise a frame would be flicker."""
+    return int(np.random.SeedSequence([seed, max(shot, 0)]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _padded(pixels: torch.Tensor) -> torch.Tensor:
+    """Repeats the last row and column until both sides are divisible by 8; cropped back after decoding."""
+    height, width = pixels.shape[-2:]
+    return F.pad(pixels, (0, -width % LATENT_GRID, 0, -height % LATENT_GRID), mode="replicate")

@@ -1,0 +1,85 @@
+"""Everything that a user may ask of a restyle, in one value: Python argument and command line alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from stylize.errors import StyleError
+
+DEFAULT_CONTROLS: Mapping[str, float] = MappingProxyType({"depth": 0.8, "canny": 0.8})
+MAX_SIDE = 8192
+MIN_SIDE = 16
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a video shall look.
+
+    `None` means "as the model is made for"; what that is stands in the model's folder (`stylize.json`).
+
+    Raises:
+        StyleError: a value is out of its range; the message names the value, the range and what to do.
+    """
+
+    prompt: str
+    """The look in words, such as "ukiyo-e woodblock print"."""
+    negative_prompt: str = ""
+    """What to stay away from; it needs `guidance_scale` above 1."""
+    strength: float | None = None
+    """How far from the source, in (0, 1]: the share of the noise schedule that the source goes through (SDEdit)."""
+    guidance_scale: float | None = None
+    """Classifier-free guidance; 1 switches it off and halves the work."""
+    steps: int | None = None
+    """Steps of the whole noise schedule; `strength` of them are run."""
+    controls: Mapping[str, float] = field(default_factory=lambda: DEFAULT_CONTROLS)
+    """Weight of each ControlNet by name, in [0, 2]; 0 leaves it out."""
+    temporal: float = 1.0
+    """How much a frame looks at the shot's first and the previous frame, in [0, 1]; 0 is frame by frame."""
+    seed: int = 0
+    """Same seed, same inputs, same machine: same frames. 0 to 2**63 - 1."""
+    size: tuple[int, int] | None = None
+    """Width and height of the result; `None` keeps the source's."""
+
+    def __post_init__(self) -> None:
+        if not self.prompt.strip():
+            raise StyleError("the prompt is empty", "say how the video shall look, such as 'watercolour painting'")
+        _check("strength", self.strength, 0, 1, open_below=True)
+        _check("guidance scale", self.guidance_scale, 1, 50)
+        _check("temporal", self.temporal, 0, 1)
+        for name, weight in self.controls.items():
+            _check(f"weight of the control '{name}'", weight, 0, 2)
+        if self.steps is not None and not 1 <= self.steps <= 1000:
+            raise StyleError(f"steps {self.steps} is out of range", "use 1 to 1000")
+        if not 0 <= self.seed < 2**63:
+            raise StyleError(f"seed {self.seed} is out of range", "use 0 to 2**63 - 1")
+        if self.size is not None and not all(MIN_SIDE <= side <= MAX_SIDE for side in self.size):
+            text = "x".join(map(str, self.size))
+            raise StyleError(f"size {text} is out of range", f"use {MIN_SIDE} to {MAX_SIDE} for both sides")
+
+
+def _check(name: str, value: float | None, low: float, high: float, *, open_below: bool = False) -> None:
+    if value is None:
+        return
+    if not math.isfinite(value) or not low <= value <= high or (open_below and value == low):
+        bounds = f"above {low}, up to {high}" if open_below else f"{low} to {high}"
+        raise StyleError(f"{name} {value} is out of range", f"use {bounds}")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`"512x288"` to `(512, 288)`."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isascii() and height.isascii() and width.isdigit() and height.isdigit()):
+        raise StyleError(f"'{text}' is not a size", "write WIDTHxHEIGHT, such as 512x288")
+    return int(width), int(height)
+
+
+def parse_control(text: str) -> tuple[str, float]:
+    """`"depth:0.5"` to `("depth", 0.5)`."""
+    name, colon, weight = text.partition(":")
+    try:
+        return name, float(weight) if colon else 1.0
+    except ValueError:
+        raise StyleError(f"'{text}' is not a control", "write NAME:WEIGHT, such as depth:0.5") from None

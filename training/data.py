@@ -1,0 +1,56 @@
+"""What every stage of the training shares: the renditions, a schedule by the clock, an average of the weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+def renditions(work: Path) -> tuple[list[np.ndarray], list[str]]:
+    """The memory maps uint8 `[N, L, 384, 384, 3]` and the names of their L looks (the first is the photo)."""
+    looks = (work / "looks.txt").read_text().split()
+    arrays = [np.load(p, mmap_mode="r") for p in sorted(work.glob("renditions-*.npy"))]
+    if not arrays:
+        raise SystemExit(f"no renditions in {work}: run training/renditions.py first")
+    return arrays, looks
+
+
+def to_tensor(pictures: np.ndarray) -> torch.Tensor:
+    """uint8 `[N, H, W, 3]` to float32 `[N, 3, H, W]` in [-1, 1]."""
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+class Clock:
+    """Training by the clock: a learning rate that warms up, then falls as a cosine until the time is over."""
+
+    def __init__(self, minutes: float, peak: float, warmup: float = 0.03) -> None:
+        self.start, self.seconds, self.peak, self.warmup = time.time(), minutes * 60, peak, warmup
+
+    @property
+    def progress(self) -> float:
+        return (time.time() - self.start) / self.seconds
+
+    def learning_rate(self) -> float:
+        p = min(self.progress, 1.0)
+        if p < self.warmup:
+            return self.peak * max(p / self.warmup, 0.02)
+        return self.peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (p - self.warmup) / (1 - self.warmup))))
+
+
+class Average:
+    """An exponential moving average of a network's weights; what is saved."""
+
+    def __init__(self, network: torch.nn.Module, decay: float = 0.998) -> None:
+        self.network, self.decay, self.steps = copy.deepcopy(network).eval().requires_grad_(False), decay, 0
+
+    @torch.no_grad()
+    def update(self, network: torch.nn.Module) -> None:
+        self.steps += 1
+        decay = min(self.decay, self.steps / (self.steps + 10))
+        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - decay)

@@ -1,0 +1,134 @@
+"""Stage 2, the depth network: rendered scenes with exact inverse depth, and 2.5D composites at a lower weight.
+
+python training/train_depth.py --data DATA --work training/work --minutes 15
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from data import Average, Clock, to_tensor
+from stylize.depth import DepthNetwork
+
+SIDE = 128
+COMPOSITE_WEIGHT = 0.4  # their depth is a model, not a measurement
+FIRST_COMPOSITE = 3000
+
+
+def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pictures uint8 `[N, S, S, 3]`, inverse depth uint8 `[N, S, S]`, weights `[N]`, and which are held out."""
+    scenes = {}
+    with (folder / "stills" / "index.csv").open() as file:
+        rows = csv.DictReader(file)
+        key = next(k for k in rows.fieldnames or [] if "scene" in k)
+        name = (rows.fieldnames or [""])[0]
+        for row in rows:
+            scenes[Path(row[name]).stem.split("_")[0]] = row[key]
+    pictures, depths, weights, held = [], [], [], []
+    for part in ("stills", "stills_fast"):
+        for path in sorted((folder / part).glob("*.jpg")):
+            depth = cv2.imread(str(path.with_name(path.stem + "_d.png")), cv2.IMREAD_GRAYSCALE)
+            picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+            pictures.append(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+            depths.append(cv2.resize(depth, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+            composite = part == "stills_fast" and int(path.stem) >= FIRST_COMPOSITE
+            weights.append(COMPOSITE_WEIGHT if composite else 1.0)
+            held.append(part == "stills" and hash_scene(scenes[path.stem]) % 10 == 0)
+    return np.stack(pictures), np.stack(depths), np.float32(weights), np.array(held)
+
+
+def hash_scene(scene: str) -> int:
+    return sum(ord(c) * 31**i for i, c in enumerate(scene)) % 1_000_003
+
+
+def augment(pictures: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random window, mirror, exposure, colour cast, blur and noise: the renders are cleaner than any camera."""
+    batch = len(pictures)
+    zoom = torch.empty(batch).uniform_(0.6, 1.0)
+    mirror = torch.where(torch.rand(batch) < 0.5, -1.0, 1.0)
+    shift = (1 - zoom)[:, None] * torch.empty(batch, 2).uniform_(-1, 1)
+    theta = torch.zeros(batch, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom * mirror, zoom, shift
+    grid = F.affine_grid(theta, list(pictures.shape), align_corners=False)
+    pictures = F.grid_sample(pictures, grid, align_corners=False, padding_mode="reflection")
+    depth = F.grid_sample(depth, grid, align_corners=False, padding_mode="reflection")
+    unit = (pictures + 1) / 2
+    unit = unit.clamp(1e-3, 1) ** torch.empty(batch, 1, 1, 1).uniform_(0.6, 1.6)
+    unit = unit * torch.empty(batch, 3, 1, 1).uniform_(0.8, 1.15) + torch.empty(batch, 1, 1, 1).uniform_(-0.08, 0.08)
+    if torch.rand(()) < 0.3:
+        unit = F.avg_pool2d(unit, 3, 1, 1)
+    return (unit + 0.03 * torch.rand(()) * torch.randn_like(unit)).clamp(0, 1) * 2 - 1, depth
+
+
+def aligned(depth: torch.Tensor) -> torch.Tensor:
+    """Shift and scale removed by median and mean absolute deviation (MiDaS, Ranftl et al. 2020, eq. 5)."""
+    flat = depth.flatten(1)
+    shift = flat.median(1, keepdim=True).values
+    scale = (flat - shift).abs().mean(1, keepdim=True).clamp(min=1e-3)
+    return ((flat - shift) / scale).view_as(depth)
+
+
+def loss_of(output: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Scale- and shift-free absolute error, its gradient at three scales, and a little plain error for the range."""
+    error = aligned(output) - aligned(target)
+    loss = error.abs().mean((1, 2, 3)) + 2 * (output - target).abs().mean((1, 2, 3))
+    for _ in range(3):
+        loss = loss + error.diff(dim=-1).abs().mean((1, 2, 3)) + error.diff(dim=-2).abs().mean((1, 2, 3))
+        error = F.avg_pool2d(error, 2)
+    return (loss * weight).mean()
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    ranks = [np.argsort(np.argsort(x.reshape(-1))).astype(np.float64) for x in (a, b)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with depth/stills and depth/stills_fast")
+    parser.add_argument("--work", type=Path, default=Path("training/work"))
+    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
+    pictures, depths, weights, held = load(args.data / "depth")
+    train, validate = np.flatnonzero(~held), np.flatnonzero(held)[::3]
+    print(f"{len(train)} pictures to train on, {len(validate)} to validate", flush=True)
+    network = DepthNetwork().to(memory_format=torch.channels_last).train()
+    average, clock = Average(network), Clock(args.minutes, 1.5e-3)
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
+    rng, step, total = np.random.default_rng(0), 0, 0.0
+    while clock.progress < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = clock.learning_rate()
+        rows = rng.choice(train, args.batch)
+        picture, depth = augment(to_tensor(pictures[rows]), torch.from_numpy(depths[rows])[:, None].float() / 255)
+        output = network(picture.to(memory_format=torch.channels_last))
+        loss = loss_of(output, depth, torch.from_numpy(weights[rows]))
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        average.update(network)
+        step, total = step + 1, total + float(loss.detach())
+        if step % 200 == 0 or clock.progress >= 1:
+            with torch.no_grad():
+                guess = torch.cat([average.network(to_tensor(pictures[i : i + 1])) for i in validate[:40]]).numpy()
+            score = np.mean([spearman(g, depths[i]) for g, i in zip(guess, validate, strict=False)])
+            print(f"{step} {clock.progress:.3f} loss {total / 200:.4f} spearman {score:.3f}", flush=True)
+            average.network.save_pretrained(args.work / "depth")
+            total = 0.0
+
+
+if __name__ == "__main__":
+    main()
