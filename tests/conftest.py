@@ -39,7 +39,7 @@ def random_state() -> Iterator[None]:
     yield
 
 
-def build_tiny_model(folder: Path, *, attention_scale: float = 8.0) -> Path:
+def build_tiny_model(folder: Path, *, attention_scale: float = 4.0) -> Path:
     """A random checkpoint of 2 M parameters in the layout in which diffusers saves SD 1.5 with two ControlNets.
 
     Random weights hardly attend: query, key and output matrices are scaled up, so that what attention sees shows in the

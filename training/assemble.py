@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 import prompts
 from stylize.depth import DepthNetwork
-from train_unet import CONTROLS
+from train_unet import CONTROLS, LATENT_SCALE
 
 DEFAULTS = {"steps": 6, "strength": 0.75, "guidance_scale": 1.0}
 
@@ -35,6 +35,8 @@ def main() -> None:
     }  # fmt: skip
     for name, kind in modules.items():
         network = kind.from_pretrained(args.work / name).to(torch.float16)
+        if name == "vae":
+            network.register_to_config(scaling_factor=LATENT_SCALE)
         network.save_pretrained(args.out / folders.get(name, name))
     CLIPTokenizer.from_pretrained(args.work / "tokenizer").save_pretrained(args.out / "tokenizer")
     DDIMScheduler.from_pretrained(args.work / "scheduler").save_pretrained(args.out / "scheduler")

@@ -94,6 +94,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--resume", action="store_true", help="go on from the autoencoder in --work")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -101,12 +103,15 @@ def main() -> None:
     rng = np.random.default_rng(0)
     arrays, _ = renditions(args.work)
 
-    vae = build()
-    set_linear_encoder(vae, patches(arrays, rng))
+    if args.resume:
+        vae = AutoencoderTiny.from_pretrained(args.work / "vae")
+    else:
+        vae = build()
+        set_linear_encoder(vae, patches(arrays, rng))
+        vae.save_pretrained(args.work / "vae")
     vae.encoder.requires_grad_(False)
-    vae.save_pretrained(args.work / "vae")
     decoder = vae.decoder.to(memory_format=torch.channels_last).train()
-    average, clock = Average(decoder), Clock(args.minutes, 2e-3)
+    average, clock = Average(decoder), Clock(args.minutes, args.rate)
     optimiser = torch.optim.Adam(decoder.parameters(), betas=(0.9, 0.99))
     step, total = 0, 0.0
     while clock.progress < 1:

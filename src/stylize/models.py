@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -191,6 +192,8 @@ def _component(base: str, name: str, entry: Any, dtype: torch.dtype) -> Any:
     kind = getattr(LIBRARIES.get(library or ""), class_name or "", None)
     if kind is None:
         raise ModelError(f"{base}: names no usable {name} ({class_name})", "use a Stable Diffusion class model")
+    if Path(base).is_dir() and not (Path(base) / name).is_dir():  # a tokenizer without files would load as an empty one
+        raise ModelError(f"{base}: has no {name}", "the model folder is incomplete: copy it again")
     options: dict[str, Any] = {"subfolder": name, **_local_only(base)}
     if issubclass(kind, torch.nn.Module):
         options |= {"dtype" if library == "transformers" else "torch_dtype": dtype, "use_safetensors": True}
@@ -219,15 +222,17 @@ def _local_only(base: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _quiet() -> Any:
-    """Silences the libraries' own progress bars and notices while they load; errors still come as exceptions."""
+def _quiet() -> Iterator[None]:
+    """Silences the libraries' progress bars, notices and warnings while they load; errors still come as exceptions."""
     before = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()
     transformers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         diffusers_logging.set_verbosity(before[0])
         transformers_logging.set_verbosity(before[1])

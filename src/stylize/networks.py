@@ -71,8 +71,11 @@ class Networks:
     @torch.inference_mode()
     def encode_prompts(self, texts: list[str]) -> torch.Tensor:
         """`[len(texts), tokens, C]`; what is longer than the tokenizer's limit is cut off, as CLIP does."""
+        return torch.cat([self._encode_prompt(text) for text in texts]).to(self.dtype)
+
+    def _encode_prompt(self, text: str) -> torch.Tensor:
         tokens = self.tokenizer(
-            texts,
+            text,
             padding="max_length",
             max_length=self.tokenizer.model_max_length,
             truncation=True,
@@ -81,7 +84,7 @@ class Networks:
         uses_mask = getattr(self.text_encoder.config, "use_attention_mask", False)
         mask = tokens.attention_mask.to(self.device) if uses_mask else None
         embeddings: torch.Tensor = self.text_encoder(tokens.input_ids.to(self.device), attention_mask=mask)[0]
-        return embeddings.to(self.dtype)
+        return embeddings
 
     def encode(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """`[1, 3, H, W]` in [-1, 1], sides divisible by 8, to scaled latents `[1, C, H / 8, W / 8]`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -11,15 +12,18 @@ import numpy.typing as npt
 
 from stylize.frames import Clip, Picture
 
+Thumbnail: TypeAlias = npt.NDArray[np.float32]
+
 THUMBNAIL = (64, 36)
 MIN_CHANGE = 0.35
-"""Histogram distance under which nothing is a cut, in [0, 1]."""
+"""Histogram distance above which the colours are others, in [0, 1]."""
 MIN_DIFFERENCE = 0.06
 """Mean absolute difference of the thumbnails under which nothing is a cut, in [0, 1]."""
 SURPRISE = 3.0
 """A cut changes the thumbnail this many times more than the frames before it did."""
-SAME_FORMS = 0.75
-"""Correlation of the thumbnails' lightness above which the forms are the same and only the light changed (a flash)."""
+SAME_FORMS, OTHER_FORMS = 0.75, 0.3
+"""Correlation of the thumbnails' lightness above which only the light changed (a flash), and below which the forms are
+others even where the colours are the same."""
 CALM = 0.01
 """What a frame changes at the least, so that a still shot does not make noise a surprise."""
 
@@ -27,13 +31,13 @@ CALM = 0.01
 class CutDetector:
     """Tells, frame by frame, whether a shot starts.
 
-    A cut changes the colours (Hellinger distance of HSV histograms) and the forms (thumbnail difference and
-    correlation), and does so suddenly, compared with the running average: a fade or a fast pan changes much in every
-    frame, a flash keeps the forms.
+    A cut changes the forms (correlation of thumbnails) and mostly the colours (Hellinger distance of HSV histograms),
+    and does so suddenly, compared with the running average: a fade changes a little in every frame, a pan is undone
+    before comparing, a flash keeps the forms.
     """
 
     def __init__(self) -> None:
-        self._thumbnail: npt.NDArray[np.float32] | None = None
+        self._thumbnail: Thumbnail | None = None
         self._histogram: npt.NDArray[np.float32] | None = None
         self._usual = CALM
 
@@ -47,14 +51,30 @@ class CutDetector:
         if self._thumbnail is None or self._histogram is None:
             self._thumbnail, self._histogram = thumbnail, histogram
             return True
-        difference = float(np.abs(thumbnail - self._thumbnail).mean())
+        before, after = _aligned(self._thumbnail, thumbnail)
+        difference = float(np.abs(after - before).mean())
         change = float(cv2.compareHist(histogram, self._histogram, cv2.HISTCMP_BHATTACHARYYA))
-        before, after = (x.mean(-1).ravel() for x in (self._thumbnail, thumbnail))
-        same_forms = before.std() > 0 and after.std() > 0 and np.corrcoef(before, after)[0, 1] > SAME_FORMS
+        one, other = before.mean(-1).ravel(), after.mean(-1).ravel()
+        alike = float(np.corrcoef(one, other)[0, 1]) if one.std() > 0 and other.std() > 0 else 0.0
         self._thumbnail, self._histogram = thumbnail, histogram
-        cut = change > MIN_CHANGE and difference > max(MIN_DIFFERENCE, SURPRISE * self._usual) and not same_forms
+        sudden = difference > max(MIN_DIFFERENCE, SURPRISE * self._usual)
+        cut = sudden and (alike < OTHER_FORMS or (alike < SAME_FORMS and change > MIN_CHANGE))
         self._usual = CALM if cut else max(CALM, 0.7 * self._usual + 0.3 * difference)
         return cut
+
+
+def _aligned(before: Thumbnail, after: Thumbnail) -> tuple[Thumbnail, Thumbnail]:
+    """The parts of both that show the same once the camera's shift between them is undone (phase correlation)."""
+    one, other = (np.ascontiguousarray(x.mean(-1)) for x in (before, after))
+    (dx, dy), _ = cv2.phaseCorrelate(one, other, cv2.createHanningWindow(THUMBNAIL, cv2.CV_32F))
+    width, height = THUMBNAIL
+    x, y = (round(np.clip(d, -side // 2, side // 2)) for d, side in ((dx, width), (dy, height)))
+    shifted = (
+        before[max(0, -y) : height - max(0, y), max(0, -x) : width - max(0, x)],
+        after[max(0, y) : height + min(0, y), max(0, x) : width + min(0, x)],
+    )
+    errors = [float(np.abs(a - b).mean()) for a, b in (shifted, (before, after))]
+    return shifted if errors[0] < errors[1] else (before, after)
 
 
 def split_shots(clips: Iterable[Clip]) -> Iterator[Clip]:
