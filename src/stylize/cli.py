@@ -91,7 +91,7 @@ def run(
         stylizer = load_stylizer(model, device=device)
         if not quiet:
             _say(*_explanations(stylizer.networks, prompt))
-        with _progress_bar(shown=not quiet) as progress:
+        with progress_bar(shown=not quiet) as progress:
             report = stylizer.convert(
                 source, output, style, start=start, end=end, force=force, crf=crf, preset=preset, progress=progress
             )
@@ -176,7 +176,7 @@ def _one_line_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _progress_bar(*, shown: bool) -> Iterator[Progress]:
+def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
     """A bar with frames a second and time left on a terminal; now and then a plain line elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn

@@ -1,0 +1,36 @@
+"""What the benchmarks share: a moving synthetic clip, and the words for the hardware."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stylize import Clip
+
+
+def moving_clips(frames: int, width: int, height: int, rate: int = 25) -> Iterator[Clip]:
+    """A soft colour field that drifts under a square that crosses it; one clip a frame, made when asked for."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    for i in range(frames):
+        rgb = np.stack([128 + 60 * np.sin((x + i) / 17), 110 + 50 * np.cos((y - i) / 13), 90 + 60 * np.sin(x / 29)], -1)
+        left = int(2 * i % max(1, width - 16))
+        rgb[height // 4 : height // 2, left : left + 16] = (235, 220, 40)
+        picture = rgb.clip(0, 255).astype(np.uint8)
+        yield Clip(picture[None], (Fraction(i, rate),), (Fraction(1, rate),), i)
+
+
+def hardware() -> str:
+    """The processor, its cores, the GPU if there is one, and torch's version."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        name = names[0] if names else name
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {os.cpu_count()} cores{gpu}, torch {torch.__version__}"
