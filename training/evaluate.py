@@ -18,13 +18,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import cv2
-import looks
 import numpy as np
-import prompts
 import torch
+
+import looks
+import prompts
 from data import to_tensor
 from renditions import HELD_OUT_EVERY, square
-
 from stylize import Clip, Style, Stylizer, load_stylizer
 
 SIDE = 256

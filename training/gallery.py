@@ -10,8 +10,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import prompts
 
+import prompts
 from stylize import Style, VideoReader, load_stylizer
 
 CLIPS = {"cockatoo.mp4": 12.0, "city-night-CC0.mpg": 2.0, "bigbuckbunny.mp4": 2.4}

@@ -1,6 +1,6 @@
 """Stage 3, the denoiser: UNet, depth and edge ControlNets and text encoder, trained together on the renditions.
 
-The noisy input is made from the rendition (plain diffusion training) or, half of the time, from the *photo*: that is
+The noisy input is made from the rendition (plain diffusion training) or, more often than not, from the *photo*: that is
 what img2img starts from, so the first step of a restyle already knows the way from photo to look; few steps are enough.
 Either way the network predicts v such that `x0 = a x_t - s v` is the rendition (Salimans and Ho 2022). The prompt is
 empty in a tenth of the samples, which is what classifier-free guidance needs; each control is left out of some batches,
@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny, ControlNetModel, DDIMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import prompts
@@ -33,14 +34,20 @@ LATENT_SCALE = 2.0  # brings the latents to a variance of about 1
 SHIFT = 2.0
 """How much further than the plain cosine schedule the signal lasts: 8 px a latent and few latents of detail leave
 little redundancy, so the noise must be lower at the same step (the reverse of Hoogeboom et al. 2023, sec. 2.2)."""
-DROP = {"canny": 0.15, "depth": 0.3}
+DROP = {"canny": 0.15, "depth": 0.45}
 CONTROLS = ("depth", "canny")
+FROM_PHOTO = 0.6
 
 
 def build_unet() -> UNet2DConditionModel:
+    """The prompt acts twice: through cross-attention, and pooled, as scale and shift after every group norm.
+
+    The second is conditional normalisation, what lets one feed-forward network hold many looks (Dumoulin et al. 2017).
+    """
     return UNet2DConditionModel(
         sample_size=32, in_channels=16, out_channels=16, layers_per_block=1, block_out_channels=CHANNELS,
         cross_attention_dim=WIDTH, attention_head_dim=4, norm_num_groups=16,
+        addition_embed_type="text", addition_embed_type_num_heads=4, resnet_time_scale_shift="scale_shift",
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     )  # fmt: skip
@@ -167,18 +174,19 @@ class Networks(torch.nn.Module):
         build_scheduler().save_pretrained(folder / "scheduler")
 
     def load(self, folder: Path) -> None:
-        from transformers import CLIPTextModel
-
-        self.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder")
-        self.unet = UNet2DConditionModel.from_pretrained(folder / "unet")
-        for name in CONTROLS:
-            self.controlnets[name] = ControlNetModel.from_pretrained(folder / f"controlnet_{name}")
+        parts = {"text_encoder": self.text_encoder, "unet": self.unet}
+        parts |= {f"controlnet_{name}": net for name, net in self.controlnets.items()}
+        for name, network in parts.items():
+            (file,) = (folder / name).glob("*.safetensors")
+            fits = {k: v for k, v in load_file(file).items() if network.state_dict()[k].shape == v.shape}
+            print(name, "starts with", len(fits), "of", len(network.state_dict()), "tensors of the last run")
+            network.load_state_dict(fits, strict=False)
 
 
 def loss_of(networks: Networks, batch: Batch, alphas: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """The v-prediction error; for inputs made from the photo, weighted to be the error of x0."""
     size = len(batch.target)
-    from_photo = torch.from_numpy(rng.random(size) < 0.5)
+    from_photo = torch.from_numpy(rng.random(size) < FROM_PHOTO)
     t = torch.from_numpy(np.where(from_photo, rng.integers(200, 1000, size), rng.integers(0, 1000, size)))
     a, s = alphas[t].sqrt().view(-1, 1, 1, 1), (1 - alphas[t]).sqrt().view(-1, 1, 1, 1)
     clean = torch.where(from_photo.view(-1, 1, 1, 1), batch.source, batch.target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,8 @@ def run(
         check_encoder(crf, preset)
         with VideoReader(source, start=start, end=end, size=style.size):
             pass
+        # on a busy machine, OpenMP threads that spin while they wait make a frame take several times as long
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from stylize.api import load_stylizer
 
         stylizer = load_stylizer(model, device=device)

@@ -196,7 +196,7 @@ def _component(base: str, name: str, entry: Any, dtype: torch.dtype) -> Any:
         raise ModelError(f"{base}: has no {name}", "the model folder is incomplete: copy it again")
     options: dict[str, Any] = {"subfolder": name, **_local_only(base)}
     if issubclass(kind, torch.nn.Module):
-        options |= {"dtype" if library == "transformers" else "torch_dtype": dtype, "use_safetensors": True}
+        options |= {"dtype": dtype, "use_safetensors": True}
     try:
         return kind.from_pretrained(base, **options)
     except (OSError, ValueError) as error:
@@ -208,7 +208,7 @@ def _component(base: str, name: str, entry: Any, dtype: torch.dtype) -> Any:
 def _controlnet(base: str, subfolder: str | None, dtype: torch.dtype) -> Any:
     where = _local_only(base) | ({"subfolder": subfolder} if subfolder else {})
     try:
-        return diffusers.ControlNetModel.from_pretrained(base, torch_dtype=dtype, use_safetensors=True, **where)
+        return diffusers.ControlNetModel.from_pretrained(base, dtype=dtype, use_safetensors=True, **where)
     except (OSError, ValueError) as error:
         place = f"{base}/{subfolder}" if subfolder else base
         raise ModelError(

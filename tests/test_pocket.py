@@ -1,0 +1,148 @@
+"""The built-in model: it is what its folder says, and what it draws is recognisably what was asked for."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from stylize import Clip, Style, Stylizer, VideoReader, load_stylizer
+from stylize.registry import MODELS
+from stylize.structure import canny
+
+FOLDER = Path(str(MODELS["pocket"].folder))
+CLIP = Path(__file__).parent.parent / "examples" / "cockatoo.mp4"
+SIZE = (256, 144)
+
+
+@pytest.fixture(scope="module")
+def pocket() -> Stylizer:
+    return load_stylizer("pocket", device="cpu", dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def source() -> Clip:
+    with VideoReader(CLIP, size=SIZE) as reader:
+        return next(reader.clips(2))
+
+
+def first(stylizer: Stylizer, clip: Clip, prompt: str, **style: object) -> np.ndarray:
+    return next(stylizer.stream([clip.part(0, 1, starts_shot=True)], Style(prompt=prompt, **style))).frames[0]  # type: ignore[arg-type]
+
+
+def test_it_is_small_and_holds_no_pickle() -> None:
+    files = [p for p in FOLDER.rglob("*") if p.is_file()]
+    assert sum(p.stat().st_size for p in files) < 60e6
+    assert {p.suffix for p in files} <= {".json", ".safetensors", ".md", ".txt"}
+    card = (FOLDER / "README.md").read_text()
+    for heading in ("Data", "Recipe", "Evaluation", "Limits", "Licence"):
+        assert f"## {heading}" in card
+
+
+def test_diffusers_own_pipeline_loads_and_runs_it(source: Clip) -> None:
+    from diffusers import StableDiffusionControlNetImg2ImgPipeline
+
+    pipeline = StableDiffusionControlNetImg2ImgPipeline.from_pretrained(
+        FOLDER, local_files_only=True, dtype=torch.float32
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    pixels = torch.from_numpy(source.frames[:1]).permute(0, 3, 1, 2).float() / 255
+    maps = [torch.rand(1, 3, SIZE[1], SIZE[0]) for _ in range(2)]
+    out = pipeline(
+        prompt="ink drawing", image=pixels, control_image=maps, strength=0.5, num_inference_steps=2,
+        guidance_scale=1.0, output_type="np",
+    ).images  # fmt: skip
+    assert out.shape == (1, SIZE[1], SIZE[0], 3) and out.std() > 0.01
+
+
+def test_the_autoencoder_brings_pictures_back(pocket: Stylizer, source: Clip) -> None:
+    pixels = torch.from_numpy(source.frames[:1]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.inference_mode():
+        back = pocket.networks.decode(pocket.networks.encode(pixels, torch.Generator())).clamp(-1, 1)
+    psnr = -10 * torch.log10(((back - pixels) / 2).square().mean())
+    assert psnr > 27
+
+
+def test_latents_move_as_the_picture_moves(pocket: Stylizer, source: Clip) -> None:
+    pixels = torch.from_numpy(source.frames[:1]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.inference_mode():
+        one = pocket.networks.encode(pixels, torch.Generator())
+        moved = pocket.networks.encode(pixels.roll((8, 16), (2, 3)), torch.Generator())
+    assert torch.allclose(moved, one.roll((1, 2), (2, 3)), atol=1e-4)
+
+
+def test_depth_says_that_the_ground_is_nearer_than_the_sky(pocket: Stylizer) -> None:
+    """A plain from a horizon to one's feet, under a sky: the one cue that every picture of the world has."""
+    y, x = np.mgrid[:144, :256].astype(np.float32)
+    ground = np.stack([90 + 30 * np.sin(x * 20 / (y - 60)), 100 + 0 * x, 60 + 0 * x], -1)
+    sky = np.stack([150 + 0 * x, 180 + 0 * x, 230 - y], -1)
+    picture = np.where((y > 64)[..., None], ground, sky).clip(0, 255).astype(np.uint8)
+    depth = pocket.networks.estimate_depth(picture)
+    assert depth[-40:].mean() > depth[70:90].mean() > depth[:50].mean()
+
+
+LOOKS = {
+    "pencil sketch": lambda rgb, was: _saturation(rgb) < 0.6 * _saturation(was) and rgb.mean() > was.mean() + 20,
+    "neon cyberpunk night": lambda rgb, was: rgb[..., 2].mean() > rgb[..., 1].mean() + 20 and rgb.mean() < was.mean(),
+    "blueprint": lambda rgb, was: rgb[..., 2].mean() > rgb[..., 0].mean() + 50,
+    "sepia photograph": lambda rgb, was: rgb[..., 0].mean() > rgb[..., 2].mean() + 20,
+    "cartoon": lambda rgb, was: _saturation(rgb) > 1.1 * _saturation(was),
+    "woodcut print": lambda rgb, was: rgb[..., 0].mean() > rgb[..., 2].mean() + 10 and rgb.std() > was.std(),
+}
+
+
+def _saturation(rgb: np.ndarray) -> float:
+    return float((rgb.max(-1).astype(int) - rgb.min(-1)).mean())
+
+
+@pytest.mark.parametrize("prompt", LOOKS)
+def test_the_look_asked_for_is_the_look_got(pocket: Stylizer, source: Clip, prompt: str) -> None:
+    out = first(pocket, source, prompt)
+    assert LOOKS[prompt](out, source.frames[0])
+
+
+@pytest.mark.parametrize("prompt", ["pencil sketch", "ukiyo-e woodblock print", "cartoon"])
+def test_forms_stay(pocket: Stylizer, source: Clip, prompt: str) -> None:
+    """The source's edges are found again, far more than in the mirrored source."""
+    out = first(pocket, source, prompt)
+    strong = np.abs(cv2.Laplacian(cv2.GaussianBlur(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), (0, 0), 1.5), cv2.CV_32F))
+    edges = cv2.dilate(canny(source.frames[0]), np.ones((3, 3))) > 0
+    assert strong[edges].mean() > 1.3 * strong[edges[:, ::-1]].mean()
+
+
+def test_more_strength_goes_further(pocket: Stylizer, source: Clip) -> None:
+    was = source.frames[0].astype(int)
+    far = [np.abs(first(pocket, source, "blueprint", strength=s, steps=8) - was).mean() for s in (0.25, 0.5, 1.0)]
+    assert far[0] < far[1] < far[2]
+
+
+def test_each_control_alone_holds_the_forms(pocket: Stylizer, source: Clip) -> None:
+    """From pure noise, only the control can know where the edges are."""
+    strong = {}
+    edges = cv2.dilate(canny(source.frames[0]), np.ones((3, 3))) > 0
+    for name in ("canny", "depth"):
+        out = first(pocket, source, "ink drawing", strength=1.0, controls={name: 1.0})
+        gray = cv2.GaussianBlur(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
+        detail = np.abs(cv2.Laplacian(gray, cv2.CV_32F))
+        strong[name] = detail[edges].mean() / detail[~edges].mean()
+    assert strong["canny"] > 1.5
+
+
+def test_a_still_picture_stays_still(pocket: Stylizer, source: Clip) -> None:
+    still = Clip(np.repeat(source.frames[:1], 4, 0), tuple(Fraction(i, 25) for i in range(4)), (Fraction(1, 25),) * 4)
+    (out,) = pocket.stream([still], Style(prompt="watercolour painting"))
+    assert np.abs(np.diff(out.frames.astype(int), axis=0)[1:]).mean() < 2
+
+
+@pytest.mark.slow
+def test_the_demo_clip_from_end_to_end(pocket: Stylizer, tmp_path: Path) -> None:
+    from media import frame_times, sound_packets
+
+    report = pocket.convert(CLIP, tmp_path / "out.mp4", Style(prompt="watercolour painting", size=SIZE))
+    assert report.frames == 80 and report.shots == 1 and report.unet_evals_per_frame <= 4
+    assert frame_times(tmp_path / "out.mp4") == frame_times(CLIP)
+    assert sound_packets(tmp_path / "out.mp4") == sound_packets(CLIP) != []
