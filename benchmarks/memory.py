@@ -19,8 +19,8 @@ import numpy as np
 from common import hardware, moving_clips
 
 from stylize import Style, load_stylizer
+from stylize.container import VideoInfo, probe
 from stylize.style import parse_size
-from stylize.video import VideoInfo, probe
 
 WARM_UP = 100
 

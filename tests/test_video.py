@@ -11,9 +11,9 @@ import pytest
 from media import frame_times, frames, make_video, picture, sound_packets, video_duration
 
 from stylize import DamagedVideo, StyleError, VideoError, VideoReader, VideoWriter
+from stylize.container import decord_is_exact, probe
 from stylize.encode import check_output
 from stylize.frames import Clip
-from stylize.video import decord_is_exact, probe
 
 VARIABLE = [0, 900, 2100, 2400, 5000, 5700, 6100, 9000]
 
@@ -206,6 +206,14 @@ def test_truncated_file_is_found_out(tmp_path: Path, backend: str) -> None:
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     with pytest.raises(DamagedVideo, match=r"in\.mp4"):
         read(path, backend=backend)
+
+
+def test_what_is_left_of_a_truncated_file_can_be_read(tmp_path: Path) -> None:
+    noisy = [np.random.default_rng(i).integers(0, 255, (48, 64, 3), np.uint8) for i in range(60)]
+    whole = make_video(tmp_path / "whole.mp4", 60, pictures=noisy, container_options={"movflags": "faststart"})
+    path = tmp_path / "in.mp4"
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    assert len(read(path, end=1.0)) == 25
 
 
 def test_truncated_matroska_is_found_out(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stylize.api import load_stylizer, stylize_video
+    from stylize.container import VideoInfo
     from stylize.encode import VideoWriter
     from stylize.errors import DamagedVideo, ModelError, StyleError, StylizeError, VideoError
     from stylize.frames import Clip
     from stylize.pipeline import Report, Stylizer
     from stylize.style import Style
-    from stylize.video import VideoInfo, VideoReader
+    from stylize.video import VideoReader
 
 __version__ = "0.1.0"
 
@@ -47,7 +48,8 @@ _HOMES = {
     "frames": ("Clip",),
     "pipeline": ("Report", "Stylizer"),
     "style": ("Style",),
-    "video": ("VideoInfo", "VideoReader"),
+    "container": ("VideoInfo",),
+    "video": ("VideoReader",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

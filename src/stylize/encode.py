@@ -14,9 +14,9 @@ from typing import Any, Self
 import av
 import numpy as np
 
+from stylize.container import VideoInfo, open_container
 from stylize.errors import StyleError, VideoError
 from stylize.frames import Clip, Picture
-from stylize.video import VideoInfo, open_container
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")

@@ -1,131 +1,28 @@
-"""Video files in: what a file says of itself, and its frames with their exact times, a clip at a time."""
+"""Video files in: frames with their exact times, a clip at a time."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import av
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from stylize.container import decord_is_exact, open_container, probe
 from stylize.errors import DamagedVideo, VideoError
 from stylize.frames import Clip, Picture
 
 Backend = Literal["auto", "decord", "av"]
 RawFrame = tuple[int, int, Picture]
 """Presentation time and duration in ticks of the stream's time base, and the picture."""
-
-UNSPECIFIED_COLOUR = 2  # AVCOL_SPC_UNSPECIFIED
-DECORD_CONTAINERS = {".mp4", ".m4v", ".mov", ".mkv", ".webm"}
-DECORD_CODECS = {"h264", "hevc", "vp8", "vp9"}
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video file says of itself, checked against its first frame."""
-
-    path: Path
-    width: int
-    """As shown, that is after rotation."""
-    height: int
-    frame_rate: Fraction
-    """Average frames a second; single frames may be shown longer or shorter."""
-    frame_count_from_header: int | None
-    """`None` where the container does not say; headers can be wrong."""
-    duration: Fraction | None
-    """Seconds, of the longest stream, from the header."""
-    time_base: Fraction
-    """Seconds a tick: every frame time is a multiple of it."""
-    start: Fraction
-    """Time of the first frame in seconds."""
-    rotation: int
-    """Degrees that the file asks to turn its pictures by, already applied to all that is read."""
-    sample_aspect_ratio: Fraction
-    codec: str
-    pixel_format: str
-    untagged_hd: bool
-    """No colour matrix given and HD: read as BT.709, where decoders by themselves assume BT.601."""
-    has_audio: bool
-
-    @property
-    def frame_count(self) -> int | None:
-        """The header's count, or an estimate from duration and rate, for progress and estimates only."""
-        if self.frame_count_from_header:
-            return self.frame_count_from_header
-        return max(1, round(self.duration * self.frame_rate)) if self.duration else None
-
-
-def open_container(path: Path) -> Any:
-    """Opens a local file for reading; never treats a name as a protocol."""
-    if not path.exists():
-        raise VideoError(f"{path}: no such file", "check the name and the folder")
-    if not path.is_file():
-        raise VideoError(f"{path}: not a file", "name one video file")
-    try:
-        return av.open(f"file:{path.absolute()}")
-    except (av.FFmpegError, OSError) as error:
-        if isinstance(error, PermissionError):
-            raise VideoError(f"{path}: permission denied", "make the file readable") from error
-        what = "is empty" if path.stat().st_size == 0 else "not a video that FFmpeg can read, or truncated"
-        raise VideoError(f"{path}: {what}", "try to play it, or download it again") from error
-
-
-def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Reads the header and the first frame.
-
-    Raises:
-        VideoError: no such file, not a video, no video stream, or no frame in it.
-    """
-    path = Path(path)
-    with open_container(path) as container:
-        if not container.streams.video:
-            raise VideoError(f"{path}: has no video stream", "name a file with pictures in it")
-        stream = container.streams.video[0]
-        try:
-            frame = next(container.decode(stream), None)
-        except av.FFmpegError as error:
-            raise DamagedVideo(f"{path}: its first frame cannot be decoded", "download or record it again") from error
-        if frame is None:
-            raise VideoError(f"{path}: has no frames", "name a video that has some")
-        sideways = frame.rotation % 180 != 0
-        hd = frame.height >= 720 or frame.width >= 1280
-        return VideoInfo(
-            path=path,
-            width=frame.height if sideways else frame.width,
-            height=frame.width if sideways else frame.height,
-            frame_rate=Fraction(stream.average_rate or stream.guessed_rate or 25),
-            frame_count_from_header=stream.frames or None,
-            duration=Fraction(container.duration, av.time_base) if container.duration else None,
-            time_base=Fraction(stream.time_base),
-            start=(frame.pts or 0) * Fraction(stream.time_base),
-            rotation=frame.rotation,
-            sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
-            codec=stream.codec_context.name,
-            pixel_format=frame.format.name,
-            untagged_hd=hd and int(frame.colorspace) == UNSPECIFIED_COLOUR,
-            has_audio=bool(container.streams.audio),
-        )
-
-
-def decord_is_exact(info: VideoInfo) -> bool:
-    """Whether decord reads this file exactly as PyAV does (measured: see docs/decoding.md)."""
-    return (
-        info.path.suffix.lower() in DECORD_CONTAINERS
-        and info.codec in DECORD_CODECS
-        and info.pixel_format == "yuv420p"
-        and not info.untagged_hd
-        and info.rotation == 0
-        and info.start == 0
-        and importlib.util.find_spec("decord") is not None
-    )
 
 
 class VideoReader:
@@ -157,7 +54,9 @@ class VideoReader:
         if (start is not None and start < 0) or (self._last is not None and self._last <= self._first):
             raise VideoError(f"start {start} and end {end} leave no frame", "give seconds with 0 <= start < end")
         if backend == "auto":
-            backend = "decord" if decord_is_exact(self.info) else "av"
+            backend = (
+                "decord" if end is None and decord_is_exact(self.info) else "av"
+            )  # PyAV reads damaged files up to there
         if backend == "decord" and importlib.util.find_spec("decord") is None:
             raise VideoError("decord is not installed", "choose the backend 'av'")
         self.backend = backend
@@ -220,6 +119,8 @@ class VideoReader:
         return np.asarray(cv2.resize(picture, self.size, interpolation=way), np.uint8)
 
     def _selected(self) -> Iterator[RawFrame]:
+        if self._last is None and self.backend == "av":
+            self._packet_times()  # found out now, not when a night's work has reached the end of a truncated file
         frames = self._decord_frames() if self.backend == "decord" else self._av_frames()
         for pts, duration, picture in frames:
             if self._last is not None and pts * self.info.time_base >= self._last:
@@ -261,30 +162,44 @@ class VideoReader:
         return container, stream
 
     def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
-        packets, end = 0, Fraction(0)
+        seen = Fraction(0)
         try:
-            for packet in container.demux():
-                if packet.pts is not None:
-                    end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
-                if packet.stream.index == stream.index:
-                    packets += packet.size > 0
-                    yield from packet.decode()
+            for frame in container.decode(stream):
+                seen = (frame.pts or 0) * self.info.time_base
+                yield frame
         except av.FFmpegError as error:
             raise DamagedVideo(
-                f"{self.info.path}: cannot be decoded after {float(end):.2f} s", "repair it, or stop there with --end"
+                f"{self.info.path}: cannot be decoded after {float(seen):.2f} s", "repair it, or stop there with --end"
             ) from error
-        if self._first == self.info.start:
-            self._check_complete(stream.frames, packets, end)
 
-    def _check_complete(self, promised: int, packets: int, end: Fraction) -> None:
-        """The header says how much there should be; a truncated download has less and decodes without an error."""
+    def _packet_times(self) -> tuple[npt.NDArray[np.int64], int]:
+        """Every frame's time in ticks, from the packets alone (8 bytes a frame), and how long the last one is shown.
+
+        Raises:
+            DamagedVideo: less is there than the header says: a truncated download, which decodes without an error.
+        """
+        times, end, last = array("q"), Fraction(0), 0
+        with open_container(self.info.path) as container:
+            stream = container.streams.video[0]
+            promised = stream.frames
+            try:
+                for packet in container.demux():
+                    if packet.pts is None or not packet.size:
+                        continue
+                    end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+                    if packet.stream.index == stream.index:
+                        times.append(packet.pts)
+                        last = packet.duration if packet.duration and packet.pts >= max(times[-32:]) else last
+            except av.FFmpegError as error:
+                raise DamagedVideo(f"{self.info.path}: its packets cannot be read", "download it again") from error
         lasts = self.info.duration or Fraction(0)
-        if packets < promised:
-            found = f"{packets} of {promised} frames"
-        elif lasts and end < lasts - max(Fraction(1, 2), lasts / 20):
+        if len(times) < promised:
+            found = f"{len(times)} of {promised} frames"
+        elif end < lasts - max(Fraction(1, 2), lasts / 20):
             found = f"{float(end):.2f} of {float(lasts):.2f} s"
         else:
-            return
+            fallback = max(1, round(1 / (self.info.frame_rate * self.info.time_base)))
+            return np.sort(np.frombuffer(times, np.int64)), last or fallback
         raise DamagedVideo(
             f"{self.info.path}: is truncated ({found} are there)", "download it again, or stop there with --end"
         )
@@ -319,22 +234,6 @@ class VideoReader:
                 ) from error
             duration = int(times[i + 1] - times[i]) if i + 1 < len(times) else last
             yield int(times[i]), duration, picture
-
-    def _packet_times(self) -> tuple[np.ndarray, int]:
-        """Every frame's time in ticks (8 bytes a frame), and how long the last one is shown."""
-        with open_container(self.info.path) as container:
-            stream = container.streams.video[0]
-            times, end, last = [], Fraction(0), 0
-            for packet in container.demux():
-                if packet.pts is None:
-                    continue
-                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
-                if packet.stream.index == stream.index and packet.size:
-                    times.append(packet.pts)
-                    last = packet.duration if packet.pts == max(times[-8:]) and packet.duration else last
-            self._check_complete(stream.frames, len(times), end)
-        fallback = max(1, round(1 / (self.info.frame_rate * self.info.time_base)))
-        return np.sort(np.array(times, np.int64)), last or fallback
 
 
 def _seconds(value: float) -> Fraction:
