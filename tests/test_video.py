@@ -198,6 +198,21 @@ def test_sound_alone_is_not_a_video(tmp_path: Path) -> None:
         probe(path)
 
 
+def test_a_video_stream_without_frames(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "in.mkv"
+    with av.open(str(path), "w") as container:
+        pictures, voice = container.add_stream("libx264", rate=25), container.add_stream("aac", rate=44100)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        silence.rate = 44100
+        container.mux(voice.encode(silence))
+        container.mux(voice.encode(None))
+    with pytest.raises(VideoError, match=r"in\.mkv: has no frames: name a video that has some"):
+        probe(path)
+
+
 @pytest.mark.parametrize("backend", ["av", "auto"])
 def test_truncated_file_is_found_out(tmp_path: Path, backend: str) -> None:
     noisy = [np.random.default_rng(i).integers(0, 255, (48, 64, 3), np.uint8) for i in range(60)]

@@ -87,6 +87,9 @@ def run(
         check_encoder(crf, preset)
         with VideoReader(source, start=start, end=end, size=style.size):
             pass
+        card = MODELS.get(model)
+        if card is not None and not card.on_disk and not quiet:
+            _say(f"{model} is not on disk: about {card.size_mb / 1000:.1f} GB come from the hub, once")
         # on a busy machine, OpenMP threads that spin while they wait make a frame take several times as long
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from stylize.api import load_stylizer
