@@ -78,7 +78,7 @@ def test_latents_move_as_the_picture_moves(pocket: Stylizer, source: Clip) -> No
 def test_depth_says_that_the_ground_is_nearer_than_the_sky(pocket: Stylizer) -> None:
     """A plain from a horizon to one's feet, under a sky: the one cue that every picture of the world has."""
     y, x = np.mgrid[:144, :256].astype(np.float32)
-    ground = np.stack([90 + 30 * np.sin(x * 20 / (y - 60)), 100 + 0 * x, 60 + 0 * x], -1)
+    ground = np.stack([90 + 30 * np.sin(x * 20 / np.maximum(y - 60, 1)), 100 + 0 * x, 60 + 0 * x], -1)
     sky = np.stack([150 + 0 * x, 180 + 0 * x, 230 - y], -1)
     picture = np.where((y > 64)[..., None], ground, sky).clip(0, 255).astype(np.uint8)
     depth = pocket.networks.estimate_depth(picture)
@@ -120,16 +120,13 @@ def test_more_strength_goes_further(pocket: Stylizer, source: Clip) -> None:
     assert far[0] < far[1] < far[2]
 
 
-def test_each_control_alone_holds_the_forms(pocket: Stylizer, source: Clip) -> None:
+def test_edges_alone_hold_the_forms(pocket: Stylizer, source: Clip) -> None:
     """From pure noise, only the control can know where the edges are."""
-    strong = {}
     edges = cv2.dilate(canny(source.frames[0]), np.ones((3, 3))) > 0
-    for name in ("canny", "depth"):
-        out = first(pocket, source, "ink drawing", strength=1.0, controls={name: 1.0})
-        gray = cv2.GaussianBlur(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
-        detail = np.abs(cv2.Laplacian(gray, cv2.CV_32F))
-        strong[name] = detail[edges].mean() / detail[~edges].mean()
-    assert strong["canny"] > 1.5
+    out = first(pocket, source, "ink drawing", strength=1.0, controls={"canny": 1.0})
+    gray = cv2.GaussianBlur(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
+    detail = np.abs(cv2.Laplacian(gray, cv2.CV_32F))
+    assert detail[edges].mean() > 1.5 * detail[~edges].mean()
 
 
 def test_a_still_picture_stays_still(pocket: Stylizer, source: Clip) -> None:

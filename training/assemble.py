@@ -18,7 +18,7 @@ import prompts
 from stylize.depth import DepthNetwork
 from train_unet import CONTROLS, LATENT_SCALE
 
-DEFAULTS = {"steps": 6, "strength": 0.75, "guidance_scale": 1.0}
+DEFAULTS = {"steps": 6, "strength": 0.75, "guidance_scale": 1.0, "controls": {"depth": 0.6, "canny": 1.3}}
 
 
 def main() -> None:

@@ -187,7 +187,7 @@ def loss_of(networks: Networks, batch: Batch, alphas: torch.Tensor, rng: np.rand
     """The v-prediction error; for inputs made from the photo, weighted to be the error of x0."""
     size = len(batch.target)
     from_photo = torch.from_numpy(rng.random(size) < FROM_PHOTO)
-    t = torch.from_numpy(np.where(from_photo, rng.integers(200, 1000, size), rng.integers(0, 1000, size)))
+    t = torch.from_numpy(np.where(from_photo, rng.integers(250, 1000, size), rng.integers(0, 1000, size)))
     a, s = alphas[t].sqrt().view(-1, 1, 1, 1), (1 - alphas[t]).sqrt().view(-1, 1, 1, 1)
     clean = torch.where(from_photo.view(-1, 1, 1, 1), batch.source, batch.target)
     noisy = a * clean + s * torch.randn_like(clean)

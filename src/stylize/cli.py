@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ import typer
 from stylize import __version__
 from stylize.errors import StylizeError
 from stylize.registry import MODELS, POCKET
-from stylize.style import DEFAULT_CONTROLS, Style, parse_control, parse_size
+from stylize.style import Style, parse_control, parse_size
 
 if TYPE_CHECKING:
     from stylize.networks import Networks
@@ -49,7 +48,7 @@ def run(
     model: Annotated[str, typer.Option(help="A name of `stylize models`, a folder, or a hub id.")] = POCKET,
     strength: Annotated[float | None, typer.Option(help="How far from the source, above 0, up to 1.")] = None,
     temporal: Annotated[float, typer.Option(help="Look at earlier frames: 0 not at all, 1 fully.")] = 1.0,
-    control: Annotated[list[str] | None, typer.Option(help="NAME:WEIGHT, repeatable [default: depth, canny].")] = None,
+    control: Annotated[list[str] | None, typer.Option(help="NAME:WEIGHT, repeatable [default: all it has].")] = None,
     guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is off.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps; strength of them are run.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
@@ -74,7 +73,7 @@ def run(
             strength=strength,
             guidance_scale=guidance,
             steps=steps,
-            controls=dict(map(parse_control, control)) if control else DEFAULT_CONTROLS,
+            controls=dict(map(parse_control, control)) if control else None,
             temporal=temporal,
             seed=seed,
             size=parse_size(size) if size else None,
@@ -90,8 +89,6 @@ def run(
         card = MODELS.get(model)
         if card is not None and not card.on_disk and not quiet:
             _say(f"{model} is not on disk: about {card.size_mb / 1000:.1f} GB come from the hub, once")
-        # on a busy machine, OpenMP threads that spin while they wait make a frame take several times as long
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from stylize.api import load_stylizer
 
         stylizer = load_stylizer(model, device=device)

@@ -22,6 +22,8 @@ class Defaults:
     steps: int = 20
     strength: float = 0.75
     guidance_scale: float = 7.5
+    controls: Mapping[str, float] = field(default_factory=lambda: {"depth": 0.8, "canny": 0.8})
+    """Those of them that the model has are used."""
 
 
 class ControlNet:

@@ -52,7 +52,8 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
         raise StyleError(f"strength {strength} of {steps} steps leaves none to run", "raise either")
     if style.negative_prompt and guidance <= 1:
         raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
-    controls = {name: weight for name, weight in style.controls.items() if weight > 0}
+    asked = {n: w for n, w in defaults.controls.items() if n in networks.controlnets}
+    controls = {n: w for n, w in (asked if style.controls is None else style.controls).items() if w > 0}
     if missing := set(controls) - set(networks.controlnets):
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
 from stylize.errors import StyleError
 
-DEFAULT_CONTROLS: Mapping[str, float] = MappingProxyType({"depth": 0.8, "canny": 0.8})
 MAX_SIDE = 8192
 MIN_SIDE = 16
 
@@ -34,8 +32,8 @@ class Style:
     """Classifier-free guidance; 1 switches it off and halves the work."""
     steps: int | None = None
     """Steps of the whole noise schedule; `strength` of them are run."""
-    controls: Mapping[str, float] = field(default_factory=lambda: DEFAULT_CONTROLS)
-    """Weight of each ControlNet by name, in [0, 2]; 0 leaves it out."""
+    controls: Mapping[str, float] | None = None
+    """Weight of each ControlNet by name, in [0, 2]; 0 leaves it out, and so does not naming it."""
     temporal: float = 1.0
     """How much a frame looks at the shot's first and the previous frame, in [0, 1]; 0 is frame by frame."""
     seed: int = 0
@@ -49,7 +47,7 @@ class Style:
         _check("strength", self.strength, 0, 1, open_below=True)
         _check("guidance scale", self.guidance_scale, 1, 50)
         _check("temporal", self.temporal, 0, 1)
-        for name, weight in self.controls.items():
+        for name, weight in (self.controls or {}).items():
             _check(f"weight of the control '{name}'", weight, 0, 2)
         if self.steps is not None and not 1 <= self.steps <= 1000:
             raise StyleError(f"steps {self.steps} is out of range", "use 1 to 1000")

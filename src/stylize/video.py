@@ -54,9 +54,8 @@ class VideoReader:
         if (start is not None and start < 0) or (self._last is not None and self._last <= self._first):
             raise VideoError(f"start {start} and end {end} leave no frame", "give seconds with 0 <= start < end")
         if backend == "auto":
-            backend = (
-                "decord" if end is None and decord_is_exact(self.info) else "av"
-            )  # PyAV reads damaged files up to there
+            whole = start is None and end is None  # PyAV seeks with care and reads damaged files up to the damage
+            backend = "decord" if whole and decord_is_exact(self.info) else "av"
         if backend == "decord" and importlib.util.find_spec("decord") is None:
             raise VideoError("decord is not installed", "choose the backend 'av'")
         self.backend = backend
@@ -143,11 +142,15 @@ class VideoReader:
             yield waiting.pts, waiting.duration or max(1, round(tick)), self._rgb(waiting)
 
     def _decoded_from_start(self) -> Iterator[Any]:
-        """Frames from a little before the start on; from the very first where the container cannot seek exactly."""
+        """Frames from a little before the start on.
+
+        From the very first where the container cannot seek exactly, or where what it calls a keyframe needs frames that
+        were before it (it then decodes to garbage, marked as corrupt).
+        """
         if self._first > self.info.start:
             frames = self._decoded(*self._opened(int(self._first / self.info.time_base)))
             first = next(frames, None)
-            if first is not None and first.pts is not None and first.pts * self.info.time_base <= self._first:
+            if first and not first.is_corrupt and (first.pts or 0) * self.info.time_base <= self._first:
                 yield first
                 yield from frames
                 return
@@ -162,15 +165,17 @@ class VideoReader:
         return container, stream
 
     def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
-        seen = Fraction(0)
+        seen, sound = Fraction(0), False
+        damaged = "cannot be decoded after {:.2f} s", "repair it, or stop there with --end"
         try:
             for frame in container.decode(stream):
+                if frame.is_corrupt and sound:  # the first ones may be: a recording can begin between two keyframes
+                    raise DamagedVideo(f"{self.info.path}: " + damaged[0].format(float(seen)), damaged[1])
+                sound |= not frame.is_corrupt
                 seen = (frame.pts or 0) * self.info.time_base
                 yield frame
         except av.FFmpegError as error:
-            raise DamagedVideo(
-                f"{self.info.path}: cannot be decoded after {float(seen):.2f} s", "repair it, or stop there with --end"
-            ) from error
+            raise DamagedVideo(f"{self.info.path}: " + damaged[0].format(float(seen)), damaged[1]) from error
 
     def _packet_times(self) -> tuple[npt.NDArray[np.int64], int]:
         """Every frame's time in ticks, from the packets alone (8 bytes a frame), and how long the last one is shown.
