@@ -56,7 +56,7 @@ MODELS: dict[str, ModelCard] = {
             name=POCKET,
             base="built in",
             licence="Apache-2.0",
-            size_mb=46,
+            size_mb=49,
             purpose="18 looks by name, on a laptop without a GPU, offline",
             folder=Path(__file__).parent / POCKET,
         ),
