@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
-from stylize.attention import CrossFrameAttention, Exchange, layers_across_frames
+from stylize.attention import CrossFrameAttention, Exchange
 from stylize.networks import Networks
 
 LAYER = "up_blocks.0.attn1.processor"
@@ -54,7 +54,7 @@ def test_references_are_appended_and_blended(attn: Attention, weight: float) -> 
 
 
 def test_only_the_decoders_self_attention_looks_across(tiny: Networks) -> None:
-    layers = list(layers_across_frames(tiny.unet))
+    layers = [name for name, processor in tiny.unet.attn_processors.items() if processor.across_frames]
     assert layers
     assert all(name.startswith("up_blocks.") and ".attn1." in name for name in layers)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,8 +87,3 @@ def install(unet: Any) -> None:
             for name in unet.attn_processors
         }
     )
-
-
-def layers_across_frames(unet: Any) -> Iterable[str]:
-    """Names of the layers that look across frames."""
-    return [name for name, processor in unet.attn_processors.items() if getattr(processor, "across_frames", False)]

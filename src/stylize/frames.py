@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -47,10 +47,6 @@ class Clip:
         cut = slice(start, stop)
         return Clip(self.frames[cut], self.times[cut], self.durations[cut], self.index + start, starts_shot)
 
-    def with_frames(self, frames: Picture) -> Clip:
-        """The same times with other pictures, as many of them."""
-        return replace(self, frames=frames)
-
 
 @dataclass(frozen=True, repr=False)
 class StructureMaps:
@@ -66,9 +62,3 @@ class StructureMaps:
 
     def __repr__(self) -> str:
         return f"StructureMaps({', '.join(f'{n} {v.shape}' for n, v in self.maps.items())})"
-
-
-def frames_of(clips: Iterable[Clip]) -> Iterator[tuple[Picture, Fraction, Fraction]]:
-    """Frame by frame: picture, time, duration."""
-    for clip in clips:
-        yield from zip(clip.frames, clip.times, clip.durations, strict=True)
