@@ -39,6 +39,30 @@ def random_state() -> Iterator[None]:
     yield
 
 
+def add_image_prompt(folder: Path, width: int = 32, tokens: int = 4) -> Path:
+    """A random image encoder and projection in IP-Adapter's layout, for the model in `folder`."""
+    from safetensors.torch import save_file
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    torch.manual_seed(2)
+    config = CLIPVisionConfig(
+        hidden_size=width, intermediate_size=width, num_hidden_layers=1, num_attention_heads=4, image_size=32,
+        patch_size=8, projection_dim=16,
+    )  # fmt: skip
+    CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
+    size = {"shortest_edge": 32}, {"height": 32, "width": 32}
+    CLIPImageProcessor(size=size[0], crop_size=size[1]).save_pretrained(folder / "feature_extractor")
+    (folder / "ip_adapter").mkdir()
+    weights = {
+        "image_proj.proj.weight": torch.randn(tokens * width, 16), "image_proj.proj.bias": torch.zeros(tokens * width),
+        "image_proj.norm.weight": torch.full((width,), 3.0), "image_proj.norm.bias": torch.zeros(width),
+    }  # fmt: skip
+    save_file(weights, folder / "ip_adapter" / "ip-adapter.safetensors")
+    settings = json.loads((folder / "stylize.json").read_text()) | {"image_prompt": "ip_adapter"}
+    (folder / "stylize.json").write_text(json.dumps(settings))
+    return folder
+
+
 def build_tiny_model(folder: Path, *, attention_scale: float = 4.0) -> Path:
     """A random checkpoint of 2 M parameters in the layout in which diffusers saves SD 1.5 with two ControlNets.
 

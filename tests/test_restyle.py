@@ -16,7 +16,7 @@ from media import picture
 from stylize import Clip, ModelError, Style, StyleError, Stylizer
 from stylize.memory import Memory
 from stylize.networks import Networks
-from stylize.restyle import _padded, conditions_for, denoise, restyle_clip
+from stylize.restyle import _padded, _schedule, conditions_for, denoise, restyle_clip
 from stylize.structure import take_maps
 
 SIZE = (64, 48)
@@ -60,9 +60,10 @@ def test_without_memory_equals_diffusers_pipeline(
 
     networks = replace(tiny, scheduler=getattr(diffusers, scheduler).from_config(tiny.scheduler.config))
     clip = make_clip(1)
+    strength = 1.0 if scheduler == "LCMScheduler" else 0.7  # below 1 we lay few-step schedulers' steps otherwise
     style = Style(
         prompt="ink drawing", negative_prompt="photo" if guidance_scale > 1 else "", guidance_scale=guidance_scale,
-        steps=6, strength=0.7, controls={"depth": 0.9, "canny": 0.6}, temporal=0.0,
+        steps=6, strength=strength, controls={"depth": 0.9, "canny": 0.6}, temporal=0.0,
     )  # fmt: skip
     conditions = conditions_for(networks, style)
     maps, _ = take_maps(clip, conditions.controls, networks.estimate_depth, None)
@@ -81,12 +82,32 @@ def test_without_memory_equals_diffusers_pipeline(
     theirs = pipeline(
         prompt="ink drawing", negative_prompt="photo", image=(pixels + 1) / 2,
         control_image=[controls["depth"], controls["canny"]], controlnet_conditioning_scale=[0.9, 0.6],
-        num_inference_steps=6, strength=0.7, guidance_scale=guidance_scale,
+        num_inference_steps=6, strength=strength, guidance_scale=guidance_scale,
         generator=torch.Generator().manual_seed(11), output_type="latent",
     ).images  # fmt: skip
     assert ours.shape == theirs.shape
     assert (ours - theirs).abs().max() < 1e-4
     assert (theirs - latents).abs().max() > 0.1  # and something was done
+
+
+@pytest.mark.parametrize("scheduler", ["LCMScheduler", "TCDScheduler"])
+@pytest.mark.parametrize("strength", [0.3, 0.75, 1.0])
+def test_few_step_schedulers_run_all_their_steps_below_the_strength(
+    tiny: Networks, scheduler: str, strength: float
+) -> None:
+    import diffusers
+
+    networks = replace(tiny, scheduler=getattr(diffusers, scheduler).from_config(tiny.scheduler.config))
+    conditions = conditions_for(networks, Style(prompt="ink", steps=4, strength=strength))
+    _, timesteps = _schedule(networks, conditions)
+    assert len(timesteps) == 4
+    assert timesteps[0] == pytest.approx(1000 * strength - 1, abs=20)
+    assert (timesteps.diff() < 0).all()
+
+
+def test_too_little_strength_for_any_step(tiny: Networks) -> None:
+    with pytest.raises(StyleError, match="leaves none to run"):
+        conditions_for(tiny, Style(prompt="ink", steps=4, strength=0.2))
 
 
 def test_each_control_shows(tiny: Networks) -> None:

@@ -11,14 +11,34 @@ import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderTiny, ControlNetModel, DDIMScheduler, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
+from diffusers import AutoencoderTiny, ControlNetModel, LCMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
 import prompts
+from denoiser import CONTROLS, REFERENCE_SIDE
 from stylize.depth import DepthNetwork
-from train_unet import CONTROLS, LATENT_SCALE
+from stylize.reference import FILE
+from tones import TONES
+from windows import LATENT_SCALE
 
-DEFAULTS = {"steps": 6, "strength": 0.75, "guidance_scale": 1.0, "controls": {"depth": 0.6, "canny": 1.3}}
+ADAPTER = "ip_adapter"
+DEFAULTS = {"steps": 4, "strength": 0.75, "guidance_scale": 1.0, "controls": {"depth": 0.6, "canny": 1.3}}
+
+
+def save_image_prompt(work: Path, out: Path) -> None:
+    """The projection in IP-Adapter's layout, and what a reference picture goes through before the image encoder."""
+    stored = load_file(work / "image_projection" / "model.safetensors")
+    weights = {
+        f"image_proj.{k.removeprefix('proj.').replace('image_embeds', 'proj')}": v.half().contiguous()
+        for k, v in stored.items() if k.startswith("proj.")
+    }  # fmt: skip
+    (out / ADAPTER).mkdir(parents=True)
+    save_file(weights, out / ADAPTER / FILE)
+    size = {"height": REFERENCE_SIDE, "width": REFERENCE_SIDE}
+    CLIPImageProcessor(
+        size={"shortest_edge": REFERENCE_SIDE}, crop_size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3
+    ).save_pretrained(out / "feature_extractor")
 
 
 def main() -> None:
@@ -31,7 +51,7 @@ def main() -> None:
     folders = {f"controlnet_{name}": "controlnet" + (f"_{i}" if i else "") for i, name in enumerate(CONTROLS)}
     modules = {
         "vae": AutoencoderTiny, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel, "depth": DepthNetwork,
-        **dict.fromkeys(folders, ControlNetModel),
+        "image_encoder": CLIPVisionModelWithProjection, **dict.fromkeys(folders, ControlNetModel),
     }  # fmt: skip
     for name, kind in modules.items():
         network = kind.from_pretrained(args.work / name).to(torch.float16)
@@ -39,15 +59,16 @@ def main() -> None:
             network.register_to_config(scaling_factor=LATENT_SCALE)
         network.save_pretrained(args.out / folders.get(name, name))
     CLIPTokenizer.from_pretrained(args.work / "tokenizer").save_pretrained(args.out / "tokenizer")
-    DDIMScheduler.from_pretrained(args.work / "scheduler").save_pretrained(args.out / "scheduler")
+    LCMScheduler.from_pretrained(args.work / "scheduler").save_pretrained(args.out / "scheduler")
+    save_image_prompt(args.work, args.out)
     index = {
         "_class_name": "StableDiffusionControlNetImg2ImgPipeline",
         "controlnet": ["diffusers", "MultiControlNetModel"],
-        "feature_extractor": [None, None],
-        "image_encoder": [None, None],
+        "feature_extractor": ["transformers", "CLIPImageProcessor"],
+        "image_encoder": ["transformers", "CLIPVisionModelWithProjection"],
         "requires_safety_checker": False,
         "safety_checker": [None, None],
-        "scheduler": ["diffusers", "DDIMScheduler"],
+        "scheduler": ["diffusers", "LCMScheduler"],
         "text_encoder": ["transformers", "CLIPTextModel"],
         "tokenizer": ["transformers", "CLIPTokenizer"],
         "unet": ["diffusers", "UNet2DConditionModel"],
@@ -57,7 +78,10 @@ def main() -> None:
         "controlnets": {name: folders[f"controlnet_{name}"] for name in CONTROLS},
         "depth_estimator": "depth",
         "defaults": DEFAULTS,
+        "image_prompt": ADAPTER,
         "looks": prompts.LOOKS,
+        "tones": {name: tone.words for name, tone in TONES.items()},
+        "words": prompts.vocabulary(),
     }
     for name, content in (("model_index.json", index), ("stylize.json", settings)):
         (args.out / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -1,19 +1,23 @@
-"""The figures of the model card, on photos that were not trained on.
+"""The figures of the model card, on photos, paintings and clips that were not trained on.
 
-    python training/evaluate.py --data DATA [--photos 12]
+    python training/evaluate.py --data DATA [--photos 8] [--model pocket] [--sheet docs/pocket-sheet.jpg]
 
-- autoencoder: PSNR of reconstruction, photos and renditions
-- look got: of the renditions of the photo in all looks, is the one asked for the nearest? (mean absolute error of the
-  picture at a quarter of its size plus that of its gradients, both as a share of the largest over the looks)
-- forms: F1 of Canny edges between output and source (2 px tolerance), beside that of the teacher's own rendition
+- autoencoder: PSNR of photos and renditions; colour error (CIE 1976) of the means of 8 x 8 pixels
+- look got: of the teachers' renditions of the photo, is the one in the look asked for the nearest by VGG Gram distance?
+- reference: of a held-out photo's renditions after ten held-out paintings, is the one after the reference the nearest?
+- forms: F1 of Canny edges between output and source (2 px tolerance), beside the teacher's own rendition
+- steps: Gram distance to the teacher at 4 steps without guidance over that at 20 steps with guidance 2
+- depth: Spearman rank correlation with the true inverse depth of held-out renders
 
-Prints a table, and one JSON object as the last line.
+Prints a table, and one JSON object as the last line. `--sheet` makes a contact sheet of 60 frames to look at.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,32 +28,36 @@ import torch
 import looks
 import prompts
 from data import to_tensor
-from renditions import HELD_OUT_EVERY, square
+from renditions import read, split, square
+from sheet import contact_sheet
 from stylize import Clip, Style, Stylizer, load_stylizer
+from train_depth import load as load_depth
+from train_depth import spearman
+from vgg import Vgg, distance
 
 SIDE = 256
+REFERENCES = 10
+STRENGTH = 0.75
+
+Figures = dict[str, list[float]]
 
 
-def restyled(stylizer: Stylizer, photo: np.ndarray, prompt: str, **style: float) -> np.ndarray:
+def restyled(stylizer: Stylizer, photo: np.ndarray, prompt: str = "", **style: object) -> np.ndarray:
     clip = Clip(photo[None], (Fraction(0),), (Fraction(1, 25),))
-    return next(stylizer.stream([clip], Style(prompt=prompt, **style))).frames[0]
+    settings = {"strength": STRENGTH} | style
+    return next(stylizer.stream([clip], Style(prompt=prompt, **settings))).frames[0]  # type: ignore[arg-type]
 
 
-def psnr(stylizer: Stylizer, picture: np.ndarray) -> float:
-    networks = stylizer.networks
+def reconstruction(stylizer: Stylizer, picture: np.ndarray) -> tuple[float, float]:
+    """PSNR in dB, and the colour error of local means in CIE 1976 delta E."""
     pixels = to_tensor(picture[None])
     with torch.inference_mode():
-        back = networks.decode(networks.encode(pixels, torch.Generator())).clamp(-1, 1)
-    return float(-10 * torch.log10(((back - pixels) / 2).square().mean()))
-
-
-def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Of tone and of texture."""
-    small = [
-        cv2.resize(x, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA).astype(np.float32) for x in (one, other)
-    ]
-    sharp = [cv2.GaussianBlur(np.abs(cv2.Laplacian(x.astype(np.float32), -1)), (0, 0), 4) for x in (one, other)]
-    return np.array([np.abs(a - b).mean() for a, b in (small, sharp)])
+        back = stylizer.networks.decode(stylizer.networks.encode(pixels, torch.Generator())).clamp(-1, 1)
+    psnr = float(-10 * torch.log10(((back - pixels) / 2).square().mean()))
+    pictures = [(x[0].permute(1, 2, 0).numpy() + 1) / 2 for x in (back, pixels)]
+    small = [cv2.resize(x, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA) for x in pictures]
+    one, other = (cv2.cvtColor(x.astype(np.float32), cv2.COLOR_RGB2LAB) for x in small)
+    return psnr, float(np.linalg.norm(one - other, axis=-1).mean())
 
 
 def edge_f1(one: np.ndarray, other: np.ndarray, tolerance: int = 2) -> float:
@@ -61,41 +69,91 @@ def edge_f1(one: np.ndarray, other: np.ndarray, tolerance: int = 2) -> float:
     return float(2 * precision * recall / max(precision + recall, 1e-9))
 
 
+def autoencoder(stylizer: Stylizer, photo: np.ndarray, targets: dict[str, np.ndarray], figures: Figures) -> None:
+    for name, picture in ({"photo": photo} | targets).items():
+        psnr, colour = reconstruction(stylizer, picture)
+        figures["psnr_photo" if name == "photo" else "psnr_rendition"].append(psnr)
+        figures["colour_error"].append(colour)
+
+
+def prompted(
+    stylizer: Stylizer, vgg: Vgg, photo: np.ndarray, targets: dict[str, np.ndarray], few: set[str], figures: Figures
+) -> None:
+    """The looks by name; those in `few` also at 20 steps with guidance."""
+    grams = {name: vgg.grams(picture) for name, picture in targets.items()}
+    for name, target in targets.items():
+        output = restyled(stylizer, photo, prompts.LOOKS[name][0])
+        own = vgg.grams(output)
+        distances = {other: distance(own, gram) for other, gram in grams.items()}
+        rank = sorted(distances, key=distances.__getitem__).index(name)
+        figures[f"top1 {name}"].append(rank == 0)
+        figures["look_got"].append(rank == 0)
+        figures["look_got_top3"].append(rank < 3)
+        figures["edge_f1"].append(edge_f1(output, photo))
+        figures["edge_f1_of_teacher"].append(edge_f1(target, photo))
+        if name in few:
+            many = restyled(stylizer, photo, prompts.LOOKS[name][0], steps=20, guidance_scale=2.0)
+            figures["gram_4_steps"].append(distances[name])
+            figures["gram_20_steps"].append(distance(vgg.grams(many), grams[name]))
+
+
+def referred(stylizer: Stylizer, vgg: Vgg, photo: np.ndarray, paintings: list[np.ndarray], figures: Figures) -> None:
+    transfer = looks.transfer_engine()
+    grams = [vgg.grams(transfer(photo, painting)) for painting in paintings]
+    for i, painting in enumerate(paintings):
+        with tempfile.NamedTemporaryFile(suffix=".png") as file:
+            cv2.imwrite(file.name, cv2.cvtColor(painting, cv2.COLOR_RGB2BGR))
+            output = vgg.grams(restyled(stylizer, photo, reference=file.name))
+        figures["reference_got"].append(int(np.argmin([distance(output, gram) for gram in grams])) == i)
+
+
+def depth(stylizer: Stylizer, data: Path, figures: Figures) -> None:
+    pictures, depths, _, held_out = load_depth(data / "depth")
+    for i in np.flatnonzero(held_out)[::3]:
+        figures["depth_spearman_renders"].append(spearman(stylizer.networks.estimate_depth(pictures[i]), depths[i]))
+
+
+def evaluate(stylizer: Stylizer, data: Path, count: int) -> dict[str, float]:
+    held_out = split(data / "photos")[1]
+    held_out = held_out[:: max(1, len(held_out) // count)][:count]
+    paintings = [square(read(p), np.random.default_rng(i), SIDE) for i, p in enumerate(split(data / "paintings")[1])]
+    renderers: dict[str, Callable[[np.ndarray], np.ndarray]] = {looks.PHOTO: lambda photo: photo}
+    renderers |= looks.DRAWN_LOOKS | looks.painted_looks(data / "paintings")
+    vgg, figures = Vgg(), _Lists()
+    depth(stylizer, data, figures)
+    for i, path in enumerate(held_out):
+        photo = square(read(path), np.random.default_rng(i))[:SIDE, :SIDE].copy()
+        targets = {name: render(photo) for name, render in renderers.items()}
+        autoencoder(stylizer, photo, targets, figures)
+        prompted(stylizer, vgg, photo, targets, set(list(targets)[i % 5 :: 5]), figures)
+        if i % 2 == 0:
+            referred(stylizer, vgg, photo, paintings[:REFERENCES], figures)
+        print(f"{i + 1}/{len(held_out)} look got {np.mean(figures['look_got']):.3f}", flush=True)
+    return {name: round(float(np.mean(values)), 3) for name, values in figures.items()}
+
+
+class _Lists(dict):  # type: ignore[type-arg]
+    def __missing__(self, key: str) -> list[float]:
+        self[key] = []
+        return self[key]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--photos", type=int, default=12)
+    parser.add_argument("--photos", type=int, default=8)
     parser.add_argument("--model", default="pocket")
+    parser.add_argument("--sheet", type=Path, help="write a contact sheet of 60 frames instead")
     args = parser.parse_args()
-    held_out = sorted((args.data / "photos").iterdir())[::HELD_OUT_EVERY]
-    held_out = held_out[:: max(1, len(held_out) // args.photos)][: args.photos]
-    renderers = {looks.PHOTO: lambda photo: photo} | looks.DRAWN_LOOKS | looks.painted_looks(args.data / "paintings")
     stylizer = load_stylizer(args.model)
-    hits = {name: [] for name in renderers}
-    forms, teacher_forms, quality = [], [], {"photo": [], "rendition": []}
-    for i, path in enumerate(held_out):
-        photo = square(path, np.random.default_rng(i))[:SIDE, :SIDE].copy()
-        targets = {name: render(photo) for name, render in renderers.items()}
-        for name, target in targets.items():
-            quality["photo" if name == looks.PHOTO else "rendition"].append(psnr(stylizer, target))
-            output = restyled(stylizer, photo, prompts.LOOKS[name][0])
-            errors = np.array([distance(output, other) for other in targets.values()])
-            nearest = list(targets)[int((errors / errors.max(0)).sum(1).argmin())]
-            hits[name].append(nearest == name)
-            forms.append(edge_f1(output, photo))
-            teacher_forms.append(edge_f1(target, photo))
-        print(f"{i + 1}/{len(held_out)}", flush=True)
-    result = {
-        "photos": len(held_out),
-        "psnr_photo": round(float(np.mean(quality["photo"])), 2),
-        "psnr_rendition": round(float(np.mean(quality["rendition"])), 2),
-        "look_got": round(float(np.mean([x for v in hits.values() for x in v])), 3),
-        "look_got_by_look": {name: round(float(np.mean(v)), 2) for name, v in hits.items()},
-        "edge_f1": round(float(np.mean(forms)), 3),
-        "edge_f1_of_teacher": round(float(np.mean(teacher_forms)), 3),
-    }
+    if args.sheet:
+        contact_sheet(stylizer, args.data / "clips", args.sheet)
+        return
+    result = evaluate(stylizer, args.data, args.photos)
+    result["edge_f1_share"] = round(result["edge_f1"] / result["edge_f1_of_teacher"], 3)
+    result["gram_4_over_20_steps"] = round(result["gram_4_steps"] / result["gram_20_steps"], 3)
     for name, value in result.items():
-        print(f"{name:<20} {value}")
+        print(f"{name:<26} {value}")
     print(json.dumps(result))
 
 

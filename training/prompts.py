@@ -6,7 +6,11 @@ ignore them: the forms come from the controls, the words say how to draw them.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
+
+from tones import TONES
 
 LOOKS: dict[str, tuple[str, ...]] = {
     "photo": ("photo", "photograph", "realistic photo", "natural colours", "realistic", "film still"),
@@ -15,17 +19,26 @@ LOOKS: dict[str, tuple[str, ...]] = {
     "oil": ("oil painting", "oil on canvas", "thick brush strokes", "oil paint", "impasto", "old master painting"),
     "pencil": ("pencil sketch", "pencil drawing", "graphite drawing", "pencil", "sketch", "fine pencil lines"),
     "ink": ("ink drawing", "pen and ink", "black ink", "line art", "ink", "black and white ink drawing", "manga"),
-    "charcoal": ("charcoal drawing", "charcoal", "charcoal sketch", "chalk and charcoal", "smudged charcoal"),
+    "charcoal": ("charcoal drawing", "charcoal", "charcoal sketch", "smudged charcoal"),
     "cartoon": ("cartoon", "anime", "cel shading", "comic book", "cartoon style", "cel shaded animation", "comic"),
     "pop-art": ("pop art", "halftone", "halftone dots", "screen print", "pop art poster", "lichtenstein"),
     "mosaic": ("mosaic", "mosaic tiles", "roman mosaic", "ceramic tiles", "tile mosaic"),
     "pixel-art": ("pixel art", "8-bit game", "retro video game", "16-bit pixel art", "pixelated", "pixel graphics"),
     "neon": ("neon", "cyberpunk", "neon cyberpunk night", "neon lights", "synthwave", "glowing neon lines",
              "vaporwave"),
-    "woodcut": ("woodcut", "linocut", "wood engraving", "engraving", "woodcut print", "block print in black ink"),
+    "woodcut": ("woodcut", "linocut", "wood engraving", "woodcut print", "block print in black ink", "lino print"),
     "stained-glass": ("stained glass", "stained glass window", "church window", "leaded glass", "cathedral glass"),
     "vintage": ("vintage photo", "sepia", "old photograph", "sepia photograph", "daguerreotype", "antique photo"),
-    "blueprint": ("blueprint", "technical drawing", "white lines on blue", "cyanotype drawing", "architect's plan"),
+    "blueprint": ("blueprint", "technical drawing", "white lines on blue", "blueprint drawing", "architect's plan"),
+    "etching": ("etching", "engraving", "copperplate engraving", "crosshatching", "cross-hatched drawing", "banknote"),
+    "paper-cut": ("paper cut", "papercut", "paper cutout", "layered paper", "paper collage", "cut paper art"),
+    "noir": ("film noir", "noir", "high contrast black and white", "stark shadows", "stencil", "graphic novel"),
+    "thermal": ("thermal camera", "heat map", "infrared", "thermal imaging", "thermography"),
+    "pointillism": ("pointillism", "pointillist painting", "seurat", "coloured dots", "signac", "dots of colour"),
+    "chalkboard": ("chalkboard", "blackboard", "chalk drawing", "white chalk on a board", "chalk on blackboard"),
+    "coloured-pencil": ("coloured pencil", "colored pencil", "crayon drawing", "colour pencil drawing",
+                        "coloured pencils", "crayon"),
+    "cyanotype": ("cyanotype", "prussian blue print", "blue photograph", "sun print", "cyanotype print"),
     "ukiyo-e": ("ukiyo-e", "ukiyo-e woodblock print", "japanese woodblock print", "hokusai", "the great wave",
                 "hiroshige", "japanese print"),
     "van-gogh": ("van gogh", "starry night", "post-impressionist painting", "vincent van gogh",
@@ -49,15 +62,35 @@ TEMPLATES = (
 )  # fmt: skip
 
 
-def sample(look: str, rng: np.random.Generator) -> str:
-    """A random prompt that asks for `look`."""
+TONED = ("{prompt}, {tone}", "{prompt}, {tone}", "{prompt} in {tone}", "{tone}, {prompt}", "{tone} {prompt}")
+
+
+def sample(look: str, rng: np.random.Generator, tone: str = "") -> str:
+    """A random prompt that asks for `look`, and for the tone if there is one."""
     words = LOOKS[look][rng.integers(len(LOOKS[look]))]
     template = TEMPLATES[rng.integers(len(TEMPLATES))]
-    return template.format(look=words, content=CONTENT[rng.integers(len(CONTENT))])
+    prompt = template.format(look=words, content=CONTENT[rng.integers(len(CONTENT))])
+    prompt = TONED[rng.integers(len(TONED))].format(prompt=prompt, tone=tone) if tone else prompt
+    return american(prompt) if rng.random() < 0.3 else prompt
+
+
+def american(text: str) -> str:
+    return text.replace("colour", "color").replace("greyscale", "grayscale")
+
+
+def texts() -> list[str]:
+    """Every phrase that a prompt can be made of."""
+    phrases = [w for words in LOOKS.values() for w in words] + [w for tone in TONES.values() for w in tone.words]
+    frames = [t.format(look="", content="", prompt="", tone="") for t in TEMPLATES + TONED]
+    british = phrases + list(CONTENT) + frames
+    return british + [american(text) for text in british if american(text) != text]
+
+
+def vocabulary() -> list[str]:
+    """Every word that the model was taught, sorted."""
+    return sorted({word for text in texts() for word in re.findall(r"[a-z0-9'-]+", text.lower())})
 
 
 def corpus() -> list[str]:
-    """Every word that a prompt can hold, often enough for each to become one token."""
-    words = [w for looks in LOOKS.values() for w in looks]
-    frames = [t.format(look="", content="") for t in TEMPLATES]
-    return (words * 20) + (list(CONTENT) * 5) + frames * 5
+    """The phrases often enough for each word to become one token."""
+    return texts() * 20

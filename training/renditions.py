@@ -1,40 +1,74 @@
-"""Makes the training pairs: every photo in every look, as one memory-mapped array.
+"""Makes the training pairs: every photo in every look and in two random paintings' styles, as one memory-mapped array.
 
     python training/renditions.py --data DATA --out training/work --part 0 --parts 2
 
-`renditions-P.npy` is uint8 `[N, L + 1, 384, 384, 3]`: the photo, then its looks in the order of `looks.txt`.
-`photos-P.txt` names the photos. Every twelfth photo is held out for the evaluation and never trained on.
+`renditions-P.npy` is uint8 `[N, 1 + L + 2, 384, 384, 3]`: the photo, its L looks in the order of `looks.txt`, and two
+renditions after paintings; `styles-P.npy` is uint8 `[N, 2, 128, 128, 3]`, the piece of painting that each was made
+after. The last `FRAMES` pictures are frames of clips, two and two neighbours of the same clip (`frames.txt`: how many).
+Every twelfth photo and painting, and the clips of `HELD_OUT_CLIPS`, are kept for the evaluation.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 import looks
+from stylize import VideoReader
 
-SIDE = 384
+SIDE, STYLE_SIDE, PAINTINGS_EACH = 384, 128, 2
 HELD_OUT_EVERY = 12
+HELD_OUT_CLIPS = ("cockatoo", "city-night", "bigbuckbunny")
+PAIRS_A_CLIP, APART = 5, 3
 
 
-def square(path: Path, rng: np.random.Generator) -> np.ndarray:
-    """A crop of 384 x 384 from the photo at a random scale and place."""
-    image = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+def split(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The pictures of a folder: to train on, and held out."""
+    paths = sorted(folder.iterdir())
+    return [p for i, p in enumerate(paths) if i % HELD_OUT_EVERY], paths[::HELD_OUT_EVERY]
+
+
+def read(path: Path) -> np.ndarray:
+    return cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def square(image: np.ndarray, rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
+    """A crop of `side` x `side` at a random scale and place, mirrored half of the time."""
     short = min(image.shape[:2])
-    scale = rng.uniform(SIDE, max(SIDE, min(short, 460)) + 1) / short
-    size = max(SIDE, round(image.shape[1] * scale)), max(SIDE, round(image.shape[0] * scale))
+    scale = rng.uniform(side, max(side, min(short, int(1.2 * side))) + 1) / short
+    size = max(side, round(image.shape[1] * scale)), max(side, round(image.shape[0] * scale))
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    top, left = (int(rng.integers(0, n - SIDE + 1)) for n in image.shape[:2])
-    image = image[top : top + SIDE, left : left + SIDE]
+    top, left = (int(rng.integers(0, n - side + 1)) for n in image.shape[:2])
+    image = image[top : top + side, left : left + side]
     return np.ascontiguousarray(image[:, ::-1] if rng.random() < 0.5 else image)
+
+
+def frame_pairs(clips: Path) -> Iterator[np.ndarray]:
+    """Pairs of neighbouring frames, cropped alike, one frame after the other."""
+    for path in sorted(p for p in clips.iterdir() if not p.name.startswith(HELD_OUT_CLIPS)):
+        with VideoReader(path) as reader:
+            frames = np.concatenate([clip.frames for clip in reader.clips(64)])[:400]
+        for k, start in enumerate(np.linspace(0, len(frames) - 1 - APART, PAIRS_A_CLIP).astype(int)):
+            yield from (square(frames[i], np.random.default_rng([len(frames), k])) for i in (start, start + APART))
+
+
+def recoloured(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The painting in other colours half of the time, so that few paintings show many palettes."""
+    if rng.random() < 0.5:
+        return image
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV).astype(np.int16)
+    hsv[..., 0] = (hsv[..., 0] + rng.integers(180)) % 180
+    hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(0.4, 1.5), 0, 255)
+    return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with photos/ and paintings/")
+    parser.add_argument("--data", type=Path, required=True, help="folder with photos/, paintings/ and clips/")
     parser.add_argument("--out", type=Path, default=Path("training/work"))
     parser.add_argument("--part", type=int, default=0)
     parser.add_argument("--parts", type=int, default=1)
@@ -42,24 +76,43 @@ def main() -> None:
     args = parser.parse_args()
     cv2.setNumThreads(1)
     args.out.mkdir(parents=True, exist_ok=True)
-
     renderers = looks.DRAWN_LOOKS | looks.painted_looks(args.data / "paintings")
     (args.out / "looks.txt").write_text("\n".join([looks.PHOTO, *renderers]) + "\n")
-    photos = sorted((args.data / "photos").iterdir())
-    photos = [p for i, p in enumerate(photos) if i % HELD_OUT_EVERY][args.part :: args.parts]
-    (args.out / f"photos-{args.seed}-{args.part}.txt").write_text("\n".join(p.name for p in photos) + "\n")
+    photos = split(args.data / "photos")[0][args.part :: args.parts]
+    frames = list(frame_pairs(args.data / "clips")) if args.part == 0 else []
+    paintings = split(args.data / "paintings")[0]
+    render_all(args, photos, frames, paintings, renderers)
 
-    shape = (len(photos), len(renderers) + 1, SIDE, SIDE, 3)
-    name = args.out / f"renditions-{args.seed}-{args.part}.npy"
-    array = np.lib.format.open_memmap(name, mode="w+", dtype=np.uint8, shape=shape)
-    for i, path in enumerate(photos):
-        photo = square(path, np.random.default_rng([args.seed, args.part, i]))
-        array[i, 0] = photo
+
+def render_all(
+    args: argparse.Namespace,
+    photos: list[Path],
+    frames: list[np.ndarray],
+    paintings: list[Path],
+    renderers: dict[str, Callable[[np.ndarray], np.ndarray]],
+) -> None:
+    count, transfer = len(photos) + len(frames), looks.transfer_engine()
+    shape = (count, 1 + len(renderers) + PAINTINGS_EACH, SIDE, SIDE, 3)
+    name = f"{args.seed}-{args.part}.npy"
+    pictures = np.lib.format.open_memmap(args.out / f"renditions-{name}", mode="w+", dtype=np.uint8, shape=shape)
+    styles = np.zeros((count, PAINTINGS_EACH, STYLE_SIDE, STYLE_SIDE, 3), np.uint8)
+    for i in range(count):
+        rng = np.random.default_rng([args.seed, args.part, i])
+        photo = square(read(photos[i]), rng) if i < len(photos) else frames[i - len(photos)]
+        rng = np.random.default_rng([args.seed, args.part, (i - len(photos)) // 2]) if i >= len(photos) else rng
+        pictures[i, 0] = photo
         for j, render in enumerate(renderers.values(), start=1):
-            array[i, j] = render(photo)
+            pictures[i, j] = render(photo)
+        for k in range(PAINTINGS_EACH):  # both frames of a pair get the same paintings
+            painting = recoloured(read(paintings[rng.integers(len(paintings))]), rng)
+            style = square(painting, rng, 256)
+            styles[i, k] = cv2.resize(style, (STYLE_SIDE, STYLE_SIDE), interpolation=cv2.INTER_AREA)
+            pictures[i, 1 + len(renderers) + k] = transfer(photo, style)
         if i % 20 == 0:
-            print(f"{i + 1}/{len(photos)}", flush=True)
-    array.flush()
+            print(f"{i + 1}/{count}", flush=True)
+    pictures.flush()
+    np.save(args.out / f"styles-{name}", styles)
+    (args.out / f"frames-{args.seed}-{args.part}.txt").write_text(f"{len(frames)}\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from prompts import corpus
 
-LENGTH, WIDTH, VOCABULARY = 32, 128, 1200
+LENGTH, WIDTH, VOCABULARY = 32, 128, 1600
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 

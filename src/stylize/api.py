@@ -44,7 +44,7 @@ def stylize_video(
     source: str | PathLike[str],
     output: str | PathLike[str],
     *,
-    prompt: str,
+    prompt: str = "",
     model: str | Path = POCKET,
     force: bool = False,
     **style: Any,

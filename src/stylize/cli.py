@@ -6,6 +6,7 @@ import json
 import logging
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stylize import __version__
-from stylize.errors import StylizeError
+from stylize.errors import PromptWarning, StylizeError
 from stylize.registry import MODELS, POCKET
 from stylize.style import Style, parse_control, parse_size
 
@@ -43,8 +44,10 @@ def main(
 def run(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video to restyle; anything that FFmpeg reads.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The video to write: .mp4, .mov or .mkv.")],
-    prompt: Annotated[str, typer.Option(help="The look in words, such as 'ukiyo-e woodblock print'.")],
+    prompt: Annotated[str, typer.Option(help="The look in words, such as 'ukiyo-e woodblock print'.")] = "",
     negative_prompt: Annotated[str, typer.Option(help="What to stay away from; needs --guidance above 1.")] = "",
+    reference: Annotated[Path | None, typer.Option(help="A picture whose look the video shall have.")] = None,
+    reference_weight: Annotated[float, typer.Option(help="How much of it: 0 nothing, 1 all, up to 1.5.")] = 1.0,
     model: Annotated[str, typer.Option(help="A name of `stylize models`, a folder, or a hub id.")] = POCKET,
     strength: Annotated[float | None, typer.Option(help="How far from the source, above 0, up to 1.")] = None,
     temporal: Annotated[float, typer.Option(help="Look at earlier frames: 0 not at all, 1 fully.")] = 1.0,
@@ -70,6 +73,8 @@ def run(
         style = Style(
             prompt=prompt,
             negative_prompt=negative_prompt,
+            reference=reference,
+            reference_weight=reference_weight,
             strength=strength,
             guidance_scale=guidance,
             steps=steps,
@@ -84,6 +89,10 @@ def run(
         # everything that can be wrong with the files is found before the networks are loaded
         check_output(output, source=source, force=force)
         check_encoder(crf, preset)
+        if reference is not None:
+            from stylize.reference import read_picture
+
+            read_picture(reference)
         with VideoReader(source, start=start, end=end, size=style.size):
             pass
         card = MODELS.get(model)
@@ -93,8 +102,8 @@ def run(
 
         stylizer = load_stylizer(model, device=device)
         if not quiet:
-            _say(*_explanations(stylizer.networks, prompt))
-        with progress_bar(shown=not quiet) as progress:
+            _say(_explanation(stylizer.networks))
+        with _warnings_as_lines(shown=not quiet), progress_bar(shown=not quiet) as progress:
             report = stylizer.convert(
                 source, output, style, start=start, end=end, force=force, crf=crf, preset=preset, progress=progress
             )
@@ -119,6 +128,7 @@ def models(
                 "on_disk": card.on_disk,
                 "purpose": card.purpose,
                 "looks": card.looks,
+                "tones": card.tones,
             }
             for card in MODELS.values()
         ]
@@ -130,20 +140,31 @@ def models(
         typer.echo(f"    {card.purpose}")
         if card.looks:
             typer.echo(f"    looks: {', '.join(card.looks)}")
+            typer.echo(f"    tones: {', '.join(card.tones)}")
     typer.echo("Any folder in diffusers format works too: stylize run ... --model FOLDER")
 
 
-def _explanations(networks: Networks, prompt: str) -> list[str]:
-    """What runs where, and whether the model knows what the prompt asks for."""
-    kind = str(networks.dtype).removeprefix("torch.")
-    lines = [f"model {networks.name} on {networks.device}, {kind}"]
-    if networks.looks:
-        names = ", ".join(networks.looks)
-        lines[0] += f"; it knows {len(networks.looks)} looks by name, `--model sd15` takes any prompt but wants a GPU"
-        words = prompt.lower()
-        if not any(word in words for known in networks.looks.values() for word in known):
-            lines.append(f"warning: no look that {networks.name} knows is in the prompt: use one of {names}")
-    return lines
+def _explanation(networks: Networks) -> str:
+    """What runs where, and how much the model knows."""
+    line = f"model {networks.name} on {networks.device}, {str(networks.dtype).removeprefix('torch.')}"
+    if networks.vocabulary is None:
+        return line
+    looks = len(networks.vocabulary.looks)
+    return f"{line}; it knows {looks} looks by name, `--model sd15` takes any prompt but wants a GPU"
+
+
+@contextmanager
+def _warnings_as_lines(*, shown: bool) -> Iterator[None]:
+    """Words that the model does not know become one line on stderr."""
+
+    def show(message: Warning | str, category: type[Warning], *where: object) -> None:
+        if shown and issubclass(category, PromptWarning):
+            _say(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", PromptWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def _summary(report: Report) -> str:

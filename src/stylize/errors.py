@@ -5,6 +5,8 @@ StylizeError            one line: what is wrong, then what to do
 |   +-- DamagedVideo    the input opens, but ends early or cannot be decoded to its end
 +-- ModelError          the model is unknown, incomplete, or not on disk
 +-- StyleError          a setting has no meaning (also a ValueError)
+
+PromptWarning           the model does not know some words of the prompt
 """
 
 from __future__ import annotations
@@ -32,3 +34,7 @@ class ModelError(StylizeError):
 
 class StyleError(StylizeError, ValueError):
     """A setting is out of its range."""
+
+
+class PromptWarning(UserWarning):
+    """Words of the prompt that the model does not know."""

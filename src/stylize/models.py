@@ -7,7 +7,7 @@ import platform
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from transformers.utils import logging as transformers_logging
 from stylize import attention
 from stylize.errors import ModelError
 from stylize.networks import ControlNet, Defaults, Networks
+from stylize.reference import ImagePrompt
 from stylize.registry import MODELS, ModelCard
 from stylize.structure import MIDAS_REPOSITORY, DepthEstimator, MidasDepth, PocketDepth
+from stylize.vocabulary import Vocabulary
 
 COMPONENTS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler")
 LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
@@ -40,7 +42,9 @@ class Source:
     depth: str
     """Folder of a built-in style depth network, or "midas"."""
     defaults: Defaults
-    looks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    vocabulary: Vocabulary | None = None
+    image_prompt: str | None = None
+    """Subfolder of the image-prompt adapter, if the folder has one."""
 
 
 def load_networks(
@@ -70,6 +74,7 @@ def load_networks(
     for name in ("text_encoder", "vae", "unet"):
         parts[name] = parts[name].to(place).eval().requires_grad_(False)
     attention.install(parts["unet"])
+    adapter = source.image_prompt
     return Networks(
         name=source.name,
         controlnets=nets,
@@ -77,7 +82,8 @@ def load_networks(
         device=place,
         dtype=kind,
         defaults=source.defaults,
-        looks=source.looks,
+        vocabulary=source.vocabulary,
+        image_prompt=ImagePrompt.load(Path(source.base), adapter, place, kind) if adapter else None,
         **parts,
     )
 
@@ -146,7 +152,7 @@ def _source(model: str, controlnets: Mapping[str, str | Path] | None) -> Source:
     if controlnets is None:
         return source
     named = {name: (str(where), None) for name, where in controlnets.items()}
-    return Source(source.name, source.base, named, source.depth, source.defaults, source.looks)
+    return replace(source, controlnets=named)
 
 
 def _from_card(card: ModelCard) -> Source:
@@ -173,8 +179,16 @@ def _from_folder(folder: Path, name: str) -> Source:
         controlnets={control: (str(folder), subfolder) for control, subfolder in nets.items()},
         depth=MIDAS if depth == MIDAS else str(folder / depth),
         defaults=Defaults(**settings.get("defaults", {})),
-        looks={look: tuple(words) for look, words in settings.get("looks", {}).items()},
+        vocabulary=_vocabulary(settings),
+        image_prompt=settings.get("image_prompt"),
     )
+
+
+def _vocabulary(settings: Mapping[str, Any]) -> Vocabulary | None:
+    if "words" not in settings:
+        return None
+    looks, tones = ({name: tuple(p) for name, p in settings.get(kind, {}).items()} for kind in ("looks", "tones"))
+    return Vocabulary(looks, tones, frozenset(settings["words"]))
 
 
 def _index(source: Source) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 
 from stylize.attention import Exchange
+from stylize.reference import ImagePrompt
 from stylize.structure import DepthEstimator
+from stylize.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,10 @@ class Networks:
     device: torch.device
     dtype: torch.dtype
     defaults: Defaults = field(default_factory=Defaults)
-    looks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Looks that the model is known for, with the words that ask for each; empty where it is general."""
+    vocabulary: Vocabulary | None = None
+    """The words that the model knows; `None` where it is general."""
+    image_prompt: ImagePrompt | None = None
+    """Reads a reference picture, if the model can."""
 
     @torch.inference_mode()
     def encode_prompts(self, texts: list[str]) -> torch.Tensor:

@@ -29,10 +29,18 @@ class ModelCard:
     @property
     def looks(self) -> tuple[str, ...]:
         """Names of the looks it knows; empty where it is general or not there."""
+        return self._names("looks")
+
+    @property
+    def tones(self) -> tuple[str, ...]:
+        """Names of the palettes, lights, seasons and times of day it knows; likewise."""
+        return self._names("tones")
+
+    def _names(self, kind: str) -> tuple[str, ...]:
         settings = self.folder / "stylize.json" if self.folder is not None else None
         if settings is None or not settings.is_file():
             return ()
-        return tuple(json.loads(settings.read_text()).get("looks", ()))
+        return tuple(json.loads(settings.read_text()).get(kind, ()))
 
     @property
     def on_disk(self) -> bool:

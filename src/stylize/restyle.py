@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from stylize.errors import ModelError, StyleError
 from stylize.frames import Clip, Picture, StructureMaps
 from stylize.memory import FrameCache, Memory
 from stylize.networks import Networks
+from stylize.prompting import embeddings_for
 from stylize.style import Style
 
 LATENT_GRID = 8
@@ -48,7 +50,7 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
     guidance = defaults.guidance_scale if style.guidance_scale is None else style.guidance_scale
     steps = defaults.steps if style.steps is None else style.steps
     strength = defaults.strength if style.strength is None else style.strength
-    if int(steps * strength) < 1:
+    if steps_to_run(networks.scheduler, steps, strength) < 1:
         raise StyleError(f"strength {strength} of {steps} steps leaves none to run", "raise either")
     if style.negative_prompt and guidance <= 1:
         raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
@@ -57,8 +59,8 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
     if missing := set(controls) - set(networks.controlnets):
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
-    texts = [style.prompt] if guidance <= 1 else [style.negative_prompt, style.prompt]
-    return Conditions(networks.encode_prompts(texts), guidance, steps, strength, controls, style.temporal, style.seed)
+    embeddings = embeddings_for(networks, style, guided=guidance > 1)
+    return Conditions(embeddings, guidance, steps, strength, controls, style.temporal, style.seed)
 
 
 @torch.inference_mode()
@@ -126,12 +128,26 @@ def denoise(
     return latents, tuple(cache)
 
 
+def steps_to_run(scheduler: Any, steps: int, strength: float) -> int:
+    """How many of the steps `strength` leaves.
+
+    Few-step schedulers (LCM, TCD) lay all of them below `strength`, as LatentConsistencyModelImg2ImgPipeline does; of
+    the others' steps that share is run, as in StableDiffusionImg2ImgPipeline.
+    """
+    if "strength" in inspect.signature(scheduler.set_timesteps).parameters:
+        return min(steps, int(scheduler.config.original_inference_steps * strength))
+    return min(int(steps * strength), steps)
+
+
 def _schedule(networks: Networks, conditions: Conditions) -> tuple[Any, torch.Tensor]:
-    """A fresh scheduler (they count their steps) and the timesteps that `strength` leaves."""
+    """A fresh scheduler (they count their steps) and the timesteps to run."""
     scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
+    run = steps_to_run(scheduler, conditions.steps, conditions.strength)
+    if "strength" in inspect.signature(scheduler.set_timesteps).parameters:
+        scheduler.set_timesteps(run, device=networks.device, strength=conditions.strength)
+        return scheduler, scheduler.timesteps
     scheduler.set_timesteps(conditions.steps, device=networks.device)
-    begin = conditions.steps - min(int(conditions.steps * conditions.strength), conditions.steps)
-    begin *= scheduler.order
+    begin = (conditions.steps - run) * scheduler.order
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(begin)
     return scheduler, scheduler.timesteps[begin:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 
 from stylize.errors import StyleError
 
@@ -22,10 +23,14 @@ class Style:
         StyleError: a value is out of its range; the message names the value, the range and what to do.
     """
 
-    prompt: str
-    """The look in words, such as "ukiyo-e woodblock print"."""
+    prompt: str = ""
+    """The look in words, such as "ukiyo-e woodblock print"; may be empty beside a reference."""
     negative_prompt: str = ""
     """What to stay away from; it needs `guidance_scale` above 1."""
+    reference: str | PathLike[str] | None = None
+    """A picture whose look the video shall have; the words then say what to change about it."""
+    reference_weight: float = 1.0
+    """How much of the reference, in [0, 1.5]; 0 is the prompt alone."""
     strength: float | None = None
     """How far from the source, in (0, 1]: the share of the noise schedule that the source goes through (SDEdit)."""
     guidance_scale: float | None = None
@@ -42,8 +47,9 @@ class Style:
     """Width and height of the result; `None` keeps the source's."""
 
     def __post_init__(self) -> None:
-        if not self.prompt.strip():
+        if not self.prompt.strip() and self.reference is None:
             raise StyleError("the prompt is empty", "say how the video shall look, such as 'watercolour painting'")
+        _check("reference weight", self.reference_weight, 0, 1.5)
         _check("strength", self.strength, 0, 1, open_below=True)
         _check("guidance scale", self.guidance_scale, 1, 50)
         _check("temporal", self.temporal, 0, 1)

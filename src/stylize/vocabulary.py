@@ -1,0 +1,50 @@
+"""The words that a small model was taught, and what of a prompt it can follow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PLAIN = "photo"
+"""The look that changes nothing, for prompts that ask for none."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model makes of a prompt."""
+
+    text: str
+    """The prompt without the words that the model does not know."""
+    unknown: tuple[str, ...]
+    names_look: bool
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Looks and tones, each by name with the phrases that ask for it, and every single word that was ever taught."""
+
+    looks: Mapping[str, tuple[str, ...]]
+    tones: Mapping[str, tuple[str, ...]]
+    words: frozenset[str]
+
+    def read(self, prompt: str) -> Reading:
+        """Keeps the known words in their order; a word is letters, digits, "-" and "'"."""
+        kept, unknown = [], []
+        for token in re.findall(r"[\w'-]+|[^\w\s]", prompt.lower()):
+            if not token[0].isalnum() or token in self.words:
+                kept.append(token)
+            elif token not in unknown:
+                unknown.append(token)
+        text = re.sub(r"\s+([^\w\s])", r"\1", " ".join(kept)).strip(" ,.;:")
+        return Reading(text, tuple(unknown), self.names_look(text))
+
+    def names_look(self, text: str) -> bool:
+        """Whether any phrase of any look stands in the text, as whole words."""
+        padded = f" {re.sub(r'[^a-z0-9]+', ' ', text.lower()).strip()} "
+        phrases = (phrase for phrases in self.looks.values() for phrase in phrases)
+        return any(f" {re.sub(r'[^a-z0-9]+', ' ', phrase)} " in padded for phrase in phrases)
+
+    def describe(self) -> str:
+        """The looks and tones by name, in one line."""
+        return f"looks: {', '.join(self.looks)}; tones: {', '.join(self.tones)}"

@@ -1,0 +1,143 @@
+"""What stage 3 trains: UNet, ControlNets, text encoder, image encoder and image projection, and the noise schedule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import ControlNetModel, LCMScheduler, UNet2DConditionModel
+from diffusers.models.embeddings import ImageProjection
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from stylize import attention
+from stylize.attention import Exchange
+from stylize.memory import KeysValues
+from text import WIDTH, build_text_encoder, build_tokenizer
+from windows import Batch
+
+CHANNELS = (64, 128, 192)
+CONTROLS = ("depth", "canny")
+REFERENCE_SIDE, IMAGE_TOKENS = 128, 4
+SHIFT = 4.0
+"""How much further than the plain cosine schedule the signal lasts: 8 px a latent and few latents of detail leave
+little redundancy, so the noise must be lower at the same step (the reverse of Hoogeboom et al. 2023, sec. 2.2)."""
+
+
+def build_unet() -> UNet2DConditionModel:
+    """The prompt acts twice: through cross-attention, and pooled, as scale and shift after every group norm.
+
+    The second is conditional normalisation, what lets one feed-forward network hold many looks (Dumoulin et al. 2017).
+    """
+    return UNet2DConditionModel(
+        sample_size=32, in_channels=16, out_channels=16, layers_per_block=1, block_out_channels=CHANNELS,
+        cross_attention_dim=WIDTH, attention_head_dim=4, norm_num_groups=16,
+        addition_embed_type="text", addition_embed_type_num_heads=4, resnet_time_scale_shift="scale_shift",
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+
+
+def build_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
+    return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 32, 64))
+
+
+def build_image_encoder() -> CLIPVisionModelWithProjection:
+    return CLIPVisionModelWithProjection(CLIPVisionConfig(
+        hidden_size=WIDTH, intermediate_size=2 * WIDTH, num_hidden_layers=3, num_attention_heads=4,
+        image_size=REFERENCE_SIDE, patch_size=16, projection_dim=WIDTH,
+    ))  # fmt: skip
+
+
+def build_scheduler() -> LCMScheduler:
+    """Cosine schedule (Nichol and Dhariwal 2021) with the signal-to-noise ratio raised by `SHIFT ** 2`.
+
+    Each step goes to x0 and noises it anew (multistep consistency sampling, Song et al. 2023; Luo et al. 2023). DDIM
+    would carry the difference between photo and rendition along as if it were noise, so the look would stay pale.
+    """
+    t = np.linspace(0, 1, 1001)
+    cosine = np.cos((t + 0.008) / 1.008 * np.pi / 2) ** 2
+    ratio = SHIFT**2 * cosine / np.maximum(1 - cosine, 1e-9)
+    alphas_cumprod = ratio / (1 + ratio)
+    betas = np.clip(1 - alphas_cumprod[1:] / alphas_cumprod[:-1], 1e-6, 0.999)
+    return LCMScheduler(
+        trained_betas=[float(f"{b:.7g}") for b in betas], prediction_type="v_prediction",
+        clip_sample=False, set_alpha_to_one=True, original_inference_steps=100,
+    )  # fmt: skip
+
+
+class PairExchange(Exchange):
+    """The second half of a batch looks at the first; the first at itself, which changes nothing."""
+
+    def extended(self, layer: str, keys: torch.Tensor, values: torch.Tensor) -> KeysValues:
+        half = len(keys) // 2
+        more = [torch.cat([x, x[:half].repeat(2, 1, 1, 1)], 2) for x in (keys, values)]
+        return more[0], more[1]
+
+
+class Denoiser(torch.nn.Module):
+    """All networks of this stage, as one module for the optimiser and the average."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.tokenizer: CLIPTokenizer = build_tokenizer()
+        self.text_encoder: CLIPTextModel = build_text_encoder(self.tokenizer)
+        self.image_encoder = build_image_encoder()
+        self.image_projection = ImageProjection(WIDTH, WIDTH, IMAGE_TOKENS)
+        self.guess_look = torch.nn.Linear(WIDTH, looks)
+        """Only for training: the image encoder has to know the look that it sees."""
+        self.unet = build_unet()
+        attention.install(self.unet)
+        self.controlnets = torch.nn.ModuleDict({name: build_controlnet(self.unet) for name in CONTROLS})
+
+    def forward(
+        self, noisy: torch.Tensor, t: torch.Tensor, batch: Batch, controls: list[str], weight: float = 1.0
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The predicted v, and the guessed looks of the references if there are any."""
+        tokens = self.tokenizer(batch.prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        embeddings, guess = self.text_encoder(tokens)[0], None
+        if batch.references is not None:
+            seen = self.image_encoder(batch.references).image_embeds
+            embeddings, guess = torch.cat([embeddings, self.image_projection(seen)], 1), self.guess_look(seen)
+        down, middle = None, None
+        for name in controls:
+            more, mid = self.controlnets[name](
+                noisy, t, embeddings, getattr(batch, name), conditioning_scale=weight, return_dict=False
+            )
+            down = more if down is None else [a + b for a, b in zip(down, more, strict=True)]
+            middle = mid if middle is None else middle + mid
+        velocity = self.unet(
+            noisy, t, embeddings, down_block_additional_residuals=down, mid_block_additional_residual=middle,
+            cross_attention_kwargs={"exchange": PairExchange()} if batch.paired else None,
+        ).sample  # fmt: skip
+        return velocity, guess
+
+    def parts(self) -> dict[str, torch.nn.Module]:
+        """By the name of their folder."""
+        nets = {f"controlnet_{name}": network for name, network in self.controlnets.items()}
+        return {"text_encoder": self.text_encoder, "image_encoder": self.image_encoder, "unet": self.unet, **nets}
+
+    def save(self, folder: Path) -> None:
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+        for name, network in self.parts().items():
+            network.save_pretrained(folder / name)
+        (folder / "image_projection").mkdir(exist_ok=True)
+        extra = {"proj": self.image_projection, "look": self.guess_look}
+        tensors = {f"{n}.{k}": v.contiguous() for n, m in extra.items() for k, v in m.state_dict().items()}
+        save_file(tensors, folder / "image_projection" / "model.safetensors")
+        build_scheduler().save_pretrained(folder / "scheduler")
+
+    def load(self, folder: Path) -> None:
+        """Goes on from saved networks, as far as they fit."""
+        for name, network in self.parts().items():
+            files = list((folder / name).glob("*.safetensors"))
+            stored, own = (load_file(files[0]) if files else {}), network.state_dict()
+            fits = {k: v for k, v in stored.items() if own[k].shape == v.shape}
+            print(f"{name}: {len(fits)} of {len(own)} tensors of the last run")
+            network.load_state_dict(fits, strict=False)
+        file = folder / "image_projection" / "model.safetensors"
+        stored = load_file(file) if file.exists() else {}
+        for prefix, module in (("proj.", self.image_projection), ("look.", self.guess_look)):
+            part = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
+            module.load_state_dict(part, strict=bool(part))

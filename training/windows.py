@@ -1,0 +1,155 @@
+"""Random windows of the renditions: photo, rendition, edges and depth, prompt or reference, and their latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from torch.nn import functional as F
+
+import prompts
+import tones
+from data import renditions, to_tensor
+from stylize.depth import DepthNetwork
+
+LATENT_SCALE = 2.0  # brings the latents to a variance of about 1
+UNPROMPTED, TONED, REFERRED = 0.08, 0.3, 0.25
+PAINTED = 0.5
+"""Share of the references that are paintings; the others are another photo's rendition."""
+MOVES = 3
+"""How far two windows of a pair lie apart at most, in latents."""
+
+
+@dataclass
+class Batch:
+    """Latents `[B, 16, h, w]`, maps `[B, 3, 8 h, 8 w]` in [0, 1]; of a pair the anchors are the first half."""
+
+    target: torch.Tensor
+    source: torch.Tensor
+    canny: torch.Tensor
+    depth: torch.Tensor
+    prompts: list[str]
+    looks: torch.Tensor
+    """Index of the look; -1 for a painting's."""
+    references: torch.Tensor | None
+    """`[B, 3, 128, 128]` in [-1, 1]."""
+    paired: bool
+
+
+class Windows:
+    """All renditions, as files mapped into memory, with the maps of their photos."""
+
+    def __init__(self, work: Path) -> None:
+        self.pictures, self.looks = renditions(work)
+        names = sorted(work.glob("renditions-*.npy"))
+        self.styles = [np.load(p.with_name(p.name.replace("renditions", "styles"))) for p in names]
+        counts = [p.with_name(p.name.replace("renditions", "frames")).with_suffix(".txt") for p in names]
+        self.photos = [len(a) - int(c.read_text()) for a, c in zip(self.pictures, counts, strict=True)]
+        self.shares = np.array([len(a) for a in self.pictures]) / sum(map(len, self.pictures))
+        self.kernel, self.bias = linear_encoder(AutoencoderTiny.from_pretrained(work / "vae"))
+        self.edges, self.depth = self._maps(work)
+
+    @torch.no_grad()
+    def _maps(self, work: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Of every photo, kept in `work/maps.npz` for the next run."""
+        cache = work / "maps.npz"
+        if cache.exists():
+            stored = np.load(cache)
+            parts = range(len(self.pictures))
+            return [stored[f"edges{p}"] for p in parts], [stored[f"depth{p}"] for p in parts]
+        network = DepthNetwork.from_pretrained(work / "depth")
+        edges = [np.stack([cv2.Canny(rows[0], 100, 200) for rows in part]) for part in self.pictures]
+        depth = [np.stack([depth_map(network, rows[0]) for rows in part]) for part in self.pictures]
+        arrays = {f"edges{p}": e for p, e in enumerate(edges)} | {f"depth{p}": d for p, d in enumerate(depth)}
+        np.savez(cache, **arrays)
+        return edges, depth
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """`[B, 3, H, W]` in [0, 1] to scaled latents."""
+        return LATENT_SCALE * (F.conv2d(pixels, self.kernel, stride=8) + self.bias)
+
+    def draw(self, rng: np.random.Generator, batch: int, side: int, *, paired: bool) -> Batch:
+        """Random windows of `side` x `side` latents; of a pair, the second shows the same photo moved, or later."""
+        referred = rng.random() < REFERRED
+        rows: list[tuple[torch.Tensor, ...]] = []
+        later: list[tuple[torch.Tensor, ...]] = []
+        texts, looks, references = [], [], []
+        for _ in range(batch // 2 if paired else batch):
+            part = int(rng.choice(len(self.pictures), p=self.shares))
+            i, j = int(rng.integers(len(self.pictures[part]))), int(rng.integers(len(self.looks)))
+            text, tone = self._text(rng, "" if referred else self.looks[j])
+            if referred:
+                reference, j = self._reference(rng, part, i, j)
+                references.append(reference)
+            place = rng.integers(0, 48 - side + 1, 2)
+            rows.append(self._window(part, i, j, place, side, tone))
+            if paired:
+                later.append(self._later(rng, part, i, j, place, side, tone))
+            texts.append(text)
+            looks.append(j if j < len(self.looks) else -1)
+        target, source, canny, depth = map(torch.stack, zip(*rows, *later, strict=True))
+        times = 2 if paired else 1
+        return Batch(
+            self.encode(target), self.encode(source), canny, depth, texts * times, torch.tensor(looks * times),
+            torch.stack(references * times) if referred else None, paired,
+        )  # fmt: skip
+
+    def _text(self, rng: np.random.Generator, look: str) -> tuple[str, tones.Tone | None]:
+        words, tone = tones.sample(rng) if rng.random() < TONED else ("", None)
+        if not look:
+            return words, tone
+        return ("", None) if rng.random() < UNPROMPTED else (prompts.sample(look, rng, words), tone)
+
+    def _reference(self, rng: np.random.Generator, part: int, i: int, j: int) -> tuple[torch.Tensor, int]:
+        """A picture in the style wanted, and the column of the photo's rendition in that style."""
+        if rng.random() < PAINTED:
+            k = int(rng.integers(2))
+            return to_tensor(self.styles[part][i, k][None])[0], len(self.looks) + k
+        other = int(rng.integers(len(self.pictures[part])))
+        side = int(rng.integers(128, 385))
+        y, x = rng.integers(0, 384 - side + 1, 2)
+        crop = cv2.resize(self.pictures[part][other, j, y : y + side, x : x + side], (128, 128), interpolation=3)
+        return to_tensor(crop[None])[0], j
+
+    def _later(
+        self, rng: np.random.Generator, part: int, i: int, j: int, place: np.ndarray, side: int, tone: tones.Tone | None
+    ) -> tuple[torch.Tensor, ...]:
+        first_frame = self.photos[part]
+        if i >= first_frame:  # frames come two and two
+            return self._window(part, first_frame + ((i - first_frame) ^ 1), j, place, side, tone)
+        moved = np.clip(place + rng.integers(-MOVES, MOVES + 1, 2), 0, 48 - side)
+        return self._window(part, i, j, moved, side, tone)
+
+    def _window(
+        self, part: int, i: int, j: int, place: np.ndarray, side: int, tone: tones.Tone | None
+    ) -> tuple[torch.Tensor, ...]:
+        y, x = 8 * int(place[0]), 8 * int(place[1])
+        pixels = np.s_[y : y + 8 * side, x : x + 8 * side]
+        both = np.stack([self.pictures[part][i, j][pixels], self.pictures[part][i, 0][pixels]])
+        target, source = torch.from_numpy(both).permute(0, 3, 1, 2).float().div(255)
+        if tone is not None:
+            target = tone(target)
+        maps = (torch.from_numpy(m[part][i][pixels])[None].float().div(255) for m in (self.edges, self.depth))
+        return target, source, *(m.expand(3, -1, -1) for m in maps)
+
+
+@torch.no_grad()
+def linear_encoder(vae: AutoencoderTiny) -> tuple[torch.Tensor, torch.Tensor]:
+    """The encoder is linear on 8 x 8 patches: its impulse response is one strided convolution, many times faster."""
+    basis = torch.zeros(192, 3, 8, 8)
+    basis.view(192, 192).fill_diagonal_(1)
+    bias = vae.encoder(torch.full((1, 3, 8, 8), -1.0))
+    kernel = (vae.encoder(basis * 2 - 1) - bias).view(192, 16).T.reshape(16, 3, 8, 8).contiguous()
+    return kernel, bias
+
+
+def depth_map(network: DepthNetwork, photo: np.ndarray) -> np.ndarray:
+    """uint8 `[H, W]`, near is bright; stretched between the 2nd and the 98th percentile as at inference."""
+    small = F.interpolate(to_tensor(photo[None]), size=(128, 128), mode="area")
+    raw = F.interpolate(network(small), size=photo.shape[:2], mode="bilinear")[0, 0].numpy()
+    low, high = np.percentile(raw, (2, 98))
+    return np.round(255 * np.clip((raw - low) / max(high - low, 1e-3), 0, 1)).astype(np.uint8)
