@@ -20,7 +20,7 @@ from windows import Batch
 CHANNELS = (64, 128, 192)
 CONTROLS = ("depth", "canny")
 REFERENCE_SIDE, IMAGE_TOKENS = 128, 4
-SHIFT = 4.0
+SHIFT = 16.0
 """How much further than the plain cosine schedule the signal lasts: 8 px a latent and few latents of detail leave
 little redundancy, so the noise must be lower at the same step (the reverse of Hoogeboom et al. 2023, sec. 2.2)."""
 
@@ -62,7 +62,7 @@ def build_scheduler() -> LCMScheduler:
     alphas_cumprod = ratio / (1 + ratio)
     betas = np.clip(1 - alphas_cumprod[1:] / alphas_cumprod[:-1], 1e-6, 0.999)
     return LCMScheduler(
-        trained_betas=[float(f"{b:.7g}") for b in betas], prediction_type="v_prediction",
+        trained_betas=[float(f"{b:.7g}") for b in betas], prediction_type="sample",
         clip_sample=False, set_alpha_to_one=True, original_inference_steps=100,
     )  # fmt: skip
 
@@ -94,7 +94,7 @@ class Denoiser(torch.nn.Module):
     def forward(
         self, noisy: torch.Tensor, t: torch.Tensor, batch: Batch, controls: list[str], weight: float = 1.0
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The predicted v, and the guessed looks of the references if there are any."""
+        """The predicted rendition, and the guessed looks of the references if there are any."""
         tokens = self.tokenizer(batch.prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
         embeddings, guess = self.text_encoder(tokens)[0], None
         if batch.references is not None:
@@ -107,11 +107,11 @@ class Denoiser(torch.nn.Module):
             )
             down = more if down is None else [a + b for a, b in zip(down, more, strict=True)]
             middle = mid if middle is None else middle + mid
-        velocity = self.unet(
+        made = self.unet(
             noisy, t, embeddings, down_block_additional_residuals=down, mid_block_additional_residual=middle,
             cross_attention_kwargs={"exchange": PairExchange()} if batch.paired else None,
         ).sample  # fmt: skip
-        return velocity, guess
+        return made, guess
 
     def parts(self) -> dict[str, torch.nn.Module]:
         """By the name of their folder."""

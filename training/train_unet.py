@@ -2,7 +2,7 @@
 
 The noisy input is made from the rendition (plain diffusion training) or, more often than not, from the *photo*: that is
 what img2img starts from, so the first step of a restyle already knows the way from photo to look; few steps are enough.
-Either way the network predicts v such that `x0 = a x_t - s v` is the rendition (Salimans and Ho 2022). Half of the
+Either way the network predicts the rendition itself. Some of the
 batches are pairs, the second of which reads the first one's keys and values as a frame reads its anchor's. The prompt
 is empty in some samples, which is what classifier-free guidance needs; each control is left out of some batches and
 has a random weight in others, so that each also works alone and at any weight.
@@ -26,7 +26,10 @@ from data import Average, Clock
 from denoiser import Denoiser, build_scheduler
 from windows import Batch, Windows
 
-FROM_PHOTO, PAIRED = 0.65, 0.4
+FROM_PHOTO, PAIRED = 0.8, 0.4
+PHOTO_STEPS = ((250, 550, 0.2), (550, 850, 0.6), (850, 1000, 0.2))
+"""Ranges of the noise level for inputs made from the photo, with their shares: most runs start in the middle."""
+OWN_STEPS = (50, 800)
 DROP = {"canny": 0.12, "depth": 0.75}
 MATCHING, PASSING, SEEING = 0.25, 0.02, 0.1
 """Weights of the losses beside the squared error: the critic's two, and naming the look of a reference."""
@@ -59,8 +62,7 @@ class Trainer:
         size = len(batch.prompts)
         paired = 2 if batch.paired else 1
         from_photo = torch.from_numpy(self.rng.random(size // paired) < FROM_PHOTO).repeat(paired)
-        t = np.where(from_photo[: size // paired], *self.rng.integers((250, 50), (1000, 800), (size // paired, 2)).T)
-        t = torch.from_numpy(t).repeat(paired)  # both of a pair are at the same step, with the same noise
+        t = self._noise_levels(from_photo[: size // paired]).repeat(paired)  # alike in both of a pair, as is the noise
         a, s = self.alphas[t].sqrt().view(-1, 1, 1, 1), (1 - self.alphas[t]).sqrt().view(-1, 1, 1, 1)
         photo = from_photo.view(-1, 1, 1, 1)
         noise = torch.randn(size // paired, *batch.target.shape[1:]).repeat(paired, 1, 1, 1)
@@ -70,9 +72,8 @@ class Trainer:
 
         controls = [name for name in DROP if self.rng.random() >= DROP[name]]
         weight = float(self.rng.uniform(0.3, 1.5)) if self.rng.random() < 0.3 else 1.0
-        velocity, guess = self.denoiser(noisy.to(memory_format=torch.channels_last), t, batch, controls, weight)
-        made = a * noisy - s * velocity
-        error = (made - wanted).square().mean((1, 2, 3))  # of x0: that of v asks for what no eye sees at low noise
+        made, guess = self.denoiser(noisy.to(memory_format=torch.channels_last), t, batch, controls, weight)
+        error = (made - wanted).square().mean((1, 2, 3))
         full = share.flatten() >= 1
         judged = [x[full].contiguous(memory_format=torch.channels_last) for x in (wanted, made)] if full.any() else None
         loss = error.mean()
@@ -101,6 +102,11 @@ class Trainer:
             self.critics.step()
             losses["critic"] = float(own.detach())
         return losses
+
+    def _noise_levels(self, from_photo: torch.Tensor) -> torch.Tensor:
+        ranges = self.rng.choice(len(PHOTO_STEPS), len(from_photo), p=[share for *_, share in PHOTO_STEPS])
+        photo = np.array([self.rng.integers(*PHOTO_STEPS[i][:2]) for i in ranges])
+        return torch.from_numpy(np.where(from_photo, photo, self.rng.integers(*OWN_STEPS, len(from_photo))))
 
 
 def main() -> None:

@@ -20,6 +20,10 @@ LATENT_SCALE = 2.0  # brings the latents to a variance of about 1
 UNPROMPTED, TONED, REFERRED = 0.08, 0.3, 0.25
 PAINTED = 0.5
 """Share of the references that are paintings; the others are another photo's rendition."""
+OFTEN = dict.fromkeys(("photo", "oil", "vintage", "cyanotype"), 0.45) | dict.fromkeys(
+    ("blueprint", "chalkboard", "etching", "neon", "stained-glass", "woodcut", "ink", "noir", "ukiyo-e"), 1.6
+)
+"""How often a look is drawn, where not once in its turn: lines are harder to learn than colours."""
 MOVES = 3
 """How far two windows of a pair lie apart at most, in latents."""
 
@@ -50,6 +54,8 @@ class Windows:
         counts = [p.with_name(p.name.replace("renditions", "frames")).with_suffix(".txt") for p in names]
         self.photos = [len(a) - int(c.read_text()) for a, c in zip(self.pictures, counts, strict=True)]
         self.shares = np.array([len(a) for a in self.pictures]) / sum(map(len, self.pictures))
+        often = np.array([OFTEN.get(look, 1.0) for look in self.looks])
+        self.often = often / often.sum()
         self.kernel, self.bias = linear_encoder(AutoencoderTiny.from_pretrained(work / "vae"))
         self.edges, self.depth = self._maps(work)
 
@@ -80,7 +86,7 @@ class Windows:
         texts, looks, references = [], [], []
         for _ in range(batch // 2 if paired else batch):
             part = int(rng.choice(len(self.pictures), p=self.shares))
-            i, j = int(rng.integers(len(self.pictures[part]))), int(rng.integers(len(self.looks)))
+            i, j = int(rng.integers(len(self.pictures[part]))), int(rng.choice(len(self.looks), p=self.often))
             text, tone = self._text(rng, "" if referred else self.looks[j])
             if referred:
                 reference, j = self._reference(rng, part, i, j)

@@ -1,0 +1,70 @@
+"""Every stage of the built-in model's training runs from its command, and what comes out loads as a model."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from media import picture
+
+from stylize import Clip, Style, Stylizer
+from stylize.models import load_networks
+
+ROOT = Path(__file__).parent.parent
+TRAINING = ROOT / "training"
+PAINTINGS = ("gcompris_GreatWave", "opencv_starry_night", "wordpress_garden-at-bougival", "held_out")
+
+pytestmark = pytest.mark.slow
+
+
+def run(script: str, *arguments: object) -> str:
+    command = [sys.executable, TRAINING / script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder as the training expects it, with drawn pictures."""
+    folder = tmp_path_factory.mktemp("data")
+    for name, count in (("photos", 4), ("paintings", 0), ("clips", 0)):
+        (folder / name).mkdir()
+        for i in range(count):
+            cv2.imwrite(str(folder / name / f"{i}.jpg"), picture(5 * i, 480, 400))
+    for i, name in enumerate(sorted(PAINTINGS)):
+        cv2.imwrite(str(folder / "paintings" / f"{name}.jpg"), picture(40 + i, 300, 260))
+    shutil.copy(ROOT / "examples" / "cockatoo.mp4", folder / "clips" / "a.mp4")
+    for part, first in (("stills", 0), ("stills_fast", 2998)):
+        (folder / "depth" / part).mkdir(parents=True)
+        for i in range(first, first + 4):
+            cv2.imwrite(str(folder / "depth" / part / f"{i:05}.jpg"), picture(i % 50, 128, 128))
+            cv2.imwrite(str(folder / "depth" / part / f"{i:05}_d.png"), np.tile(np.arange(128, dtype=np.uint8), (128, 1)))
+    with (folder / "depth" / "stills" / "index.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("frame", "scene"), *((f"{i:05}.jpg", "fktjow"[i]) for i in range(4))])
+    return folder
+
+
+def test_from_pictures_to_a_model(data: Path, tmp_path: Path) -> None:
+    work, out = tmp_path / "work", tmp_path / "model"
+    run("renditions.py", "--data", data, "--out", work)
+    run("train_depth.py", "--data", data, "--work", work, "--minutes", 0.05, "--batch", 2)
+    run("train_vae.py", "--work", work, "--minutes", 0.05)
+    told = run("train_unet.py", "--work", work, "--minutes", 0.1, "--batch", 2)
+    assert "unet" in told
+    again = run("train_unet.py", "--work", work, "--minutes", 0.05, "--batch", 2, "--resume")
+    assert "unet: 339 of 339 tensors of the last run" in again
+    run("assemble.py", "--work", work, "--out", out)
+    networks = load_networks(out, device="cpu", dtype=torch.float32)
+    clip = Clip(picture(0)[None], (Fraction(0),), (Fraction(1, 25),))
+    reference = next((data / "paintings").iterdir())
+    frames = next(Stylizer(networks).stream([clip], Style(prompt="watercolour", reference=reference))).frames
+    assert frames.shape == clip.frames.shape and frames.std() > 1
