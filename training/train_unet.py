@@ -26,7 +26,10 @@ from data import Average, Clock
 from denoiser import Denoiser, build_scheduler
 from windows import Batch, Windows
 
-FROM_PHOTO, PAIRED = 0.8, 0.4
+FROM_PHOTO, PAIRED = 0.85, 0.4
+ROLLED = 0.35
+"""Share of the batches whose inputs are the denoiser's own first step instead, which the later steps of a run see.
+Without them each step restyles the last one's result once more, and colours run away."""
 PHOTO_STEPS = ((250, 550, 0.2), (550, 850, 0.6), (850, 1000, 0.2))
 """Ranges of the noise level for inputs made from the photo, with their shares: most runs start in the middle."""
 OWN_STEPS = (50, 800)
@@ -61,17 +64,19 @@ class Trainer:
             group["lr"] = rate
         size = len(batch.prompts)
         paired = 2 if batch.paired else 1
-        from_photo = torch.from_numpy(self.rng.random(size // paired) < FROM_PHOTO).repeat(paired)
+        controls = [name for name in DROP if self.rng.random() >= DROP[name]]
+        weight = float(self.rng.uniform(0.3, 1.5)) if self.rng.random() < 0.3 else 1.0
+        rolled = self.rng.random() < ROLLED
+        own = self._first_step(batch, controls, weight) if rolled else batch.target
+        from_photo = torch.from_numpy(self.rng.random(size // paired) < FROM_PHOTO * (not rolled)).repeat(paired)
         t = self._noise_levels(from_photo[: size // paired]).repeat(paired)  # alike in both of a pair, as is the noise
         a, s = self.alphas[t].sqrt().view(-1, 1, 1, 1), (1 - self.alphas[t]).sqrt().view(-1, 1, 1, 1)
         photo = from_photo.view(-1, 1, 1, 1)
         noise = torch.randn(size // paired, *batch.target.shape[1:]).repeat(paired, 1, 1, 1)
-        noisy = a * torch.where(photo, batch.source, batch.target) + s * noise
+        noisy = a * torch.where(photo, batch.source, own) + s * noise
         share = torch.where(from_photo, tint(t), torch.ones(size)).view(-1, 1, 1, 1)
         wanted = torch.lerp(batch.source, batch.target, share)
 
-        controls = [name for name in DROP if self.rng.random() >= DROP[name]]
-        weight = float(self.rng.uniform(0.3, 1.5)) if self.rng.random() < 0.3 else 1.0
         made, guess = self.denoiser(noisy.to(memory_format=torch.channels_last), t, batch, controls, weight)
         error = (made - wanted).square().mean((1, 2, 3))
         full = share.flatten() >= 1
@@ -102,6 +107,17 @@ class Trainer:
             self.critics.step()
             losses["critic"] = float(own.detach())
         return losses
+
+    @torch.no_grad()
+    def _first_step(self, batch: Batch, controls: list[str], weight: float) -> torch.Tensor:
+        """The rendition after one step from the photo, as it is at the start of the next one."""
+        paired = 2 if batch.paired else 1
+        size = len(batch.prompts) // paired
+        t = torch.from_numpy(self.rng.integers(550, 1000, size)).repeat(paired)
+        a, s = self.alphas[t].sqrt().view(-1, 1, 1, 1), (1 - self.alphas[t]).sqrt().view(-1, 1, 1, 1)
+        noisy = a * batch.source + s * torch.randn(size, *batch.source.shape[1:]).repeat(paired, 1, 1, 1)
+        made, _ = self.denoiser(noisy.to(memory_format=torch.channels_last), t, batch, controls, weight)
+        return made
 
     def _noise_levels(self, from_photo: torch.Tensor) -> torch.Tensor:
         ranges = self.rng.choice(len(PHOTO_STEPS), len(from_photo), p=[share for *_, share in PHOTO_STEPS])
