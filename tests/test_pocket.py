@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from stylize import Clip, Style, Stylizer, VideoReader, load_stylizer
+from stylize.errors import PromptWarning
 from stylize.registry import MODELS
 from stylize.structure import canny
 
@@ -95,6 +97,14 @@ LOOKS = {
 }
 
 
+LOOKS |= {
+    "film noir": lambda rgb, was: _saturation(rgb) < 0.4 * _saturation(was) and rgb.std() > 1.2 * was.std(),
+    "thermal camera": lambda rgb, was: rgb[..., 0].mean() > rgb[..., 1].mean() + 30,
+    "cyanotype": lambda rgb, was: rgb[..., 2].mean() > rgb[..., 0].mean() + 25,
+    "chalkboard": lambda rgb, was: rgb.mean() < 0.8 * was.mean() and _saturation(rgb) < 0.6 * _saturation(was),
+}
+
+
 def _saturation(rgb: np.ndarray) -> float:
     return float((rgb.max(-1).astype(int) - rgb.min(-1)).mean())
 
@@ -103,6 +113,74 @@ def _saturation(rgb: np.ndarray) -> float:
 def test_the_look_asked_for_is_the_look_got(pocket: Stylizer, source: Clip, prompt: str) -> None:
     out = first(pocket, source, prompt)
     assert LOOKS[prompt](out, source.frames[0])
+
+
+@pytest.mark.parametrize(
+    "words", [("pencil sketch", "graphite drawing"), ("neon", "synthwave"), ("sepia", "daguerreotype")]
+)
+def test_synonyms_ask_for_the_same(pocket: Stylizer, source: Clip, words: tuple[str, str]) -> None:
+    one, other = (first(pocket, source, word).astype(int) for word in words)
+    assert np.abs(one - other).mean() < 0.35 * np.abs(one - source.frames[0]).mean()
+
+
+TONES = {
+    "at night": lambda rgb: -rgb.mean(),
+    "blue tones": lambda rgb: rgb[..., 2].mean() - rgb[..., 0].mean(),
+    "golden hour": lambda rgb: rgb[..., 0].mean() - rgb[..., 2].mean(),
+    "black and white": lambda rgb: -_saturation(rgb),
+    "foggy": lambda rgb: -rgb.std(),
+}
+
+
+@pytest.mark.parametrize("tone", TONES)
+def test_tones_show_beside_a_look(pocket: Stylizer, source: Clip, tone: str) -> None:
+    plain, toned = first(pocket, source, "oil painting"), first(pocket, source, f"oil painting, {tone}")
+    assert TONES[tone](toned) > TONES[tone](plain) + 5
+
+
+def test_guidance_and_a_negative_prompt_move_the_look(pocket: Stylizer, source: Clip) -> None:
+    def blue(**style: object) -> float:
+        rgb = first(pocket, source, "watercolour painting", **style)
+        return float(rgb[..., 2].mean() - rgb[..., 0].mean())
+
+    assert blue(guidance_scale=2.0, negative_prompt="warm colours") > blue(guidance_scale=2.0) + 2
+    assert blue(guidance_scale=2.0, negative_prompt="blue tones") < blue(guidance_scale=2.0) - 2
+
+
+def test_words_that_it_was_not_taught_change_nothing(pocket: Stylizer, source: Clip) -> None:
+    with pytest.warns(PromptWarning, match="does not know 'zeppelin', 'klimt'"):
+        out = first(pocket, source, "zeppelin ink drawing klimt")
+    assert np.array_equal(out, first(pocket, source, "ink drawing"))
+
+
+def test_a_reference_gives_its_look(pocket: Stylizer, source: Clip, tmp_path: Path) -> None:
+    """References made here: the source itself as a blueprint and as a sepia photograph, drawn without the model."""
+    gray = cv2.cvtColor(source.frames[0], cv2.COLOR_RGB2GRAY)
+    lines = cv2.dilate(canny(source.frames[0]), np.ones((2, 2)))[..., None]
+    blueprint = np.float32([18, 52, 128]) * (1 - lines) + 240 * lines
+    sepia = gray[..., None] / 255 * np.float32([198, 194, 170]) + np.float32([44, 28, 14])
+    out = {}
+    for name, picture in (("blueprint", blueprint), ("sepia", sepia)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture[..., ::-1])
+        out[name] = first(pocket, source, "", reference=tmp_path / f"{name}.png").astype(int)
+    assert out["blueprint"][..., 2].mean() > out["blueprint"][..., 0].mean() + 30
+    assert out["sepia"][..., 0].mean() > out["sepia"][..., 2].mean() + 15
+
+
+@pytest.mark.parametrize("control", ["canny", "depth"])
+def test_control_weights_act_smoothly(pocket: Stylizer, source: Clip, control: str) -> None:
+    """From none to 1.5 the picture moves on, step after step, and no step is a jump."""
+    weights = (0.0, 0.5, 1.0, 1.5)
+    frames = [first(pocket, source, "ink drawing", controls={control: w}).astype(int) for w in weights]
+    from_none = [np.abs(frame - frames[0]).mean() for frame in frames]
+    steps = [np.abs(b - a).mean() for a, b in itertools.pairwise(frames)]
+    assert from_none == sorted(from_none) and from_none[1] > 0
+    assert max(steps) < 0.75 * sum(steps)
+
+
+def test_more_steps_change_little(pocket: Stylizer, source: Clip) -> None:
+    few, many = (first(pocket, source, "pencil sketch", steps=n).astype(int) for n in (4, 20))
+    assert np.abs(few - many).mean() < 0.5 * np.abs(few - source.frames[0]).mean()
 
 
 @pytest.mark.parametrize("prompt", ["pencil sketch", "ukiyo-e woodblock print", "cartoon"])
@@ -116,7 +194,7 @@ def test_forms_stay(pocket: Stylizer, source: Clip, prompt: str) -> None:
 
 def test_more_strength_goes_further(pocket: Stylizer, source: Clip) -> None:
     was = source.frames[0].astype(int)
-    far = [np.abs(first(pocket, source, "blueprint", strength=s, steps=8) - was).mean() for s in (0.25, 0.5, 1.0)]
+    far = [np.abs(first(pocket, source, "blueprint", strength=s) - was).mean() for s in (0.3, 0.5, 0.75)]
     assert far[0] < far[1] < far[2]
 
 
