@@ -31,6 +31,7 @@ from data import to_tensor
 from renditions import read, split, square
 from sheet import contact_sheet
 from stylize import Clip, Style, Stylizer, load_stylizer
+from teacher import painted_looks, transfer_engine
 from train_depth import load as load_depth
 from train_depth import spearman
 from vgg import Vgg, distance
@@ -98,7 +99,7 @@ def prompted(
 
 
 def referred(stylizer: Stylizer, vgg: Vgg, photo: np.ndarray, paintings: list[np.ndarray], figures: Figures) -> None:
-    transfer = looks.transfer_engine()
+    transfer = transfer_engine()
     grams = [vgg.grams(transfer(photo, painting)) for painting in paintings]
     for i, painting in enumerate(paintings):
         with tempfile.NamedTemporaryFile(suffix=".png") as file:
@@ -118,7 +119,7 @@ def evaluate(stylizer: Stylizer, data: Path, count: int) -> dict[str, float]:
     held_out = held_out[:: max(1, len(held_out) // count)][:count]
     paintings = [square(read(p), np.random.default_rng(i), SIDE) for i, p in enumerate(split(data / "paintings")[1])]
     renderers: dict[str, Callable[[np.ndarray], np.ndarray]] = {looks.PHOTO: lambda photo: photo}
-    renderers |= looks.DRAWN_LOOKS | looks.painted_looks(data / "paintings")
+    renderers |= looks.DRAWN_LOOKS | painted_looks(data / "paintings")
     vgg, figures = Vgg(), _Lists()
     depth(stylizer, data, figures)
     for i, path in enumerate(held_out):

