@@ -101,7 +101,7 @@ LOOKS |= {
     "film noir": lambda rgb, was: _saturation(rgb) < 0.4 * _saturation(was) and rgb.std() > 1.2 * was.std(),
     "thermal camera": lambda rgb, was: rgb[..., 0].mean() > rgb[..., 1].mean() + 30,
     "cyanotype": lambda rgb, was: rgb[..., 2].mean() > rgb[..., 0].mean() + 25,
-    "chalkboard": lambda rgb, was: rgb.mean() < 0.8 * was.mean() and _saturation(rgb) < 0.6 * _saturation(was),
+    "chalkboard": lambda rgb, was: rgb.mean() < 0.9 * was.mean() and rgb[..., 1].mean() > rgb[..., 0].mean() + 10,
 }
 
 

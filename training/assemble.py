@@ -23,7 +23,7 @@ from tones import TONES
 from windows import LATENT_SCALE
 
 ADAPTER = "ip_adapter"
-DEFAULTS = {"steps": 4, "strength": 0.75, "guidance_scale": 1.0, "controls": {"depth": 0.6, "canny": 1.3}}
+DEFAULTS = {"steps": 2, "strength": 0.75, "guidance_scale": 1.0, "controls": {"depth": 0.5, "canny": 1.0}}
 
 
 def save_image_prompt(work: Path, out: Path) -> None:

@@ -93,8 +93,9 @@ def prompted(
         figures["edge_f1"].append(edge_f1(output, photo))
         figures["edge_f1_of_teacher"].append(edge_f1(target, photo))
         if name in few:
+            four = restyled(stylizer, photo, prompts.LOOKS[name][0], steps=4)
             many = restyled(stylizer, photo, prompts.LOOKS[name][0], steps=20, guidance_scale=2.0)
-            figures["gram_4_steps"].append(distances[name])
+            figures["gram_4_steps"].append(distance(vgg.grams(four), grams[name]))
             figures["gram_20_steps"].append(distance(vgg.grams(many), grams[name]))
 
 

