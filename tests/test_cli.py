@@ -163,7 +163,12 @@ def test_import_does_nothing_heavy() -> None:
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path, tiny_model: Path, how: signal.Signals) -> None:
     source = make_video(tmp_path / "in.mp4", 400)
     command = [sys.executable, "-m", "stylize.cli", "run", source, "-o", tmp_path / "out.mp4", "--prompt", "ink"]
-    process = subprocess.Popen([str(x) for x in [*command, "--model", tiny_model]], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [str(x) for x in [*command, "--model", tiny_model]],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
+    )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".out.mp4.*.part")) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -50,7 +50,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ramp = np.tile(np.arange(128, dtype=np.uint8), (128, 1))
             cv2.imwrite(str(folder / "depth" / part / f"{i:05}_d.png"), ramp)
     with (folder / "depth" / "stills" / "index.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("frame", "scene"), *((f"{i:05}.jpg", "fktjow"[i]) for i in range(4))])
+        rows = [(f"{i:05}.jpg", "dtow"[i]) for i in range(4)]  # scene "d" is held out
+        csv.writer(file).writerows([("frame", "scene"), *rows])
     return folder
 
 
