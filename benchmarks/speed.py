@@ -1,6 +1,6 @@
 """Where does the time of a frame go? Every stage timed in one run; the ceiling is the UNet alone.
 
-    python benchmarks/speed.py [--model pocket] [--size 512x288] [--frames 20]
+    python benchmarks/speed.py [--model pocket] [--size 512x288] [--frames 20] [--steps 4]
 
 Prints a table, and one JSON object as the last line. Compare the shares and ratios; seconds depend on the machine.
 """
@@ -57,10 +57,11 @@ def main() -> None:
     parser.add_argument("--model", default="pocket")
     parser.add_argument("--size", type=parse_size, default=(512, 288))
     parser.add_argument("--frames", type=int, default=20)
+    parser.add_argument("--steps", type=int, help="the model's own if left out")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"])
     args = parser.parse_args()
     stylizer = load_stylizer(args.model, dtype=getattr(torch, args.dtype) if args.dtype else None)
-    style = Style(prompt="watercolour painting")
+    style = Style(prompt="watercolour painting", steps=args.steps)
     list(stylizer.stream(moving_clips(2, *args.size), style))  # warm-up
     with timed(stylizer.networks) as seconds, stylizer.networks.counting() as evaluations:
         began = time.perf_counter()
