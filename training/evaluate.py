@@ -7,7 +7,7 @@
 - reference: of a held-out photo's renditions after ten held-out paintings, is the one after the reference the nearest?
 - forms: F1 of Canny edges between output and source (2 px tolerance), beside the teacher's own rendition
 - steps: Gram distance to the teacher at 4 steps without guidance over that at 20 steps with guidance 2
-- depth: Spearman rank correlation with the true inverse depth of held-out renders
+- depth: Spearman rank correlation with the true inverse depth of held-out renders and of real stereo pairs
 
 Prints a table, and one JSON object as the last line. `--sheet` makes a contact sheet of 60 frames to look at.
 """
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import skimage.data
 import torch
 
 import looks
@@ -115,7 +116,19 @@ def depth(stylizer: Stylizer, data: Path, figures: Figures) -> None:
         figures["depth_spearman_renders"].append(spearman(stylizer.networks.estimate_depth(pictures[i]), depths[i]))
 
 
-def evaluate(stylizer: Stylizer, data: Path, count: int) -> dict[str, float]:
+def real_depth(stylizer: Stylizer, opencv: Path | None, figures: Figures) -> None:
+    """Left pictures and disparities of scikit-image's motorcycle and, from Debian's opencv-doc, aloe."""
+    left, _, disparity = skimage.data.stereo_motorcycle()
+    pairs = [(left, disparity)]
+    if opencv is not None:
+        pairs.append((read(opencv / "aloeL.jpg"), cv2.imread(str(opencv / "aloeGT.png"), cv2.IMREAD_GRAYSCALE)))
+    for picture, truth in pairs:
+        known = np.isfinite(truth) & (truth > 0)
+        guess = stylizer.networks.estimate_depth(picture)
+        figures["depth_spearman_real"].append(spearman(guess[known], truth[known].astype(np.float32)))
+
+
+def evaluate(stylizer: Stylizer, data: Path, count: int, opencv: Path | None) -> dict[str, float]:
     held_out = split(data / "photos")[1]
     held_out = held_out[:: max(1, len(held_out) // count)][:count]
     paintings = [square(read(p), np.random.default_rng(i), SIDE) for i, p in enumerate(split(data / "paintings")[1])]
@@ -123,6 +136,7 @@ def evaluate(stylizer: Stylizer, data: Path, count: int) -> dict[str, float]:
     renderers |= looks.DRAWN_LOOKS | painted_looks(data / "paintings")
     vgg, figures = Vgg(), _Lists()
     depth(stylizer, data, figures)
+    real_depth(stylizer, opencv, figures)
     for i, path in enumerate(held_out):
         photo = square(read(path), np.random.default_rng(i))[:SIDE, :SIDE].copy()
         targets = {name: render(photo) for name, render in renderers.items()}
@@ -145,13 +159,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--photos", type=int, default=8)
     parser.add_argument("--model", default="pocket")
+    parser.add_argument("--opencv", type=Path, help="folder with aloeL.jpg and aloeGT.png of OpenCV's samples")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of 60 frames instead")
     args = parser.parse_args()
     stylizer = load_stylizer(args.model)
     if args.sheet:
         contact_sheet(stylizer, args.data / "clips", args.sheet)
         return
-    result = evaluate(stylizer, args.data, args.photos)
+    result = evaluate(stylizer, args.data, args.photos, args.opencv)
     result["edge_f1_share"] = round(result["edge_f1"] / result["edge_f1_of_teacher"], 3)
     result["gram_4_over_20_steps"] = round(result["gram_4_steps"] / result["gram_20_steps"], 3)
     for name, value in result.items():
