@@ -67,6 +67,11 @@ def test_a_look_is_named_by_any_of_its_phrases(prompt: str, names: bool) -> None
     assert VOCABULARY.read(prompt).names_look is names
 
 
+def test_quotes_and_dashes_hide_no_unknown_word() -> None:
+    reading = VOCABULARY.read("'zebra' -klimt _x9_ \"ukiyo-e\"")
+    assert reading.unknown == ("zebra", "klimt", "x9") and reading.text == "ukiyo-e"
+
+
 def test_punctuation_stays_where_it_was() -> None:
     assert VOCABULARY.read("Ink drawing, zebra, at night!").text == "ink drawing,, at night!"
 
@@ -79,13 +84,13 @@ def taught(tiny: Networks) -> Networks:
 
 def test_one_warning_names_the_unknown_words_and_what_is_known(taught: Networks) -> None:
     with pytest.warns(PromptWarning) as caught:
-        got = embeddings_for(taught, Style(prompt="klimt ink drawing, zebra"), guided=False)
+        got = embeddings_for(taught, Style(prompt="klimt ink drawing", negative_prompt="zebra"), guided=True)
     assert len(caught) == 1
     text = str(caught[0].message)
     assert "'klimt', 'zebra'" in text and "ukiyo-e" in text and "night" in text and "stays" not in text
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert torch.equal(got, embeddings_for(taught, Style(prompt="ink drawing"), guided=False))
+        assert torch.equal(got, embeddings_for(taught, Style(prompt="ink drawing"), guided=True))
 
 
 def test_without_a_known_look_the_picture_stays_a_photo(taught: Networks) -> None:

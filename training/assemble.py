@@ -58,6 +58,9 @@ def main() -> None:
         if name == "vae":
             network.register_to_config(scaling_factor=LATENT_SCALE)
         network.save_pretrained(args.out / folders.get(name, name))
+        config = args.out / folders.get(name, name) / "config.json"
+        kept = {key: value for key, value in json.loads(config.read_text()).items() if key != "_name_or_path"}
+        config.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
     CLIPTokenizer.from_pretrained(args.work / "tokenizer").save_pretrained(args.out / "tokenizer")
     LCMScheduler.from_pretrained(args.work / "scheduler").save_pretrained(args.out / "scheduler")
     save_image_prompt(args.work, args.out)

@@ -21,8 +21,10 @@ CHANNELS = (64, 128, 192)
 CONTROLS = ("depth", "canny")
 REFERENCE_SIDE, IMAGE_TOKENS = 128, 4
 SHIFT = 16.0
-"""How much further than the plain cosine schedule the signal lasts: 8 px a latent and few latents of detail leave
-little redundancy, so the noise must be lower at the same step (the reverse of Hoogeboom et al. 2023, sec. 2.2)."""
+"""How much further than the plain cosine schedule the signal lasts (the reverse of Hoogeboom et al. 2023, sec. 2.2).
+
+What the first step does not see of the photo is lost to the later ones; at strength 0.75 the noise is 0.15 of the signal.
+"""
 
 
 def build_unet() -> UNet2DConditionModel:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -134,7 +135,7 @@ def evaluate(stylizer: Stylizer, data: Path, count: int, opencv: Path | None) ->
     paintings = [square(read(p), np.random.default_rng(i), SIDE) for i, p in enumerate(split(data / "paintings")[1])]
     renderers: dict[str, Callable[[np.ndarray], np.ndarray]] = {looks.PHOTO: lambda photo: photo}
     renderers |= looks.DRAWN_LOOKS | painted_looks(data / "paintings")
-    vgg, figures = Vgg(), _Lists()
+    vgg, figures = Vgg(), defaultdict(list)
     depth(stylizer, data, figures)
     real_depth(stylizer, opencv, figures)
     for i, path in enumerate(held_out):
@@ -146,12 +147,6 @@ def evaluate(stylizer: Stylizer, data: Path, count: int, opencv: Path | None) ->
             referred(stylizer, vgg, photo, paintings[:REFERENCES], figures)
         print(f"{i + 1}/{len(held_out)} look got {np.mean(figures['look_got']):.3f}", flush=True)
     return {name: round(float(np.mean(values)), 3) for name, values in figures.items()}
-
-
-class _Lists(dict):  # type: ignore[type-arg]
-    def __missing__(self, key: str) -> list[float]:
-        self[key] = []
-        return self[key]
 
 
 def main() -> None:

@@ -2,10 +2,10 @@
 
 The noisy input is made from the rendition (plain diffusion training) or, more often than not, from the *photo*: that is
 what img2img starts from, so the first step of a restyle already knows the way from photo to look; few steps are enough.
-Either way the network predicts the rendition itself. Some of the
-batches are pairs, the second of which reads the first one's keys and values as a frame reads its anchor's. The prompt
-is empty in some samples, which is what classifier-free guidance needs; each control is left out of some batches and
-has a random weight in others, so that each also works alone and at any weight.
+Either way the network predicts the rendition itself. Some of the batches are pairs, the second of which reads the first
+one's keys and values as a frame reads its anchor's. The prompt is empty in some samples, which is what classifier-free
+guidance needs; each control is left out of some batches and has a random weight in others, so that each also works
+alone and at any weight.
 
     python training/train_unet.py --work training/work --minutes 90
 """

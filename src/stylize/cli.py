@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,7 +53,7 @@ def run(
     temporal: Annotated[float, typer.Option(help="Look at earlier frames: 0 not at all, 1 fully.")] = 1.0,
     control: Annotated[list[str] | None, typer.Option(help="NAME:WEIGHT, repeatable [default: all it has].")] = None,
     guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is off.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps; strength of them are run.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps [default: the model's own].")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     size: Annotated[str | None, typer.Option(help="WxH of the result [default: the source's].")] = None,
     start: Annotated[float | None, typer.Option(help="First second to restyle.")] = None,
@@ -157,8 +157,12 @@ def _explanation(networks: Networks) -> str:
 def _warnings_as_lines(*, shown: bool) -> Iterator[None]:
     """Words that the model does not know become one line on stderr."""
 
-    def show(message: Warning | str, category: type[Warning], *where: object) -> None:
-        if shown and issubclass(category, PromptWarning):
+    others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if not issubclass(category, PromptWarning):
+            others(message, category, *where)
+        elif shown:
             _say(f"warning: {message}")
 
     with warnings.catch_warnings():

@@ -23,9 +23,10 @@ def embeddings_for(networks: Networks, style: Style, *, guided: bool) -> torch.T
     Warns:
         PromptWarning: the model does not know some words, or no look that it knows is asked for.
     """
-    texts = [_understood(networks, style.negative_prompt, style)] if guided else []
-    words = networks.encode_prompts([*texts, _understood(networks, style.prompt, style, positive=True)])
-    if style.reference is None or style.reference_weight == 0:
+    referred = style.reference is not None and style.reference_weight > 0
+    texts = [style.negative_prompt, style.prompt] if guided else [style.prompt]
+    words = networks.encode_prompts(_understood(networks, texts, needs_look=not referred))
+    if style.reference is None or not referred:
         return words
     if networks.image_prompt is None:
         raise ModelError(f"{networks.name} reads no reference picture", "use --model pocket, or a prompt alone")
@@ -35,19 +36,19 @@ def embeddings_for(networks: Networks, style: Style, *, guided: bool) -> torch.T
     return torch.cat([words, torch.cat([blank[:-1], image])], 1)
 
 
-def _understood(networks: Networks, prompt: str, style: Style, *, positive: bool = False) -> str:
-    """The part of the prompt that the model was taught, with one warning about the rest."""
+def _understood(networks: Networks, texts: list[str], *, needs_look: bool) -> list[str]:
+    """What the model was taught of the texts, the last of which is the prompt; one warning about the rest."""
     vocabulary = networks.vocabulary
     if vocabulary is None:
-        return prompt
-    reading = vocabulary.read(prompt)
-    lost = positive and not reading.names_look and (style.reference is None or style.reference_weight == 0)
-    if reading.unknown:
-        words = ", ".join(repr(word) for word in reading.unknown)
+        return texts
+    readings = [vocabulary.read(text) for text in texts]
+    lost = needs_look and not readings[-1].names_look
+    if unknown := dict.fromkeys(word for reading in reversed(readings) for word in reading.unknown):
         stays = f"; no look that it knows is asked for, so the picture stays a {PLAIN}" if lost else ""
         warnings.warn(
-            f"{networks.name} does not know {words}{stays} (it knows {vocabulary.describe()})",
+            f"{networks.name} does not know {', '.join(map(repr, unknown))}{stays} (it knows {vocabulary.describe()})",
             PromptWarning,
             stacklevel=2,
         )
-    return f"{PLAIN}, {reading.text}".strip(" ,") if lost else reading.text
+    understood = [reading.text for reading in readings]
+    return [*understood[:-1], f"{PLAIN}, {understood[-1]}".strip(" ,")] if lost else understood

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from diffusers.models.embeddings import ImageProjection
 from PIL import Image, ImageOps
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
@@ -58,7 +59,7 @@ class ImagePrompt:
             tokens = weights["image_embeds.weight"].shape[0] // weights["norm.weight"].shape[0]
             projection = ImageProjection(encoder.config.projection_dim, weights["norm.weight"].shape[0], tokens)
             projection.load_state_dict(weights)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"{folder}: its image prompt cannot be loaded", "the model folder is incomplete: copy it again"
             ) from error

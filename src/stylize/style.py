@@ -36,7 +36,7 @@ class Style:
     guidance_scale: float | None = None
     """Classifier-free guidance; 1 switches it off and halves the work."""
     steps: int | None = None
-    """Steps of the whole noise schedule; `strength` of them are run."""
+    """Steps of the whole noise schedule, of which `strength` are run; with few-step schedulers (LCM, TCD) all are."""
     controls: Mapping[str, float] | None = None
     """Weight of each ControlNet by name, in [0, 2]; 0 leaves it out, and so does not naming it."""
     temporal: float = 1.0

@@ -29,9 +29,9 @@ class Vocabulary:
     words: frozenset[str]
 
     def read(self, prompt: str) -> Reading:
-        """Keeps the known words in their order; a word is letters, digits, "-" and "'"."""
+        """Keeps the known words in their order; a word is letters and digits, with "-" or "'" inside."""
         kept, unknown = [], []
-        for token in re.findall(r"[\w'-]+|[^\w\s]", prompt.lower()):
+        for token in re.findall(r"[^\W_]+(?:['-][^\W_]+)*|[,.;:!?]", prompt.lower()):
             if not token[0].isalnum() or token in self.words:
                 kept.append(token)
             elif token not in unknown:
