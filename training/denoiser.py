@@ -23,7 +23,7 @@ REFERENCE_SIDE, IMAGE_TOKENS = 128, 4
 SHIFT = 16.0
 """How much further than the plain cosine schedule the signal lasts (the reverse of Hoogeboom et al. 2023, sec. 2.2).
 
-What the first step does not see of the photo is lost to the later ones; at strength 0.75 the noise is 0.15 of the signal.
+What the first step does not see of the photo is lost to the later ones; at strength 0.75 the noise is 0.15.
 """
 
 
