@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--resume", action="store_true", help="go on from the network in --work")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -104,7 +105,8 @@ def main() -> None:
     pictures, depths, weights, held = load(args.data / "depth")
     train, validate = np.flatnonzero(~held), np.flatnonzero(held)[::3]
     print(f"{len(train)} pictures to train on, {len(validate)} to validate", flush=True)
-    network = DepthNetwork().to(memory_format=torch.channels_last).train()
+    network = DepthNetwork.from_pretrained(args.work / "depth") if args.resume else DepthNetwork()
+    network.to(memory_format=torch.channels_last).train()
     average, clock = Average(network), Clock(args.minutes, 1.5e-3)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
     rng, step, total = np.random.default_rng(0), 0, 0.0

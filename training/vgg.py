@@ -35,19 +35,28 @@ class Vgg:
                     for v in layers
                 ])  # fmt: skip
 
-    @torch.inference_mode()
-    def grams(self, picture: np.ndarray) -> list[torch.Tensor]:
-        """uint8 RGB `[H, W, 3]` to one matrix a block, each divided by its number of places and channels."""
-        x = torch.from_numpy(picture[..., ::-1].astype(np.float32) - np.float32(MEAN)).permute(2, 0, 1)[None]
-        grams = []
-        for i, block in enumerate(self.blocks):
+    def features(self, pictures: torch.Tensor, blocks: int = len(BLOCKS)) -> list[torch.Tensor]:
+        """RGB `[B, 3, H, W]` in [0, 1] to the last features of each of the first `blocks` blocks."""
+        x = 255 * pictures.flip(1) - torch.tensor(MEAN, device=pictures.device).view(1, 3, 1, 1)
+        features = []
+        for i, block in enumerate(self.blocks[:blocks]):
             if i:
                 x = F.max_pool2d(x, 2)
             for weight, bias in block:
                 x = F.relu(F.conv2d(x, weight, bias, padding=1))
-            flat = x[0].flatten(1)
-            grams.append(flat @ flat.T / flat.numel())
-        return grams
+            features.append(x)
+        return features
+
+    @torch.inference_mode()
+    def grams(self, picture: np.ndarray) -> list[torch.Tensor]:
+        """uint8 RGB `[H, W, 3]` to one matrix a block."""
+        return [gram(x)[0] for x in self.features(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)]
+
+
+def gram(features: torch.Tensor) -> torch.Tensor:
+    """`[B, C, H, W]` to `[B, C, C]`, divided by the number of places and channels."""
+    flat = features.flatten(2)
+    return flat @ flat.mT / flat[0].numel()
 
 
 def distance(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:

@@ -14,16 +14,16 @@ from torch.nn import functional as F
 import prompts
 import tones
 from data import renditions, to_tensor
-from stylize.depth import DepthNetwork
+from stylize.structure import DepthRange, PocketDepth, canny
 
 LATENT_SCALE = 2.0  # brings the latents to a variance of about 1
 UNPROMPTED, TONED, REFERRED = 0.08, 0.3, 0.25
 PAINTED = 0.5
 """Share of the references that are paintings; the others are another photo's rendition."""
-OFTEN = dict.fromkeys(("photo", "oil", "vintage", "cyanotype"), 0.45) | dict.fromkeys(
-    ("blueprint", "chalkboard", "etching", "neon", "stained-glass", "woodcut", "ink", "noir", "ukiyo-e"), 1.6
-)
-"""How often a look is drawn, where not once in its turn: lines are harder to learn than colours."""
+RARE = ("photo", "vintage", "cyanotype", "thermal", "noir", "blueprint", "chalkboard", "paper-cut")
+HARD = ("cartoon", "etching", "pixel-art", "pointillism", "ukiyo-e", "ink", "stained-glass", "van-gogh", "pencil")
+OFTEN = dict.fromkeys(RARE, 0.5) | dict.fromkeys(HARD, 1.6)
+"""How often a look is drawn, where not once in its turn."""
 MOVES = 3
 """How far two windows of a pair lie apart at most, in latents."""
 
@@ -34,6 +34,8 @@ class Batch:
 
     target: torch.Tensor
     source: torch.Tensor
+    pixels: torch.Tensor
+    """The target before it was encoded, `[B, 3, 8 h, 8 w]` in [0, 1]."""
     canny: torch.Tensor
     depth: torch.Tensor
     prompts: list[str]
@@ -67,9 +69,9 @@ class Windows:
             stored = np.load(cache)
             parts = range(len(self.pictures))
             return [stored[f"edges{p}"] for p in parts], [stored[f"depth{p}"] for p in parts]
-        network = DepthNetwork.from_pretrained(work / "depth")
-        edges = [np.stack([cv2.Canny(rows[0], 100, 200) for rows in part]) for part in self.pictures]
-        depth = [np.stack([depth_map(network, rows[0]) for rows in part]) for part in self.pictures]
+        estimate = PocketDepth(work / "depth", torch.device("cpu"))
+        edges = [np.stack([bytes_of(canny(rows[0])) for rows in part]) for part in self.pictures]
+        depth = [np.stack([depth_map(estimate(rows[0])) for rows in part]) for part in self.pictures]
         arrays = {f"edges{p}": e for p, e in enumerate(edges)} | {f"depth{p}": d for p, d in enumerate(depth)}
         np.savez(cache, **arrays)
         return edges, depth
@@ -100,7 +102,7 @@ class Windows:
         target, source, canny, depth = map(torch.stack, zip(*rows, *later, strict=True))
         times = 2 if paired else 1
         return Batch(
-            self.encode(target), self.encode(source), canny, depth, texts * times, torch.tensor(looks * times),
+            self.encode(target), self.encode(source), target, canny, depth, texts * times, torch.tensor(looks * times),
             torch.stack(references * times) if referred else None, paired,
         )  # fmt: skip
 
@@ -153,9 +155,10 @@ def linear_encoder(vae: AutoencoderTiny) -> tuple[torch.Tensor, torch.Tensor]:
     return kernel, bias
 
 
-def depth_map(network: DepthNetwork, photo: np.ndarray) -> np.ndarray:
-    """uint8 `[H, W]`, near is bright; stretched between the 2nd and the 98th percentile as at inference."""
-    small = F.interpolate(to_tensor(photo[None]), size=(128, 128), mode="area")
-    raw = F.interpolate(network(small), size=photo.shape[:2], mode="bilinear")[0, 0].numpy()
-    low, high = np.percentile(raw, (2, 98))
-    return np.round(255 * np.clip((raw - low) / max(high - low, 1e-3), 0, 1)).astype(np.uint8)
+def depth_map(raw: np.ndarray) -> np.ndarray:
+    """As the first frame of a shot has it."""
+    return bytes_of(DepthRange.after(None, raw).scaled(raw))
+
+
+def bytes_of(unit: np.ndarray) -> np.ndarray:
+    return np.round(255 * unit).astype(np.uint8)
