@@ -1,0 +1,163 @@
+"""Metrics against answers that are known, and properties that any such metric has."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stylize import metrics
+from stylize.metrics import Meter, measure_frames, side_by_side, warp_error
+from stylize.motion import motion_between, optical_flow, visible, warp
+
+HEIGHT, WIDTH = 96, 128
+
+
+def picture(seed: int, width: int, height: int) -> np.ndarray:
+    """Soft coloured clouds at two scales: texture everywhere, which flow can hold on to."""
+    rng = np.random.default_rng(seed)
+    layers = [cv2.GaussianBlur(rng.standard_normal((height, width, 3)), (0, 0), sigma) * sigma for sigma in (2, 6)]
+    return (128 + 60 * sum(layers)).clip(0, 255).astype(np.uint8)
+
+
+def still(frames: int) -> list[np.ndarray]:
+    return [picture(0, WIDTH, HEIGHT)] * frames
+
+
+def panned(frames: int, step: int = 2) -> list[np.ndarray]:
+    """A window that moves over a large picture by whole pixels."""
+    large = picture(3, WIDTH + step * frames + 8, HEIGHT)
+    return [np.ascontiguousarray(large[:, step * i : step * i + WIDTH]) for i in range(frames)]
+
+
+def test_the_identity_has_no_excess_over_the_floor_and_no_style() -> None:
+    frames = panned(12)
+    result = measure_frames(zip(frames, frames, strict=True))
+    for name, floor in result.floors.items():
+        assert result.figures[name] == pytest.approx(floor), name
+    assert result.figures["tof"] == 0 and result.figures["style_change"] == 0 and result.figures["edge_f1"] == 1
+
+
+def test_a_still_video_has_zero_error_whatever_its_look() -> None:
+    styled = [255 - picture(0, WIDTH, HEIGHT)] * 10
+    figures = measure_frames(zip(still(10), styled, strict=True)).figures
+    for name in ("warp_error", "long_warp_error", "flicker", "tof", "colour_drift", "dynamic_degree"):
+        assert figures[name] == pytest.approx(0, abs=1e-6), name
+    assert figures["style_change"] > 10
+
+
+@given(shift=st.integers(-3, 3))
+@settings(max_examples=7, deadline=None)
+def test_a_known_shift_is_explained_exactly_inside(shift: int) -> None:
+    large = picture(3, WIDTH + 16, HEIGHT)
+    one, other = (large[:, 8 + d : 8 + d + WIDTH] for d in (0, shift))
+    flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
+    flow[..., 0] = -shift
+    x = np.arange(WIDTH) - shift
+    mask = np.broadcast_to((x >= 0) & (x < WIDTH), (HEIGHT, WIDTH))
+    assert warp_error(one, other, flow, mask) == pytest.approx(0, abs=1e-9)
+    if shift:
+        assert warp_error(one, other, -flow, mask) > 1  # the wrong direction of the flow is seen
+
+
+def test_uint8_does_not_wrap_around() -> None:
+    dark, light = np.full((32, 32, 3), 3, np.uint8), np.full((32, 32, 3), 250, np.uint8)
+    flow, mask = np.zeros((32, 32, 2), np.float32), np.ones((32, 32), bool)
+    wanted = 1000 * (247 / 255) ** 2
+    assert warp_error(dark, light, flow, mask) == pytest.approx(wanted, rel=1e-5)
+    assert warp_error(light, dark, flow, mask) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("amplitude", [2, 10])
+def test_a_flicker_of_known_amplitude(amplitude: int) -> None:
+    base = picture(0, WIDTH, HEIGHT) // 2 + 40
+    styled = [base + np.uint8(amplitude * (i % 2)) for i in range(10)]
+    figures = measure_frames(zip(still(10), styled, strict=True)).figures
+    assert figures["flicker"] == pytest.approx(amplitude, rel=1e-4)
+    assert figures["warp_error"] == pytest.approx(1000 * (amplitude / 255) ** 2, rel=1e-4)
+    assert figures["long_warp_error"] == pytest.approx(0, abs=1e-9)  # eight frames apart the phase is the same
+
+
+def test_a_moving_square_hides_what_it_covers() -> None:
+    def scene(left: int) -> np.ndarray:
+        image = picture(5, WIDTH, HEIGHT)
+        image[30:62, left : left + 32] = picture(9, 32, 32)
+        return image
+
+    motion = motion_between(scene(40), scene(48))  # seen from the second frame
+    uncovered, square = motion.visible[32:60, 41:47], motion.visible[36:56, 54:74]
+    assert uncovered.mean() < 0.3 and square.mean() > 0.9
+    assert np.allclose(motion.flow[36:56, 54:74].mean((0, 1)), (-8, 0), atol=0.5)
+    assert motion.visible[:, 90:].mean() > 0.95
+
+
+def test_visible_follows_its_formula() -> None:
+    flow, back = np.zeros((20, 30, 2), np.float32), np.zeros((20, 30, 2), np.float32)
+    flow[..., 0], back[..., 0] = 4, -4
+    assert visible(flow, back)[:, :26].all() and not visible(flow, back)[:, 26:].any()  # what leaves the frame
+    back[..., 0] = -4 + 0.5 + 0.01 * 7.5 + 0.02
+    assert not visible(flow, back).any()
+
+
+def test_flow_and_warp_agree_in_direction() -> None:
+    one, other = panned(2, step=4)
+    flow = optical_flow(one, other)
+    inner = np.s_[10:-10, 20:-20]
+    assert np.median(flow[inner][..., 0]) == pytest.approx(-4, abs=0.2)
+    brought = warp(other.astype(np.float32), flow)
+    assert np.abs(brought - one)[inner].mean() < 0.3 * np.abs(other.astype(np.float32) - one)[inner].mean()
+
+
+def test_frozen_output_loses_on_motion_though_it_never_flickers() -> None:
+    frames = panned(10, step=4)
+    frozen = measure_frames(zip(frames, [frames[0]] * 10, strict=True)).figures
+    assert frozen["dynamic_degree"] == 0 and frozen["tof"] > 1
+    assert frozen["warp_error"] > measure_frames(zip(frames, frames, strict=True)).figures["warp_error"]
+
+
+def test_drift_is_measured_from_end_to_end() -> None:
+    styled = [np.clip(picture(0, WIDTH, HEIGHT).astype(int) // 2 + i, 0, 255).astype(np.uint8) for i in range(30)]
+    result = measure_frames(zip(still(30), styled, strict=True))
+    assert result.figures["colour_drift"] > 5 and result.floors["colour_drift"] == 0
+
+
+def test_blur_is_seen_by_the_sharpness_guard() -> None:
+    blurred = [cv2.GaussianBlur(x, (0, 0), 2) for x in still(3)]
+    result = measure_frames(zip(still(3), blurred, strict=True))
+    assert result.figures["sharpness"] < 0.6 * result.floors["sharpness"]
+
+
+def test_a_source_of_another_size_is_brought_to_the_results() -> None:
+    small = [cv2.resize(x, (64, 48), interpolation=cv2.INTER_AREA) for x in panned(4)]
+    figures = measure_frames(zip(panned(4), small, strict=True)).figures
+    assert figures["style_change"] == 0 and figures["warp_error"] < 5
+
+
+def test_the_meter_keeps_only_a_few_frames() -> None:
+    meter = Meter()
+    for frame in panned(40, step=1):
+        meter.add(frame, frame)
+    assert len(meter._past) == metrics.GAP
+    assert meter.result().frames == 40
+    assert len(meter.result().curves["warp_error"]) == 39
+    assert len(meter.result().curves["long_warp_error"]) == 40 - metrics.GAP
+
+
+def test_depth_and_similarity_are_asked_for() -> None:
+    def likeness(image: np.ndarray) -> tuple[np.ndarray, float]:
+        return np.float32([1, 0]), 0.25
+
+    frames = panned(3)
+    pairs = list(zip(frames, [255 - f for f in frames], strict=True))
+    figures = measure_frames(pairs, depth=lambda x: x[..., 0].astype(np.float32), similarity=likeness).figures
+    assert figures["depth_spearman"] == pytest.approx(-1, abs=1e-3)
+    assert figures["frame_consistency"] == 1 and figures["prompt_consistency"] == 0.25
+
+
+def test_videos_of_different_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="length"):
+        list(side_by_side(still(3), still(4)))
+    with pytest.raises(ValueError, match="no frames"):
+        measure_frames([])
