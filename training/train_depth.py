@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from data import Average, Clock, to_tensor
+from data import Average, Clock, mixed_precision, to_tensor
 from stylize.depth import DepthNetwork
 
 SIDE = 128
@@ -115,7 +115,8 @@ def main() -> None:
             group["lr"] = clock.learning_rate()
         rows = rng.choice(train, args.batch)
         picture, depth = augment(to_tensor(pictures[rows]), torch.from_numpy(depths[rows])[:, None].float() / 255)
-        output = network(picture.to(memory_format=torch.channels_last))
+        with mixed_precision():
+            output = network(picture.to(memory_format=torch.channels_last)).float()
         loss = loss_of(output, depth, torch.from_numpy(weights[rows]))
         optimiser.zero_grad()
         loss.backward()

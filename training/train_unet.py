@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from critic import Critic
-from data import Average, Clock
+from data import Average, Clock, mixed_precision
 from denoiser import Denoiser, build_scheduler
 from perceptual import Perceptual
 from windows import Batch, Windows
@@ -80,14 +81,16 @@ class Trainer:
         share = torch.where(from_photo, tint(t), torch.ones(size))
         wanted = torch.lerp(batch.source, batch.target, share.view(-1, 1, 1, 1))
 
-        made, guess = self.denoiser(noisy, t, batch, controls, weight)
+        with mixed_precision():
+            made, guess = self.denoiser(noisy, t, batch, controls, weight)
+        made = made.float()
         error = (made - wanted).square().mean((1, 2, 3))
         parts = {"error": (1.0, error.mean())}
         full = share >= 1
         if full.any():
             parts |= self._judged(made[full], wanted[full], batch, full, min(1.0, progress / 0.08))
         if guess is not None and (batch.looks >= 0).any():
-            parts["seeing"] = (SEEING, F.cross_entropy(guess, batch.looks, ignore_index=-1))
+            parts["seeing"] = (SEEING, F.cross_entropy(guess.float(), batch.looks, ignore_index=-1))
         self.optimiser.zero_grad()
         torch.stack([w * loss for w, loss in parts.values()]).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.denoiser.parameters(), 1.0)
@@ -108,14 +111,16 @@ class Trainer:
     ) -> dict[str, tuple[float, torch.Tensor]]:
         """What looks say beyond the squared error: weights and losses by name."""
         made, wanted = (x.contiguous(memory_format=torch.channels_last) for x in (made, wanted))
-        distance, passing = self.critic.judge(wanted, made, batch.looks[full])
-        parts = {"matching": (MATCHING * ramp, distance), "passing": (PASSING * ramp, passing)}
-        if self.perceptual is not None:
-            parts["pixels"] = (PIXELS, self.perceptual(made, batch.pixels[full]))
+        with mixed_precision():
+            distance, passing = self.critic.judge(wanted, made, batch.looks[full])
+            parts = {"matching": (MATCHING * ramp, distance), "passing": (PASSING * ramp, passing)}
+            if self.perceptual is not None:
+                parts["pixels"] = (PIXELS, self.perceptual(made, batch.pixels[full]))
         return parts
 
     def _teach_critic(self, wanted: torch.Tensor, made: torch.Tensor, looks: torch.Tensor) -> float:
-        loss = self.critic.own_loss(wanted, made, looks)
+        with mixed_precision():
+            loss = self.critic.own_loss(wanted, made, looks)
         self.critics.zero_grad()
         loss.backward()
         self.critics.step()
@@ -132,8 +137,9 @@ class Trainer:
         """The rendition after one step from the photo, as it is at the start of the next one."""
         paired = 2 if batch.paired else 1
         t = torch.from_numpy(self.rng.integers(550, 1000, len(batch.prompts) // paired)).repeat(paired)
-        made, _ = self.denoiser(self._noised(batch.source, t, paired), t, batch, controls, weight)
-        return made
+        with mixed_precision():
+            made, _ = self.denoiser(self._noised(batch.source, t, paired), t, batch, controls, weight)
+        return made.float()
 
     def _noise_levels(self, from_photo: torch.Tensor, bare: bool) -> torch.Tensor:
         if bare:
@@ -166,7 +172,9 @@ def main() -> None:
         paired = bool(trainer.rng.random() < PAIRED)
         size = max(args.batch // 4, 2) if large else args.batch
         batch = trainer.windows.draw(trainer.rng, size, 32 if large else 16, paired=paired)
-        for name, value in trainer.step(batch, clock.learning_rate(), clock.progress).items():
+        with sdpa_kernel(SDPBackend.MATH):  # the flash kernel's backward pass is slow on short sequences
+            losses = trainer.step(batch, clock.learning_rate(), clock.progress)
+        for name, value in losses.items():
             totals[name].append(value)
         step, samples = step + 1, samples + size
         if step % 100 == 0:

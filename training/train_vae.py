@@ -19,7 +19,7 @@ import torch
 from diffusers import AutoencoderTiny
 from torch.nn import functional as F
 
-from data import Average, Clock, renditions, to_tensor
+from data import Average, Clock, mixed_precision, renditions, to_tensor
 
 LATENTS, WIDTH, WHITENING = 16, 48, 0.65
 
@@ -122,7 +122,8 @@ def main() -> None:
         target = crops(arrays, rng, args.batch, side)
         with torch.no_grad():
             latents = vae.encoder(target)
-        output = decoder(latents.to(memory_format=torch.channels_last))
+        with mixed_precision():
+            output = decoder(latents.to(memory_format=torch.channels_last)).float()
         loss = loss_of(output, target)
         optimiser.zero_grad()
         loss.backward()
