@@ -76,7 +76,7 @@ def main() -> None:
     result = {
         "benchmark": "speed", "hardware": hardware(), "model": args.model, "size": list(args.size),
         "dtype": str(stylizer.networks.dtype), "frames_per_second": round(frames / total, 3),
-        "unet_evals_per_frame": sum(evaluations) / frames,
+        "unet_evals_per_frame": evaluations.unet / frames,
         "share": {name: round(spent / total, 4) for name, spent in seconds.items()},
     }  # fmt: skip
     print(json.dumps(result))

@@ -116,7 +116,7 @@ def test_a_folder_that_is_not_writable(source: Path, tmp_path: Path) -> None:
 def test_wrong_usage_is_2(source: Path) -> None:
     assert run("run", source)[0] == 2
     assert run("paint")[0] == 2
-    assert run("run", source, "-o", "out.mp4", "--prompt", "ink", "--mode", "fast")[0] == 2
+    assert run("run", source, "-o", "out.mp4", "--prompt", "ink", "--mode", "slow")[0] == 2
 
 
 def test_names_with_spaces_quotes_and_dashes(tmp_path: Path, tiny_model: Path) -> None:

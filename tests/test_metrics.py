@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from media import make_video
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
+from typer.testing import CliRunner
 
-from stylize import metrics
-from stylize.metrics import Meter, measure_frames, side_by_side, warp_error
+import stylize
+from stylize import ModelError, StyleError, VideoError, metrics
+from stylize.cli import app
+from stylize.metrics import Meter, measure_frames, warp_error
 from stylize.motion import motion_between, optical_flow, visible, warp
 
 HEIGHT, WIDTH = 96, 128
@@ -156,8 +165,71 @@ def test_depth_and_similarity_are_asked_for() -> None:
     assert figures["frame_consistency"] == 1 and figures["prompt_consistency"] == 0.25
 
 
-def test_videos_of_different_length_are_refused() -> None:
-    with pytest.raises(ValueError, match="length"):
-        list(side_by_side(still(3), still(4)))
+def test_no_frames_are_refused() -> None:
     with pytest.raises(ValueError, match="no frames"):
         measure_frames([])
+
+
+def videos(folder: Path, count: int = 12) -> tuple[Path, Path]:
+    frames = panned(count)
+    source = make_video(folder / "in.mp4", count, pictures=frames, width=WIDTH, height=HEIGHT, options={"crf": "4"})
+    negative = [255 - f for f in frames]
+    return source, make_video(
+        folder / "out <b>.mp4", count, pictures=negative, width=WIDTH, height=HEIGHT, options={"crf": "4"}
+    )
+
+
+def test_two_files_are_measured_and_reported_on_one_page(tmp_path: Path) -> None:
+    source, styled = videos(tmp_path)
+    result = stylize.measure(source, styled, depth=True, report=tmp_path / "page.html")
+    assert result.frames == 12 and result.figures["style_change"] > 10 and -1 <= result.figures["depth_spearman"] <= 1
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "out &lt;b&gt;.mp4" in page and "<b>" not in page
+    assert page.count("<polyline") == len(result.curves)
+    assert page.count("data:image/jpeg") >= 2 * 4 + 4 * 4
+    assert not re.search(r"""(?:src|href)=["']?https?:""", page)
+    for name, value in result.figures.items():
+        assert name in page and f"{value:.3f}" in page
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out <b>.mp4", "page.html"]
+
+
+def test_measuring_what_cannot_be_compared(tmp_path: Path) -> None:
+    source, styled = videos(tmp_path)
+    shorter = make_video(tmp_path / "short.mp4", 5, pictures=panned(5), width=WIDTH, height=HEIGHT)
+    with pytest.raises(VideoError, match="differ in length"):
+        stylize.measure(source, shorter)
+    with pytest.raises(VideoError, match=r"ends in \.html"):
+        stylize.measure(source, styled, report=tmp_path / "page.pdf")
+    with pytest.raises(StyleError, match="needs CLIP"):
+        stylize.measure(source, styled, prompt="ink")
+    with pytest.raises(ModelError, match="cannot load CLIP"):
+        stylize.measure(source, styled, clip=tmp_path)
+
+
+def test_clip_weights_from_a_folder(tmp_path: Path, tiny_model: Path) -> None:
+    source, styled = videos(tmp_path, 4)
+    folder = tmp_path / "clip"
+    text = {"vocab_size": 514, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    sight = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "image_size": 32, "patch_size": 8}
+    heads = {"num_attention_heads": 2, "projection_dim": 8}
+    ends = {"bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513}
+    config = CLIPConfig(text_config=text | heads | ends, vision_config=sight | heads, projection_dim=8)
+    CLIPModel(config).save_pretrained(folder)
+    size = {"height": 32, "width": 32}
+    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=size).save_pretrained(folder)
+    CLIPTokenizer.from_pretrained(tiny_model / "tokenizer").save_pretrained(folder)
+    figures = stylize.measure(source, styled, clip=folder, prompt="ink drawing").figures
+    assert 0 < figures["frame_consistency"] <= 1 and -1 <= figures["prompt_consistency"] <= 1
+    same = stylize.measure(styled, styled, clip=folder).figures
+    assert same["frame_consistency"] == figures["frame_consistency"] and "prompt_consistency" not in same
+
+
+def test_the_command_prints_a_table_or_json(tmp_path: Path) -> None:
+    source, styled = videos(tmp_path)
+    done = CliRunner().invoke(app, ["measure", str(source), str(styled)])
+    assert done.exit_code == 0 and "warp_error" in done.stdout and "style_change" in done.stdout
+    done = CliRunner().invoke(app, ["measure", str(source), str(styled), "--json"])
+    told = json.loads(done.stdout)
+    assert told["frames"] == 12 and told["figures"]["style_change"] > 10 and "warp_error" in told["floors"]
+    done = CliRunner().invoke(app, ["measure", str(source), str(tmp_path / "none.mp4")])
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1

@@ -160,20 +160,21 @@ def test_padding_repeats_the_border() -> None:
 
 
 def test_memory_is_bounded(tiny: Networks, style: Style) -> None:
-    """Three frames' keys and values at the most, after 3 frames as after 12."""
+    """Three frames' keys and values and one frame's pictures at the most, after 3 frames as after 12."""
     conditions, memory, sizes = conditions_for(tiny, style), Memory().cut(), []
+    pictures = make_clip(1).frames.nbytes * (1 + 4)  # bytes, and the result in float32
     for i in range(12):
         clip = make_clip(1, first=i)
         maps, depth_range = take_maps(clip, conditions.controls, tiny.estimate_depth, memory.depth_range)
         _, memory = restyle_clip(tiny, conditions, clip, maps, replace(memory, depth_range=depth_range))
-        sizes.append(memory.nbytes)
+        sizes.append(memory.nbytes - pictures)
     one_frame = sizes[0]
     assert (
         sizes[1:] == [2 * one_frame] * 11
     )  # the anchor and the previous frame; the first shot's anchor is the style's
     later = memory.cut()
     assert later.nbytes == one_frame and later.shot == 1
-    assert later.depth_range is None and not later.anchor and not later.previous
+    assert later.depth_range is None and later.last is None and not later.anchor and not later.previous
 
 
 def test_memory_shows_and_its_weight_blends(tiny: Networks) -> None:
@@ -216,7 +217,7 @@ def test_guidance_doubles_the_evaluations(tiny: Networks) -> None:
         style = Style(prompt="ink", steps=4, strength=0.5, guidance_scale=guidance_scale)
         with tiny.counting() as evaluations:
             list(Stylizer(tiny).stream([clip], style))
-        counts.append(sum(evaluations))
+        counts.append(evaluations.unet)
     assert counts == [2 * 2, 2 * 2 * 2]
 
 

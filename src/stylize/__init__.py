@@ -12,11 +12,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stylize.api import load_stylizer, stylize_video
+    from stylize.api import load_stylizer, measure, stylize_video
     from stylize.container import VideoInfo
     from stylize.encode import VideoWriter
     from stylize.errors import DamagedVideo, ModelError, StyleError, StylizeError, VideoError
     from stylize.frames import Clip
+    from stylize.metrics import Measurement
     from stylize.pipeline import Report, Stylizer
     from stylize.style import Style
     from stylize.video import VideoReader
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Clip",
     "DamagedVideo",
+    "Measurement",
     "ModelError",
     "Report",
     "Style",
@@ -38,14 +40,16 @@ __all__ = [
     "VideoWriter",
     "__version__",
     "load_stylizer",
+    "measure",
     "stylize_video",
 ]
 
 _HOMES = {
-    "api": ("load_stylizer", "stylize_video"),
+    "api": ("load_stylizer", "measure", "stylize_video"),
     "encode": ("VideoWriter",),
     "errors": ("DamagedVideo", "ModelError", "StyleError", "StylizeError", "VideoError"),
     "frames": ("Clip",),
+    "metrics": ("Measurement",),
     "pipeline": ("Report", "Stylizer"),
     "style": ("Style",),
     "container": ("VideoInfo",),

@@ -19,7 +19,7 @@ import typer
 from stylize import __version__
 from stylize.errors import PromptWarning, StylizeError
 from stylize.registry import MODELS, POCKET
-from stylize.style import Style, parse_control, parse_size
+from stylize.style import Mode, Style, parse_control, parse_size
 
 if TYPE_CHECKING:
     from stylize.networks import Networks
@@ -50,7 +50,8 @@ def run(
     reference_weight: Annotated[float, typer.Option(help="How much of it: 0 nothing, 1 all, up to 1.5.")] = 1.0,
     model: Annotated[str, typer.Option(help="A name of `stylize models`, a folder, or a hub id.")] = POCKET,
     strength: Annotated[float | None, typer.Option(help="How far from the source, above 0, up to 1.")] = None,
-    temporal: Annotated[float, typer.Option(help="Look at earlier frames: 0 not at all, 1 fully.")] = 1.0,
+    mode: Annotated[Mode, typer.Option(help="full: diffuse every frame; fast: keyframes, filled in between.")] = "full",
+    temporal: Annotated[float, typer.Option(help="Hold on to earlier frames: 0 not at all, 1 fully.")] = 1.0,
     control: Annotated[list[str] | None, typer.Option(help="NAME:WEIGHT, repeatable [default: all it has].")] = None,
     guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is off.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps [default: the model's own].")] = None,
@@ -79,6 +80,7 @@ def run(
             guidance_scale=guidance,
             steps=steps,
             controls=dict(map(parse_control, control)) if control else None,
+            mode=mode,
             temporal=temporal,
             seed=seed,
             size=parse_size(size) if size else None,
@@ -111,6 +113,38 @@ def run(
         typer.echo(json.dumps(asdict(report)))
     elif not quiet:
         typer.echo(_summary(report))
+
+
+@app.command()
+def measure(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The video as it was.")],
+    styled: Annotated[Path, typer.Argument(metavar="STYLED", help="The restyled video, frame for frame.")],
+    depth: Annotated[
+        bool, typer.Option("--depth", help="Compare near and far too, with the built-in network.")
+    ] = False,
+    clip: Annotated[str | None, typer.Option(help="Folder or hub id of CLIP weights, for likeness.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="How well the frames fit these words; needs --clip.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with curves and the worst pairs: .html.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
+) -> None:
+    """Measure how steady a restyled video is, and how much of the source it kept.
+
+    Example: stylize measure holiday.mp4 woodcut.mp4 --report woodcut.html
+    """
+    with _one_line_errors():
+        from stylize.api import measure as measure_videos
+
+        result = measure_videos(source, styled, depth=depth, clip=clip, prompt=prompt, report=report)
+        if as_json:
+            typer.echo(json.dumps({"frames": result.frames, "figures": result.figures, "floors": result.floors}))
+            return
+        from stylize.metrics import MEANING
+
+        typer.echo(f"{'':<19} {'result':>9} {'source':>9}")
+        for name, meaning in MEANING.items():
+            if name in result.figures:
+                floor = f"{result.floors[name]:9.3f}" if name in result.floors else " " * 9
+                typer.echo(f"{name:<19} {result.figures[name]:9.3f} {floor}  {meaning}")
 
 
 @app.command()

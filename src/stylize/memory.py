@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import torch
 
+from stylize.fill import Seen
 from stylize.structure import DepthRange
 
 KeysValues: TypeAlias = tuple[torch.Tensor, torch.Tensor]
@@ -20,7 +21,7 @@ FrameCache: TypeAlias = tuple[StepCache, ...]
 
 @dataclass(frozen=True)
 class Memory:
-    """State between two frames. It holds at most three frames' keys and values, whatever the length of the video.
+    """State between two frames: at most three frames' keys and values and one frame's pictures, whatever the length.
 
     A cut empties it but for `style_anchor`, which keeps the shots of one video alike.
     """
@@ -31,6 +32,8 @@ class Memory:
     """The shot's first frame; never replaced within the shot, so that the look cannot drift."""
     previous: FrameCache = field(default=(), repr=False)
     """The frame before."""
+    last: Seen | None = field(default=None, repr=False)
+    """The frame before, as it was and as it became."""
     depth_range: DepthRange | None = None
     shot: int = -1
     """Number of the current shot; -1 before the first frame."""
@@ -51,14 +54,14 @@ class Memory:
             frames = (self.anchor, self.previous)
         return tuple(frame[step] for frame in frames if frame)
 
-    def after(self, frame: FrameCache, depth_range: DepthRange | None) -> Memory:
-        """The memory once `frame` is done."""
+    def after(self, frame: FrameCache, last: Seen) -> Memory:
+        """The memory once a frame is done: its keys and values, and its pictures."""
         return replace(
             self,
             style_anchor=self.style_anchor or frame,
             anchor=self.anchor or frame,
             previous=frame,
-            depth_range=depth_range,
+            last=last,
             frames_in_shot=self.frames_in_shot + 1,
         )
 
@@ -74,5 +77,6 @@ class Memory:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held in tensors."""
-        return sum(tensor.nbytes for tensor in self.tensors())
+        """Bytes held in tensors and pictures."""
+        pictures = self.last.source.nbytes + self.last.styled.nbytes if self.last else 0
+        return pictures + sum(tensor.nbytes for tensor in self.tensors())

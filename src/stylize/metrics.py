@@ -7,9 +7,8 @@ taken on the source. The videos are read side by side, a few frames at a time; o
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -247,15 +246,3 @@ def _moves(flow: npt.NDArray[np.float32]) -> bool:
 
 def _means(curves: Mapping[str, list[float]]) -> Figures:
     return {name: float(np.nanmean(values)) for name, values in curves.items() if not np.isnan(values).all()}
-
-
-def side_by_side(source: Iterable[Picture], styled: Iterable[Picture]) -> Iterator[tuple[Picture, Picture]]:
-    """Frames two and two.
-
-    Raises:
-        ValueError: one has more frames than the other.
-    """
-    for one, other in itertools.zip_longest(source, styled):
-        if one is None or other is None:
-            raise ValueError("the videos differ in length")
-        yield one, other

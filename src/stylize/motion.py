@@ -33,10 +33,15 @@ def optical_flow(one: Picture, other: Picture) -> Flow:
     return np.asarray(search.calc(before, after, None), np.float32)
 
 
-def warp(image: npt.NDArray[np.float32], flow: Flow) -> npt.NDArray[np.float32]:
-    """`image` of the other frame `[H, W]` or `[H, W, C]`, brought to where `flow` starts; bilinear, edges repeat."""
+def warp(image: npt.NDArray[np.float32], flow: Flow, *, cubic: bool = False) -> npt.NDArray[np.float32]:
+    """`image` of the other frame `[H, W]` or `[H, W, C]`, brought to where `flow` starts; edges repeat.
+
+    Args:
+        cubic: keep fine detail, at the price of a little overshoot; bilinear otherwise.
+    """
     x, y = _targets(flow)
-    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    return np.asarray(cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def visible(flow: Flow, back: Flow) -> Mask:
@@ -55,8 +60,13 @@ def visible(flow: Flow, back: Flow) -> Mask:
 
 def motion_between(earlier: Picture, later: Picture) -> Motion:
     """The motion from `earlier` to `later`, both uint8 RGB `[H, W, 3]`."""
+    return motions_between(earlier, later)[0]
+
+
+def motions_between(earlier: Picture, later: Picture) -> tuple[Motion, Motion]:
+    """The motion from `earlier` to `later`, and that from `later` to `earlier`, seen from `earlier`."""
     flow, back = optical_flow(later, earlier), optical_flow(earlier, later)
-    return Motion(flow, visible(flow, back))
+    return Motion(flow, visible(flow, back)), Motion(back, visible(back, flow))
 
 
 def _targets(flow: Flow) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

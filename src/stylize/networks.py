@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +26,17 @@ class Defaults:
     guidance_scale: float = 7.5
     controls: Mapping[str, float] = field(default_factory=lambda: {"depth": 0.8, "canny": 0.8})
     """Those of them that the model has are used."""
+
+
+@dataclass
+class Evaluations:
+    """Samples that went through networks; guidance counts double."""
+
+    unet: int = 0
+    controlnets: int = 0
+    """All of them together."""
+    frames: int = 0
+    """Frames that were encoded, which is done once for each that is diffused."""
 
 
 class ControlNet:
@@ -155,15 +166,21 @@ class Networks:
         return float(self.vae.config.scaling_factor)
 
     @contextmanager
-    def counting(self) -> Iterator[list[int]]:
-        """Within the block, the yielded list gets one entry a UNet call: how many samples it evaluated."""
-        calls: list[int] = []
+    def counting(self) -> Iterator[Evaluations]:
+        """Counts what goes through the networks within the block."""
+        counts = Evaluations()
 
-        def count(_: Any, arguments: tuple[Any, ...]) -> None:
-            calls.append(len(arguments[0]))
+        def counter(name: str) -> Callable[..., None]:
+            def count(_: Any, arguments: tuple[Any, ...]) -> None:
+                setattr(counts, name, getattr(counts, name) + len(arguments[0]))
 
-        hook = self.unet.register_forward_pre_hook(count)
+            return count
+
+        watched = [(self.unet, "unet"), (self.vae.encoder, "frames")]
+        watched += [(network.network, "controlnets") for network in self.controlnets.values()]
+        hooks = [module.register_forward_pre_hook(counter(name)) for module, name in watched]
         try:
-            yield calls
+            yield counts
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()

@@ -13,8 +13,10 @@ import torch
 
 from stylize.encode import VideoWriter, check_output
 from stylize.errors import StylizeError
+from stylize.fast import restyle_keyframes
 from stylize.frames import Clip
 from stylize.memory import Memory
+from stylize.motion import Motion
 from stylize.networks import Networks
 from stylize.restyle import conditions_for, restyle_clip
 from stylize.shots import split_shots
@@ -36,7 +38,7 @@ class Report:
     frames: int
     shots: int
     keyframes: int
-    """Frames that were diffused rather than filled in between others; at present all are."""
+    """Frames that were diffused; the others were filled in between them or repeated."""
     seconds: float
     unet_evals_per_frame: float
     """Samples that went through the UNet, guidance counted double."""
@@ -60,14 +62,20 @@ class Stylizer:
         """
         conditions = conditions_for(self.networks, style)
         clips = video.clips() if isinstance(video, VideoReader) else video
-        memory = Memory()
-        for clip in split_shots(clips):
-            if clip.starts_shot:
-                memory = memory.cut()
+
+        def diffuse(clip: Clip, memory: Memory, motion: Motion | None = None) -> tuple[Clip, Memory]:
             maps, depth_range = take_maps(clip, conditions.controls, self.networks.estimate_depth, memory.depth_range)
             memory = replace(memory, depth_range=depth_range)
-            frames, memory = restyle_clip(self.networks, conditions, clip, maps, memory)
-            yield replace(clip, frames=frames)
+            frames, memory = restyle_clip(self.networks, conditions, clip, maps, memory, motion)
+            return replace(clip, frames=frames), memory
+
+        if style.mode == "fast":
+            yield from restyle_keyframes(split_shots(clips), lambda *frame: diffuse(*frame)[1])
+            return
+        memory = Memory()
+        for clip in split_shots(clips):
+            styled, memory = diffuse(clip, memory.cut() if clip.starts_shot else memory)
+            yield styled
 
     def convert(
         self,
@@ -113,9 +121,9 @@ class Stylizer:
             seed=style.seed,
             frames=frames,
             shots=shots,
-            keyframes=frames,
+            keyframes=evaluations.frames,
             seconds=round(time.perf_counter() - began, 3),
-            unet_evals_per_frame=round(sum(evaluations) / frames, 3),
+            unet_evals_per_frame=round(evaluations.unet / frames, 3),
             peak_rss_mb=_peak_rss_mb(),
             peak_vram_mb=_peak_vram_mb(self.networks.device),
         )

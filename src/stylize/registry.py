@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 POCKET = "pocket"
+POCKET_FOLDER = Path(__file__).parent / POCKET
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ MODELS: dict[str, ModelCard] = {
             licence="Apache-2.0",
             size_mb=50,
             purpose="25 looks by name, or a reference picture, on a laptop without a GPU, offline",
-            folder=Path(__file__).parent / POCKET,
+            folder=POCKET_FOLDER,
         ),
         ModelCard(
             name="sd15",

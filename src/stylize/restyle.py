@@ -12,8 +12,10 @@ from torch.nn import functional as F
 
 from stylize.attention import Exchange
 from stylize.errors import ModelError, StyleError
+from stylize.fill import Image, Seen, fuse, to_bytes
 from stylize.frames import Clip, Picture, StructureMaps
 from stylize.memory import FrameCache, Memory
+from stylize.motion import Motion, motion_between
 from stylize.networks import Networks
 from stylize.prompting import embeddings_for
 from stylize.style import Style
@@ -65,9 +67,17 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
 
 @torch.inference_mode()
 def restyle_clip(
-    networks: Networks, conditions: Conditions, clip: Clip, maps: StructureMaps, memory: Memory
+    networks: Networks,
+    conditions: Conditions,
+    clip: Clip,
+    maps: StructureMaps,
+    memory: Memory,
+    motion: Motion | None = None,
 ) -> tuple[Picture, Memory]:
     """Restyles the clip's frames one after the other, each with what the ones before it left in the memory.
+
+    Args:
+        motion: how the last frame of the memory moved into the clip's first one, if that is known already.
 
     Returns:
         uint8 RGB `[T, H, W, 3]`, and the memory after the last frame.
@@ -75,23 +85,27 @@ def restyle_clip(
     results = []
     for i, picture in enumerate(clip.frames):
         controls = {name: torch.from_numpy(maps.maps[name][i : i + 1]) for name in conditions.controls}
-        result, cache = _restyle_frame(networks, conditions, picture, controls, memory)
-        memory = memory.after(cache, memory.depth_range)
-        results.append(result)
+        styled, cache = _diffuse(networks, conditions, picture, controls, memory)
+        if memory.last is not None and conditions.temporal > 0:
+            motion = motion or motion_between(memory.last.source, picture)
+            styled = fuse(memory.last, picture, styled, motion, conditions.temporal)
+        memory, motion = memory.after(cache, Seen(picture, styled)), None
+        results.append(to_bytes(styled))
     return np.stack(results), memory
 
 
-def _restyle_frame(
+def _diffuse(
     networks: Networks, conditions: Conditions, picture: Picture, controls: dict[str, torch.Tensor], memory: Memory
-) -> tuple[Picture, FrameCache]:
+) -> tuple[Image, FrameCache]:
+    """The frame through the diffusion model, and its keys and values."""
     pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
     generator = torch.Generator("cpu").manual_seed(_seed_of_shot(conditions.seed, memory.shot))
     latents = networks.encode(_padded(pixels), generator)
     embedded = {name: networks.embed_control(name, _padded(m.expand(-1, 3, -1, -1))) for name, m in controls.items()}
     latents, cache = denoise(networks, conditions, latents, embedded, generator, memory)
     decoded = networks.decode(latents)[..., : picture.shape[0], : picture.shape[1]]
-    unit = (decoded[0] / 2 + 0.5).clamp(0, 1)
-    return (unit * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy(), cache
+    styled = (decoded[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(styled), cache
 
 
 def denoise(

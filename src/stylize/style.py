@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
+from typing import Literal, TypeAlias, get_args
 
 from stylize.errors import StyleError
+
+Mode: TypeAlias = Literal["full", "fast"]
 
 MAX_SIDE = 8192
 MIN_SIDE = 16
@@ -39,8 +42,10 @@ class Style:
     """Steps of the whole noise schedule, of which `strength` are run; with few-step schedulers (LCM, TCD) all are."""
     controls: Mapping[str, float] | None = None
     """Weight of each ControlNet by name, in [0, 2]; 0 leaves it out, and so does not naming it."""
+    mode: Mode = "full"
+    """"full" diffuses every frame; "fast" only keyframes, and fills in between them along the motion."""
     temporal: float = 1.0
-    """How much a frame looks at the shot's first and the previous frame, in [0, 1]; 0 is frame by frame."""
+    """How much a frame holds on to earlier ones, by attention and along the motion, in [0, 1]; 0 is frame by frame."""
     seed: int = 0
     """Same seed, same inputs, same machine: same frames. 0 to 2**63 - 1."""
     size: tuple[int, int] | None = None
@@ -49,6 +54,8 @@ class Style:
     def __post_init__(self) -> None:
         if not self.prompt.strip() and self.reference is None:
             raise StyleError("the prompt is empty", "say how the video shall look, such as 'watercolour painting'")
+        if self.mode not in get_args(Mode):
+            raise StyleError(f"mode '{self.mode}' is not known", f"use {' or '.join(get_args(Mode))}")
         _check("reference weight", self.reference_weight, 0, 1.5)
         _check("strength", self.strength, 0, 1, open_below=True)
         _check("guidance scale", self.guidance_scale, 1, 50)

@@ -1,0 +1,127 @@
+"""What a frame takes over from restyled frames beside it, along the motion of the source: fusion, and frames between.
+
+A restyle a frame flickers in what the source does not fix: strokes, grain, the decoder's rounding. The source's motion
+says where each of them should have gone, so the result of the frame before is carried along and the new one only mixed
+in, more where the motion cannot be trusted (Rerender-A-Video's pixel-aware fusion, Yang et al. 2023, after decoding and
+never encoded again).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stylize.frames import Picture
+from stylize.motion import Flow, Mask, Motion, warp
+
+Image: TypeAlias = npt.NDArray[np.float32]
+"""RGB `[H, W, 3]` in [0, 1]."""
+
+SHARE = 0.95
+"""How much of the frame before is kept where it shows the same; what it misses is made up for in some 20 frames."""
+TOLERANCE = 0.12
+"""Difference of the source to what the motion predicts, in [0, 1], at which the share falls to 1/e."""
+DETAIL = 4.0
+"""Deviation of the blur that separates detail from colour, in pixels."""
+MIN_GAIN, MAX_GAIN = 0.8, 1.5
+STILL = 0.002
+"""Standing still explains a frame as well as the flow does, if its error is not higher than that by more than this."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A frame that is done: what it was and what it became."""
+
+    source: Picture
+    styled: Image
+
+
+def fuse(before: Seen, source: Picture, diffused: Image, motion: Motion, weight: float = 1.0) -> Image:
+    """The restyled frame, steadied: `a warp(before) + (1 - a) diffused`, then with the detail of `diffused`.
+
+    `a = weight SHARE visible exp(-(|warp(source before) - source| / TOLERANCE)^2)`. Strokes that moved apart average
+    to grey, so the detail (what a blur takes away) is brought back to the local strength that it has in `diffused`.
+
+    Args:
+        before: the frame before, or a keyframe if `motion` leads there.
+        motion: from `source` back to `before`.
+    """
+    flow, error = _settled(unit(before.source), unit(source), motion)
+    trusted = cv2.erode(motion.visible.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
+    share = weight * SHARE * trusted * cv2.GaussianBlur(trusted, (0, 0), 1) * np.exp(-((error / TOLERANCE) ** 2))
+    carried = warp(before.styled, flow, cubic=True)
+    mixed = diffused + share[..., None] * (carried - diffused)
+    return _with_detail(mixed, diffused)
+
+
+def between(
+    first: Seen, last: Seen, frames: Sequence[Picture], back: Sequence[Motion], ahead: Sequence[Motion]
+) -> list[Image]:
+    """Frames between two keyframes, each made of both by its motion to them; the nearer one counts more.
+
+    Args:
+        back: of each frame, to `first`.
+        ahead: of each frame, to `last`.
+    """
+    results = []
+    for i, (picture, to_first, to_last) in enumerate(zip(frames, back, ahead, strict=True), start=1):
+        part = i / (len(frames) + 1)
+        sides = [(first, to_first, 1 - part), (last, to_last, part)]
+        weights, pictures = [], []
+        for key, motion, near in sides:
+            flow, error = _settled(unit(key.source), unit(picture), motion)
+            known = cv2.GaussianBlur(motion.visible.astype(np.float32), (0, 0), 1) * motion.visible
+            weights.append(near * (known + 1e-3) * np.exp(-((error / TOLERANCE) ** 2)) + 1e-6)
+            pictures.append(warp(key.styled, flow, cubic=True))
+        share = (weights[1] / (weights[0] + weights[1]))[..., None]
+        mixed = pictures[0] + share * (pictures[1] - pictures[0])
+        results.append(_with_detail(mixed, pictures[0] if part < 0.5 else pictures[1]))
+    return results
+
+
+def chained(steps: Sequence[Motion]) -> list[Motion]:
+    """Motions to the frame before, each from one frame further on, joined to motions all the way to the first one."""
+    whole: list[Motion] = []
+    for step in steps:
+        if not whole:
+            whole.append(step)
+            continue
+        flow = step.flow + warp(whole[-1].flow, step.flow)
+        seen: Mask = step.visible & (warp(whole[-1].visible.astype(np.float32), step.flow) > 0.5)
+        whole.append(Motion(flow, seen))
+    return whole
+
+
+def unit(picture: Picture) -> Image:
+    """uint8 to float32 in [0, 1]."""
+    return picture.astype(np.float32) / np.float32(255)
+
+
+def to_bytes(image: Image) -> Picture:
+    """[0, 1] to uint8."""
+    return np.round(image * 255).astype(np.uint8)
+
+
+def _settled(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image]:
+    """The flow with its errors on still ground taken out, and what remains unexplained, `[H, W]`.
+
+    Flow trembles by fractions of a pixel where nothing moves; resampled again and again, that blurs.
+    """
+    moved, stayed = (np.abs(x - later).mean(-1) for x in (warp(earlier, motion.flow), earlier))
+    around = cv2.blur(np.stack([moved, stayed], -1), (5, 5))
+    still = (around[..., 1] <= around[..., 0] + STILL) & (np.linalg.norm(motion.flow, axis=-1) < 1)
+    flow = np.where(still[..., None], np.float32(0), motion.flow)
+    return flow, np.asarray(cv2.blur(np.where(still, np.minimum(moved, stayed), moved), (3, 3)), np.float32)
+
+
+def _with_detail(mixed: Image, model: Image) -> Image:
+    """`mixed` with its detail scaled to the local strength that it has in `model`."""
+    details = [x - cv2.GaussianBlur(x, (0, 0), DETAIL) for x in (mixed, model)]
+    strength = [np.sqrt(cv2.GaussianBlur((d**2).mean(-1), (0, 0), DETAIL)) + 0.004 for d in details]
+    gain = np.clip(strength[1] / strength[0], MIN_GAIN, MAX_GAIN)[..., None]
+    return np.asarray((mixed + (gain - 1) * details[0]).clip(0, 1), np.float32)
