@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -34,3 +35,15 @@ def hardware() -> str:
         name = names[0] if names else name
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{name}, {os.cpu_count()} cores{gpu}, torch {torch.__version__}"
+
+
+@contextmanager
+def peak_rss_mb() -> Iterator[list[float]]:
+    """The list gets the process's peak resident memory within the block (Linux; NaN elsewhere)."""
+    peak: list[float] = []
+    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    if reset.exists():
+        reset.write_text("5")
+    yield peak
+    lines = status.read_text().splitlines() if status.exists() else []
+    peak.append(next((int(line.split()[1]) / 1e3 for line in lines if line.startswith("VmHWM")), float("nan")))

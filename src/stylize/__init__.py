@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stylize.frames import Clip
     from stylize.metrics import Measurement
     from stylize.pipeline import Report, Stylizer
-    from stylize.style import Style
+    from stylize.style import Style, Temporal
     from stylize.video import VideoReader
 
 __version__ = "0.1.0"
@@ -34,6 +34,7 @@ __all__ = [
     "StyleError",
     "StylizeError",
     "Stylizer",
+    "Temporal",
     "VideoError",
     "VideoInfo",
     "VideoReader",
@@ -51,7 +52,7 @@ _HOMES = {
     "frames": ("Clip",),
     "metrics": ("Measurement",),
     "pipeline": ("Report", "Stylizer"),
-    "style": ("Style",),
+    "style": ("Style", "Temporal"),
     "container": ("VideoInfo",),
     "video": ("VideoReader",),
 }

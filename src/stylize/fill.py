@@ -29,6 +29,8 @@ TOLERANCE = 0.12
 DETAIL = 4.0
 """Deviation of the blur that separates detail from colour, in pixels."""
 MIN_GAIN, MAX_GAIN = 0.8, 1.5
+LIGHT, LIGHT_BLUR = 0.015, 8.0
+"""Change of the blurred source from which on the light has changed and the colours follow, in [0, 1]; and the blur."""
 STILL = 0.002
 """Standing still explains a frame as well as the flow does, if its error is not higher than that by more than this."""
 
@@ -46,6 +48,7 @@ def fuse(before: Seen, source: Picture, diffused: Image, motion: Motion, weight:
 
     `a = weight SHARE visible exp(-(|warp(source before) - source| / TOLERANCE)^2)`. Strokes that moved apart average
     to grey, so the detail (what a blur takes away) is brought back to the local strength that it has in `diffused`.
+    Where the light changes (a fade, a passing shadow), colours follow `diffused` at once; only detail is carried.
 
     Args:
         before: the frame before, or a keyframe if `motion` leads there.
@@ -56,7 +59,9 @@ def fuse(before: Seen, source: Picture, diffused: Image, motion: Motion, weight:
     share = weight * SHARE * trusted * cv2.GaussianBlur(trusted, (0, 0), 1) * np.exp(-((error / TOLERANCE) ** 2))
     carried = warp(before.styled, flow, cubic=True)
     mixed = diffused + share[..., None] * (carried - diffused)
-    return _with_detail(mixed, diffused)
+    light = np.abs(_blurred(warp(unit(before.source), flow) - unit(source), DETAIL)).mean(-1)
+    follow = 1 - np.exp(-((light / LIGHT) ** 2))
+    return _with_detail(mixed + follow[..., None] * _blurred(diffused - mixed, LIGHT_BLUR), diffused)
 
 
 def between(
@@ -121,7 +126,15 @@ def _settled(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image]
 
 def _with_detail(mixed: Image, model: Image) -> Image:
     """`mixed` with its detail scaled to the local strength that it has in `model`."""
-    details = [x - cv2.GaussianBlur(x, (0, 0), DETAIL) for x in (mixed, model)]
-    strength = [np.sqrt(cv2.GaussianBlur((d**2).mean(-1), (0, 0), DETAIL)) + 0.004 for d in details]
+    details = [x - _blurred(x, DETAIL) for x in (mixed, model)]
+    strength = [np.sqrt(_blurred((d**2).mean(-1), DETAIL)) + 0.004 for d in details]
     gain = np.clip(strength[1] / strength[0], MIN_GAIN, MAX_GAIN)[..., None]
     return np.asarray((mixed + (gain - 1) * details[0]).clip(0, 1), np.float32)
+
+
+def _blurred(image: Image, deviation: float) -> Image:
+    """A Gaussian blur by `deviation` pixels, at least 2; done at half the resolution, which is quicker."""
+    height, width = image.shape[:2]
+    small = cv2.resize(image, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (0, 0), deviation / 2)
+    return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -82,7 +82,8 @@ class Page:
             *(_curve(name, values) for name, values in result.curves.items()),
             "<h2>Source and result</h2>",
             *(_figure(f"frame {i}", (source, styled), kind="two") for i, source, styled in self._samples),
-            "<h2>The worst pairs</h2><p>Source, the result before, the result, and what the motion leaves unexplained.</p>",
+            "<h2>The worst pairs</h2>",
+            "<p>Source, the result before, the result, and what the motion leaves unexplained.</p>",
             *map(_worst, self._worst),
         ]
         head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'

@@ -18,7 +18,7 @@ from stylize.memory import FrameCache, Memory
 from stylize.motion import Motion, motion_between
 from stylize.networks import Networks
 from stylize.prompting import embeddings_for
-from stylize.style import Style
+from stylize.style import Style, Temporal
 
 LATENT_GRID = 8
 
@@ -33,7 +33,7 @@ class Conditions:
     steps: int
     strength: float
     controls: dict[str, float]
-    temporal: float
+    temporal: Temporal
     seed: int
 
     @property
@@ -62,7 +62,7 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
     embeddings = embeddings_for(networks, style, guided=guidance > 1)
-    return Conditions(embeddings, guidance, steps, strength, controls, style.temporal, style.seed)
+    return Conditions(embeddings, guidance, steps, strength, controls, style.means, style.seed)
 
 
 @torch.inference_mode()
@@ -86,9 +86,9 @@ def restyle_clip(
     for i, picture in enumerate(clip.frames):
         controls = {name: torch.from_numpy(maps.maps[name][i : i + 1]) for name in conditions.controls}
         styled, cache = _diffuse(networks, conditions, picture, controls, memory)
-        if memory.last is not None and conditions.temporal > 0:
+        if memory.last is not None and conditions.temporal.fusion > 0:
             motion = motion or motion_between(memory.last.source, picture)
-            styled = fuse(memory.last, picture, styled, motion, conditions.temporal)
+            styled = fuse(memory.last, picture, styled, motion, conditions.temporal.fusion)
         memory, motion = memory.after(cache, Seen(picture, styled)), None
         results.append(to_bytes(styled))
     return np.stack(results), memory
@@ -131,7 +131,7 @@ def denoise(
     latents = scheduler.add_noise(latents, noise, timesteps[:1])
     cache = []
     for step, t in enumerate(timesteps):
-        exchange = Exchange(memory.references(step), conditions.temporal)
+        exchange = Exchange(memory.references(step), conditions.temporal.attention)
         doubled = scheduler.scale_model_input(torch.cat([latents] * conditions.groups), t)
         prediction = networks.predict(doubled, t, conditions.embeddings, controls, conditions.controls, exchange)
         if conditions.groups == 2:

@@ -17,6 +17,16 @@ MIN_SIDE = 16
 
 
 @dataclass(frozen=True)
+class Temporal:
+    """How much each of the means against flicker counts, in [0, 1]; 0 switches it off."""
+
+    attention: float = 1.0
+    """Self-attention also reads the shot's first and the previous frame (`stylize.attention`)."""
+    fusion: float = 1.0
+    """The previous result is carried along the source's motion and the new one mixed in (`stylize.fill`)."""
+
+
+@dataclass(frozen=True)
 class Style:
     """How a video shall look.
 
@@ -44,7 +54,7 @@ class Style:
     """Weight of each ControlNet by name, in [0, 2]; 0 leaves it out, and so does not naming it."""
     mode: Mode = "full"
     """"full" diffuses every frame; "fast" only keyframes, and fills in between them along the motion."""
-    temporal: float = 1.0
+    temporal: float | Temporal = 1.0
     """How much a frame holds on to earlier ones, by attention and along the motion, in [0, 1]; 0 is frame by frame."""
     seed: int = 0
     """Same seed, same inputs, same machine: same frames. 0 to 2**63 - 1."""
@@ -59,7 +69,8 @@ class Style:
         _check("reference weight", self.reference_weight, 0, 1.5)
         _check("strength", self.strength, 0, 1, open_below=True)
         _check("guidance scale", self.guidance_scale, 1, 50)
-        _check("temporal", self.temporal, 0, 1)
+        for weight in (self.means.attention, self.means.fusion):
+            _check("temporal", weight, 0, 1)
         for name, weight in (self.controls or {}).items():
             _check(f"weight of the control '{name}'", weight, 0, 2)
         if self.steps is not None and not 1 <= self.steps <= 1000:
@@ -69,6 +80,11 @@ class Style:
         if self.size is not None and not all(MIN_SIDE <= side <= MAX_SIDE for side in self.size):
             text = "x".join(map(str, self.size))
             raise StyleError(f"size {text} is out of range", f"use {MIN_SIDE} to {MAX_SIDE} for both sides")
+
+    @property
+    def means(self) -> Temporal:
+        """`temporal`, each of the means by itself."""
+        return self.temporal if isinstance(self.temporal, Temporal) else Temporal(self.temporal, self.temporal)
 
 
 def _check(name: str, value: float | None, low: float, high: float, *, open_below: bool = False) -> None:
