@@ -2,13 +2,14 @@
 # make test   set up, run the tests
 # make lint   format, style and types
 # make bench  speed, and memory against length
+# make bench-temporal [DATA=folder]   who flickers: peers' mechanisms and ours, one by one
 # make eval-pocket DATA=folder   the figures of the built-in model's card, on pictures that it was not trained on
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast lint bench eval-pocket clean
+.PHONY: demo test test-fast lint bench bench-temporal eval-pocket clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -27,6 +28,9 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/memory.py
+
+bench-temporal: $(READY)
+	$(BIN)/python benchmarks/temporal.py $(if $(DATA),--data "$(DATA)") --out docs
 
 eval-pocket: $(READY)
 	@test -d "$(DATA)" || { echo "say where the pictures are: make eval-pocket DATA=folder (training/README.md)" >&2; exit 1; }
