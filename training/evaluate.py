@@ -33,9 +33,9 @@ from data import to_tensor
 from renditions import read, split, square
 from sheet import contact_sheet
 from stylize import Clip, Style, Stylizer, load_stylizer
-from teacher import painted_looks, transfer_engine
+from stylize.metrics import edge_f1, spearman
+from teacher import TEACHING, painted_looks, transfer_engine
 from train_depth import load as load_depth
-from train_depth import spearman
 from vgg import Vgg, distance
 
 SIDE = 256
@@ -61,15 +61,6 @@ def reconstruction(stylizer: Stylizer, picture: np.ndarray) -> tuple[float, floa
     small = [cv2.resize(x, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA) for x in pictures]
     one, other = (cv2.cvtColor(x.astype(np.float32), cv2.COLOR_RGB2LAB) for x in small)
     return psnr, float(np.linalg.norm(one - other, axis=-1).mean())
-
-
-def edge_f1(one: np.ndarray, other: np.ndarray, tolerance: int = 2) -> float:
-    edges = [cv2.Canny(cv2.GaussianBlur(x, (0, 0), 1), 60, 160) > 0 for x in (one, other)]
-    kernel = np.ones((2 * tolerance + 1,) * 2, np.uint8)
-    near = [cv2.dilate(e.astype(np.uint8), kernel) > 0 for e in edges]
-    precision = (edges[0] & near[1]).sum() / max(edges[0].sum(), 1)
-    recall = (edges[1] & near[0]).sum() / max(edges[1].sum(), 1)
-    return float(2 * precision * recall / max(precision + recall, 1e-9))
 
 
 def autoencoder(stylizer: Stylizer, photo: np.ndarray, targets: dict[str, np.ndarray], figures: Figures) -> None:
@@ -101,12 +92,15 @@ def prompted(
             figures["gram_20_steps"].append(distance(vgg.grams(many), grams[name]))
 
 
-def referred(stylizer: Stylizer, vgg: Vgg, photo: np.ndarray, paintings: list[np.ndarray], figures: Figures) -> None:
+def referred(
+    stylizer: Stylizer, vgg: Vgg, photo: np.ndarray, paintings: list[np.ndarray], asked: list[int], figures: Figures
+) -> None:
+    """Those `asked` as references; all are candidates. A look's own teacher is no unseen painting, so it is not asked."""
     transfer = transfer_engine()
     grams = [vgg.grams(transfer(photo, painting)) for painting in paintings]
-    for i, painting in enumerate(paintings):
+    for i in asked:
         with tempfile.NamedTemporaryFile(suffix=".png") as file:
-            cv2.imwrite(file.name, cv2.cvtColor(painting, cv2.COLOR_RGB2BGR))
+            cv2.imwrite(file.name, cv2.cvtColor(paintings[i], cv2.COLOR_RGB2BGR))
             output = vgg.grams(restyled(stylizer, photo, reference=file.name))
         figures["reference_got"].append(int(np.argmin([distance(output, gram) for gram in grams])) == i)
 
@@ -132,7 +126,9 @@ def real_depth(stylizer: Stylizer, opencv: Path | None, figures: Figures) -> Non
 def evaluate(stylizer: Stylizer, data: Path, count: int, opencv: Path | None) -> dict[str, float]:
     held_out = split(data / "photos")[1]
     held_out = held_out[:: max(1, len(held_out) // count)][:count]
-    paintings = [square(read(p), np.random.default_rng(i), SIDE) for i, p in enumerate(split(data / "paintings")[1])]
+    paths = split(data / "paintings")[1][:REFERENCES]
+    paintings = [square(read(p), np.random.default_rng(i), SIDE) for i, p in enumerate(paths)]
+    asked = [i for i, p in enumerate(paths) if not any(name in p.stem for name in TEACHING.values())]
     renderers: dict[str, Callable[[np.ndarray], np.ndarray]] = {looks.PHOTO: lambda photo: photo}
     renderers |= looks.DRAWN_LOOKS | painted_looks(data / "paintings")
     vgg, figures = Vgg(), defaultdict(list)
@@ -144,7 +140,7 @@ def evaluate(stylizer: Stylizer, data: Path, count: int, opencv: Path | None) ->
         autoencoder(stylizer, photo, targets, figures)
         prompted(stylizer, vgg, photo, targets, set(list(targets)[i % 5 :: 5]), figures)
         if i % 2 == 0:
-            referred(stylizer, vgg, photo, paintings[:REFERENCES], figures)
+            referred(stylizer, vgg, photo, paintings, asked, figures)
         print(f"{i + 1}/{len(held_out)} look got {np.mean(figures['look_got']):.3f}", flush=True)
     return {name: round(float(np.mean(values)), 3) for name, values in figures.items()}
 

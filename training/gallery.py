@@ -16,11 +16,17 @@ import prompts
 from renditions import read, split
 from sheet import CLIPS, label, read_frames, save
 from stylize import Style, load_stylizer
+from teacher import TEACHING
 
 MORE_CLIPS = {"walk-sports2d.mp4": 2.0}
 """Some of its frames were trained on; the three of `CLIPS` were not seen."""
 REFERENCES = 3
 TILE = (224, 126)
+
+
+def references(folder: Path) -> list[Path]:
+    """Paintings that were not trained on, and that are not the teacher of a look."""
+    return [p for p in split(folder)[1] if not any(name in p.stem for name in TEACHING.values())][:REFERENCES]
 
 
 def main() -> None:
@@ -36,7 +42,7 @@ def main() -> None:
         results = [list(stylizer.stream([clip], Style(prompt=words[0])))[-1].frames[-1] for clip in clips]
         rows.append([label(picture, words[0], TILE) for picture in results])
     with tempfile.TemporaryDirectory() as folder:
-        for i, painting in enumerate(split(args.data / "paintings")[1][:REFERENCES]):
+        for i, painting in enumerate(references(args.data / "paintings")):
             picture, path = read(painting), Path(folder) / f"{i}.png"
             cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
             results = [list(stylizer.stream([clip], Style(reference=path)))[-1].frames[-1] for clip in clips]

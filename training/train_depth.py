@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from data import Average, Clock, mixed_precision, to_tensor
 from stylize.depth import DepthNetwork
+from stylize.metrics import spearman
 
 SIDE = 128
 COMPOSITE_WEIGHT = 0.4  # their depth is a model, not a measurement
@@ -83,11 +84,6 @@ def loss_of(output: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) ->
         loss = loss + error.diff(dim=-1).abs().mean((1, 2, 3)) + error.diff(dim=-2).abs().mean((1, 2, 3))
         error = F.avg_pool2d(error, 2)
     return (loss * weight).mean()
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    ranks = [np.argsort(np.argsort(x.reshape(-1))).astype(np.float64) for x in (a, b)]
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def main() -> None:

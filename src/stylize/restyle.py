@@ -148,16 +148,21 @@ def steps_to_run(scheduler: Any, steps: int, strength: float) -> int:
     Few-step schedulers (LCM, TCD) lay all of them below `strength`, as LatentConsistencyModelImg2ImgPipeline does; of
     the others' steps that share is run, as in StableDiffusionImg2ImgPipeline.
     """
-    if "strength" in inspect.signature(scheduler.set_timesteps).parameters:
+    if _takes_strength(scheduler):
         return min(steps, int(scheduler.config.original_inference_steps * strength))
     return min(int(steps * strength), steps)
+
+
+def _takes_strength(scheduler: Any) -> bool:
+    """Few-step schedulers lay their steps below a strength themselves."""
+    return "strength" in inspect.signature(scheduler.set_timesteps).parameters
 
 
 def _schedule(networks: Networks, conditions: Conditions) -> tuple[Any, torch.Tensor]:
     """A fresh scheduler (they count their steps) and the timesteps to run."""
     scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
     run = steps_to_run(scheduler, conditions.steps, conditions.strength)
-    if "strength" in inspect.signature(scheduler.set_timesteps).parameters:
+    if _takes_strength(scheduler):
         scheduler.set_timesteps(run, device=networks.device, strength=conditions.strength)
         return scheduler, scheduler.timesteps
     scheduler.set_timesteps(conditions.steps, device=networks.device)
