@@ -95,7 +95,7 @@ def prompted(
 def referred(
     stylizer: Stylizer, vgg: Vgg, photo: np.ndarray, paintings: list[np.ndarray], asked: list[int], figures: Figures
 ) -> None:
-    """Those `asked` as references; all are candidates. A look's own teacher is no unseen painting, so it is not asked."""
+    """Those `asked` as references; all are candidates. A teacher of a look is no unseen painting, so it is not asked."""
     transfer = transfer_engine()
     grams = [vgg.grams(transfer(photo, painting)) for painting in paintings]
     for i in asked:
