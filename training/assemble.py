@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
 import prompts
-from denoiser import CONTROLS, REFERENCE_SIDE
+from denoiser import CONTROLS
+from image import PROJECTION, REFERENCE_SIDE
 from stylize.depth import DepthNetwork
 from stylize.reference import FILE
 from tones import TONES
@@ -28,7 +29,7 @@ DEFAULTS = {"steps": 2, "strength": 0.75, "guidance_scale": 1.0, "controls": {"d
 
 def save_image_prompt(work: Path, out: Path) -> None:
     """The projection in IP-Adapter's layout, and what a reference picture goes through before the image encoder."""
-    stored = load_file(work / "image_projection" / "model.safetensors")
+    stored = load_file(work / PROJECTION)
     weights = {
         f"image_proj.{k.removeprefix('proj.').replace('image_embeds', 'proj')}": v.half().contiguous()
         for k, v in stored.items() if k.startswith("proj.")
@@ -41,14 +42,30 @@ def save_image_prompt(work: Path, out: Path) -> None:
     ).save_pretrained(out / "feature_extractor")
 
 
+def controlnet_folders() -> dict[str, str]:
+    """Their folders in the model by their folders in the work folder."""
+    return {f"controlnet_{name}": "controlnet" + (f"_{i}" if i else "") for i, name in enumerate(CONTROLS)}
+
+
+def take_back(model: Path, work: Path) -> None:
+    """The networks of a finished model, where `--resume` looks for them; the image prompt starts anew."""
+    names = {name: name for name in ("unet", "text_encoder", "vae", "depth")} | controlnet_folders()
+    for name, folder in names.items():
+        shutil.copytree(model / folder, work / name, dirs_exist_ok=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--out", type=Path, default=Path("src/stylize/pocket"))
+    parser.add_argument("--back", action="store_true", help="put the networks of --out into --work, to go on from them")
     args = parser.parse_args()
+    if args.back:
+        take_back(args.out, args.work)
+        return
     for old in args.out.glob("*/"):
         shutil.rmtree(old)
-    folders = {f"controlnet_{name}": "controlnet" + (f"_{i}" if i else "") for i, name in enumerate(CONTROLS)}
+    folders = controlnet_folders()
     modules = {
         "vae": AutoencoderTiny, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel, "depth": DepthNetwork,
         "image_encoder": CLIPVisionModelWithProjection, **dict.fromkeys(folders, ControlNetModel),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderTiny
 
 from stylize.models import default_dtype
 
@@ -62,3 +63,13 @@ class Average:
         decay = min(self.decay, self.steps / (self.steps + 10))
         for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
+
+
+@torch.no_grad()
+def linear_encoder(vae: AutoencoderTiny) -> tuple[torch.Tensor, torch.Tensor]:
+    """The encoder is linear on 8 x 8 patches: its impulse response is one strided convolution, many times faster."""
+    basis = torch.zeros(192, 3, 8, 8)
+    basis.view(192, 192).fill_diagonal_(1)
+    bias = vae.encoder(torch.full((1, 3, 8, 8), -1.0))
+    kernel = (vae.encoder(basis * 2 - 1) - bias).flatten(1).T.reshape(-1, 3, 8, 8).contiguous()
+    return kernel, bias

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import ControlNetModel, LCMScheduler, UNet2DConditionModel
-from diffusers.models.embeddings import ImageProjection
-from safetensors.torch import load_file, save_file
-from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
+from safetensors.torch import load_file
+from transformers import CLIPTextModel, CLIPTokenizer
 
+from image import ImagePrompter
 from stylize import attention
 from stylize.attention import Exchange
 from stylize.memory import KeysValues
 from text import WIDTH, build_text_encoder, build_tokenizer
+from train_vae import LATENTS
 from windows import Batch
 
 CHANNELS = (64, 128, 192)
 CONTROLS = ("depth", "canny")
-REFERENCE_SIDE, IMAGE_TOKENS = 128, 4
 SHIFT = 16.0
 """How much further than the plain cosine schedule the signal lasts (the reverse of Hoogeboom et al. 2023, sec. 2.2).
 
@@ -33,7 +33,7 @@ def build_unet() -> UNet2DConditionModel:
     The second is conditional normalisation, what lets one feed-forward network hold many looks (Dumoulin et al. 2017).
     """
     return UNet2DConditionModel(
-        sample_size=32, in_channels=16, out_channels=16, layers_per_block=1, block_out_channels=CHANNELS,
+        sample_size=32, in_channels=LATENTS, out_channels=LATENTS, layers_per_block=1, block_out_channels=CHANNELS,
         cross_attention_dim=WIDTH, attention_head_dim=4, norm_num_groups=16,
         addition_embed_type="text", addition_embed_type_num_heads=4, resnet_time_scale_shift="scale_shift",
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -43,13 +43,6 @@ def build_unet() -> UNet2DConditionModel:
 
 def build_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
     return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 32, 64))
-
-
-def build_image_encoder() -> CLIPVisionModelWithProjection:
-    return CLIPVisionModelWithProjection(CLIPVisionConfig(
-        hidden_size=WIDTH, intermediate_size=2 * WIDTH, num_hidden_layers=3, num_attention_heads=4,
-        image_size=REFERENCE_SIDE, patch_size=16, projection_dim=WIDTH,
-    ))  # fmt: skip
 
 
 def build_scheduler() -> LCMScheduler:
@@ -69,6 +62,13 @@ def build_scheduler() -> LCMScheduler:
     )  # fmt: skip
 
 
+def grown(stored: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """The stored weights of fewer latents, with zeros for the new ones: the network does what it did."""
+    larger = torch.zeros_like(own)
+    larger[tuple(slice(n) for n in stored.shape)] = stored
+    return larger
+
+
 class PairExchange(Exchange):
     """The second half of a batch looks at the first; the first at itself, which changes nothing."""
 
@@ -85,10 +85,7 @@ class Denoiser(torch.nn.Module):
         super().__init__()
         self.tokenizer: CLIPTokenizer = build_tokenizer()
         self.text_encoder: CLIPTextModel = build_text_encoder(self.tokenizer)
-        self.image_encoder = build_image_encoder()
-        self.image_projection = ImageProjection(WIDTH, WIDTH, IMAGE_TOKENS)
-        self.guess_look = torch.nn.Linear(WIDTH, looks)
-        """Only for training: the image encoder has to know the look that it sees."""
+        self.image = ImagePrompter(looks)
         self.unet = build_unet()
         attention.install(self.unet)
         self.controlnets = torch.nn.ModuleDict({name: build_controlnet(self.unet) for name in CONTROLS})
@@ -96,12 +93,12 @@ class Denoiser(torch.nn.Module):
     def forward(
         self, noisy: torch.Tensor, t: torch.Tensor, batch: Batch, controls: list[str], weight: float = 1.0
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The predicted rendition, and the guessed looks of the references if there are any."""
+        """The predicted rendition, and the image encoder's embeddings of the references if there are any."""
         tokens = self.tokenizer(batch.prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        embeddings, guess = self.text_encoder(tokens)[0], None
+        embeddings, seen = self.text_encoder(tokens)[0], None
         if batch.references is not None:
-            seen = self.image_encoder(batch.references).image_embeds
-            embeddings, guess = torch.cat([embeddings, self.image_projection(seen)], 1), self.guess_look(seen)
+            seen, image_tokens = self.image(batch.references)
+            embeddings = torch.cat([embeddings, image_tokens], 1)
         down, middle = None, None
         for name in controls:
             more, mid = self.controlnets[name](
@@ -113,21 +110,18 @@ class Denoiser(torch.nn.Module):
             noisy, t, embeddings, down_block_additional_residuals=down, mid_block_additional_residual=middle,
             cross_attention_kwargs={"exchange": PairExchange()} if batch.paired else None,
         ).sample  # fmt: skip
-        return made, guess
+        return made, seen
 
     def parts(self) -> dict[str, torch.nn.Module]:
         """By the name of their folder."""
         nets = {f"controlnet_{name}": network for name, network in self.controlnets.items()}
-        return {"text_encoder": self.text_encoder, "image_encoder": self.image_encoder, "unet": self.unet, **nets}
+        return {"text_encoder": self.text_encoder, "unet": self.unet, **nets}
 
     def save(self, folder: Path) -> None:
         self.tokenizer.save_pretrained(folder / "tokenizer")
         for name, network in self.parts().items():
             network.save_pretrained(folder / name)
-        (folder / "image_projection").mkdir(exist_ok=True)
-        extra = {"proj": self.image_projection, "look": self.guess_look}
-        tensors = {f"{n}.{k}": v.contiguous() for n, m in extra.items() for k, v in m.state_dict().items()}
-        save_file(tensors, folder / "image_projection" / "model.safetensors")
+        self.image.save(folder)
         build_scheduler().save_pretrained(folder / "scheduler")
 
     def load(self, folder: Path) -> None:
@@ -135,11 +129,9 @@ class Denoiser(torch.nn.Module):
         for name, network in self.parts().items():
             files = list((folder / name).glob("*.safetensors"))
             stored, own = (load_file(files[0]) if files else {}), network.state_dict()
-            fits = {k: v for k, v in stored.items() if own[k].shape == v.shape}
+            at_ends = [k for k in stored if k.split(".")[0] in ("conv_in", "conv_out")]
+            stored |= {k: grown(stored[k], own[k]) for k in at_ends}
+            fits = {k: v for k, v in stored.items() if k in own and own[k].shape == v.shape}
             print(f"{name}: {len(fits)} of {len(own)} tensors of the last run")
             network.load_state_dict(fits, strict=False)
-        file = folder / "image_projection" / "model.safetensors"
-        stored = load_file(file) if file.exists() else {}
-        for prefix, module in (("proj.", self.image_projection), ("look.", self.guess_look)):
-            part = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
-            module.load_state_dict(part, strict=bool(part))
+        self.image.load(folder)

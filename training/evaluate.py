@@ -1,6 +1,6 @@
 """The figures of the model card, on photos, paintings and clips that were not trained on.
 
-    python training/evaluate.py --data DATA [--photos 8] [--model pocket] [--sheet docs/pocket-sheet.jpg]
+    python training/evaluate.py --data DATA [--photos 12] [--model pocket] [--sheet docs/pocket-sheet.jpg]
 
 - autoencoder: PSNR of photos and renditions; colour error (CIE 1976) of the means of 8 x 8 pixels
 - look got: of the teachers' renditions of the photo, is the one in the look asked for the nearest by VGG Gram distance?
@@ -95,7 +95,7 @@ def prompted(
 def referred(
     stylizer: Stylizer, vgg: Vgg, photo: np.ndarray, paintings: list[np.ndarray], asked: list[int], figures: Figures
 ) -> None:
-    """Those `asked` as references; all are candidates. A teacher of a look is no unseen painting, so it is not asked."""
+    """Those `asked` as references; all are candidates. A look's teacher is no unseen painting and not asked."""
     transfer = transfer_engine()
     grams = [vgg.grams(transfer(photo, painting)) for painting in paintings]
     for i in asked:
@@ -135,7 +135,7 @@ def evaluate(stylizer: Stylizer, data: Path, count: int, opencv: Path | None) ->
     depth(stylizer, data, figures)
     real_depth(stylizer, opencv, figures)
     for i, path in enumerate(held_out):
-        photo = square(read(path), np.random.default_rng(i))[:SIDE, :SIDE].copy()
+        photo = square(read(path), np.random.default_rng(i), SIDE)
         targets = {name: render(photo) for name, render in renderers.items()}
         autoencoder(stylizer, photo, targets, figures)
         prompted(stylizer, vgg, photo, targets, set(list(targets)[i % 5 :: 5]), figures)
@@ -148,7 +148,7 @@ def evaluate(stylizer: Stylizer, data: Path, count: int, opencv: Path | None) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--photos", type=int, default=8)
+    parser.add_argument("--photos", type=int, default=12)
     parser.add_argument("--model", default="pocket")
     parser.add_argument("--opencv", type=Path, help="folder with aloeL.jpg and aloeGT.png of OpenCV's samples")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of 60 frames instead")

@@ -1,10 +1,12 @@
-"""Makes the training pairs: every photo in every look and in two random paintings' styles, as one memory-mapped array.
+"""Makes the training pairs: every photo in every look and after five random style pictures, as one memory-mapped array.
 
     python training/renditions.py --data DATA --out training/work --part 0 --parts 2
 
-`renditions-P.npy` is uint8 `[N, 1 + L + 2, 384, 384, 3]`: the photo, its L looks in the order of `looks.txt`, and two
-renditions after paintings; `styles-P.npy` is uint8 `[N, 2, 128, 128, 3]`, the piece of painting that each was made
-after. The last pictures are frames of clips, two and two neighbours of the same clip (`frames-S-P.txt`: how many).
+`renditions-P.npy` is uint8 `[N, 1 + L + 5, 384, 384, 3]`: the photo, its L looks in the order of `looks.txt`, and five
+renditions after style pictures; `styles-P.npy` is uint8 `[N, 12, 128, 128, 3]`, the picture that each was made after
+and seven more, and `vectors-P.npy` float32 `[N, 12, 100]` what the teacher sees in them. Style pictures are paintings,
+photos and photos in a look, in other colours half of the time. The last pictures are frames of clips, two and two
+neighbours of the same clip (`frames-S-P.txt`: how many).
 Every twelfth photo and painting, and the clips of `HELD_OUT_CLIPS`, are kept for the evaluation.
 """
 
@@ -19,9 +21,13 @@ import numpy as np
 
 import looks
 from stylize import VideoReader
-from teacher import painted_looks, transfer_engine
+from teacher import painted_looks, style_predictor, transfer_engine
 
-SIDE, STYLE_SIDE, PAINTINGS_EACH = 384, 128, 2
+SIDE, STYLE_SIDE = 384, 128
+AFTER_STYLES, STYLES = 5, 12
+"""Renditions after style pictures that each photo gets, and style pictures in all that the teacher describes."""
+PAINTED, PHOTOGRAPHED = 0.6, 0.2
+"""Shares of the style pictures that are paintings, and plain photos; the others are photos in a look."""
 HELD_OUT_EVERY = 12
 HELD_OUT_CLIPS = ("cockatoo", "city-night", "bigbuckbunny")
 PAIRS_A_CLIP, APART = 5, 3
@@ -58,12 +64,13 @@ def frame_pairs(clips: Path) -> Iterator[np.ndarray]:
 
 
 def recoloured(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The painting in other colours half of the time, so that few paintings show many palettes."""
+    """The picture in other colours half of the time, so that few paintings show many palettes."""
     if rng.random() < 0.5:
         return image
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV).astype(np.int16)
     hsv[..., 0] = (hsv[..., 0] + rng.integers(180)) % 180
-    hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(0.4, 1.5), 0, 255)
+    hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(0.3, 1.5), 0, 255)
+    hsv[..., 2] = np.clip(255 * (hsv[..., 2] / 255) ** rng.uniform(0.6, 1.5), 0, 255)
     return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
 
 
@@ -92,11 +99,12 @@ def render_all(
     paintings: list[Path],
     renderers: dict[str, Callable[[np.ndarray], np.ndarray]],
 ) -> None:
-    count, transfer = len(photos) + len(frames), transfer_engine()
-    shape = (count, 1 + len(renderers) + PAINTINGS_EACH, SIDE, SIDE, 3)
+    count, transfer, describe = len(photos) + len(frames), transfer_engine(), style_predictor()
+    shape = (count, 1 + len(renderers) + AFTER_STYLES, SIDE, SIDE, 3)
     name = f"{args.seed}-{args.part}.npy"
     pictures = np.lib.format.open_memmap(args.out / f"renditions-{name}", mode="w+", dtype=np.uint8, shape=shape)
-    styles = np.zeros((count, PAINTINGS_EACH, STYLE_SIDE, STYLE_SIDE, 3), np.uint8)
+    styles = np.zeros((count, STYLES, STYLE_SIDE, STYLE_SIDE, 3), np.uint8)
+    vectors = np.zeros((count, STYLES, 100), np.float32)
     for i in range(count):
         rng = np.random.default_rng([args.seed, args.part, i])
         photo = square(read(photos[i]), rng) if i < len(photos) else frames[i - len(photos)]
@@ -104,16 +112,28 @@ def render_all(
         pictures[i, 0] = photo
         for j, render in enumerate(renderers.values(), start=1):
             pictures[i, j] = render(photo)
-        for k in range(PAINTINGS_EACH):  # both frames of a pair get the same paintings
-            painting = recoloured(read(paintings[rng.integers(len(paintings))]), rng)
-            style = square(painting, rng, 256)
+        for k in range(STYLES):  # both frames of a pair get the same styles
+            style = style_picture(photos, paintings, rng)
             styles[i, k] = cv2.resize(style, (STYLE_SIDE, STYLE_SIDE), interpolation=cv2.INTER_AREA)
-            pictures[i, 1 + len(renderers) + k] = transfer(photo, style)
+            vectors[i, k] = describe(style)
+            if k < AFTER_STYLES:
+                pictures[i, 1 + len(renderers) + k] = transfer(photo, style)
         if i % 20 == 0:
             print(f"{i + 1}/{count}", flush=True)
     pictures.flush()
     np.save(args.out / f"styles-{name}", styles)
+    np.save(args.out / f"vectors-{name}", vectors)
     (args.out / f"frames-{args.seed}-{args.part}.txt").write_text(f"{len(frames)}\n")
+
+
+def style_picture(photos: list[Path], paintings: list[Path], rng: np.random.Generator) -> np.ndarray:
+    """256 x 256 of a painting, a photo, or a photo in a look."""
+    kind = rng.random()
+    paths = paintings if kind < PAINTED else photos
+    style = square(read(paths[rng.integers(len(paths))]), rng, 256)
+    if kind >= PAINTED + PHOTOGRAPHED:
+        style = list(looks.DRAWN_LOOKS.values())[rng.integers(len(looks.DRAWN_LOOKS))](style)
+    return recoloured(style, rng)
 
 
 if __name__ == "__main__":

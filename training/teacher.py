@@ -35,6 +35,12 @@ def transfer_engine() -> Callable[[Image, Image], Image]:
     return lambda image, style: np.asarray(engine.stylize_with(Pillow.fromarray(image), Pillow.fromarray(style)))
 
 
+def style_predictor() -> Callable[[Image], np.ndarray]:
+    """The teacher's own view of a style picture: float32 `[100]`, all that its transfer network gets to know of it."""
+    engine = StyleTransfer(threads=1)
+    return lambda style: np.asarray(engine.style_vector(Pillow.fromarray(style)), np.float32).reshape(-1)
+
+
 def painted_looks(paintings: Path) -> dict[str, Callable[[Image], Image]]:
     """Looks learnt from paintings through the arbitrary-style teacher."""
     engine = transfer_engine()

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from critic import Critic
@@ -34,12 +33,12 @@ ROLLED = 0.35
 Without them each step restyles the last one's result once more, and colours run away."""
 PHOTO_STEPS = ((250, 550, 0.2), (550, 850, 0.65), (850, 1000, 0.15))
 """Ranges of the noise level for inputs made from the photo, with their shares: most runs start in the middle."""
-BARE, BARE_STEPS = 0.12, (930, 1000)
+BARE, BARE_STEPS = 0.15, (960, 1000)
 """Share of the batches whose inputs are nearly pure noise, where the controls alone hold the forms: strength 1."""
 OWN_STEPS = (50, 800)
-DROP = {"canny": 0.12, "depth": 0.75}
+DROP = {"canny": 0.12, "depth": 0.65}
 MATCHING, PASSING, SEEING, PIXELS = 0.25, 0.02, 0.1, 0.15
-"""Weights of the losses beside the squared error: the critic's two, naming the look of a reference, decoded pixels."""
+"""Weights of the losses beside the squared error: the critic's two, what is seen in a reference, decoded pixels."""
 
 
 def tint(t: torch.Tensor) -> torch.Tensor:
@@ -82,15 +81,15 @@ class Trainer:
         wanted = torch.lerp(batch.source, batch.target, share.view(-1, 1, 1, 1))
 
         with mixed_precision():
-            made, guess = self.denoiser(noisy, t, batch, controls, weight)
+            made, seen = self.denoiser(noisy, t, batch, controls, weight)
         made = made.float()
         error = (made - wanted).square().mean((1, 2, 3))
         parts = {"error": (1.0, error.mean())}
         full = share >= 1
         if full.any():
             parts |= self._judged(made[full], wanted[full], batch, full, min(1.0, progress / 0.08))
-        if guess is not None and (batch.looks >= 0).any():
-            parts["seeing"] = (SEEING, F.cross_entropy(guess.float(), batch.looks, ignore_index=-1))
+        if seen is not None:
+            parts["seeing"] = (SEEING, self.denoiser.image.seeing(seen.float(), batch.looks, batch.styles))
         self.optimiser.zero_grad()
         torch.stack([w * loss for w, loss in parts.values()]).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.denoiser.parameters(), 1.0)

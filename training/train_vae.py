@@ -1,11 +1,14 @@
 """Stage 1, the autoencoder: a linear encoder in closed form, a convolutional decoder trained against it.
 
-The encoder is the principal component transform of 8 x 8 RGB patches, 16 of 192 components, written into the four
+The encoder is the principal component transform of 8 x 8 RGB patches, 32 of 192 components, written into the four
 convolutions of an `AutoencoderTiny` without hidden blocks. It needs no training, its latents move exactly as the
 picture moves in steps of 8 px, and the diffusion stage can start before the decoder is ready. Each component is divided
 by its deviation to the power 0.65, so that detail is neither drowned by the mean colour nor as loud as it.
 
     python training/train_vae.py --work training/work --minutes 60
+
+With `--resume` an autoencoder of fewer latents grows: its components stay, the new ones are the principal components
+of what they leave of the picture, and the decoder goes on from where it was. The networks on its latents grow likewise.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ import torch
 from diffusers import AutoencoderTiny
 from torch.nn import functional as F
 
-from data import Average, Clock, mixed_precision, renditions, to_tensor
+from data import Average, Clock, linear_encoder, mixed_precision, renditions, to_tensor
 
-LATENTS, WIDTH, WHITENING = 16, 48, 0.65
+LATENTS, WIDTH, WHITENING = 32, 48, 0.65
+PHOTOS = 0.2
+"""Share of the samples that are plain photos; the others are renditions, in which the fine patterns are."""
 
 
 def build() -> AutoencoderTiny:
@@ -39,20 +44,31 @@ def patches(arrays: list[np.ndarray], rng: np.random.Generator, count: int = 60_
     rows = []
     for _ in range(count // 100):
         array = arrays[rng.integers(len(arrays))]
-        picture = array[rng.integers(len(array)), 0 if rng.random() < 0.5 else rng.integers(array.shape[1])]
+        picture = array[rng.integers(len(array)), 0 if rng.random() < PHOTOS else rng.integers(array.shape[1])]
         for y, x in rng.integers(0, picture.shape[0] // 8, (100, 2)):
             rows.append(picture[8 * y : 8 * y + 8, 8 * x : 8 * x + 8].transpose(2, 0, 1).reshape(-1))
     return np.stack(rows).astype(np.float32) / 255
 
 
+def components(samples: np.ndarray, kept: tuple[np.ndarray, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Whitened principal components `[LATENTS, 192]` and biases; those `kept` come first."""
+    rows, bias = kept if kept is not None else (np.zeros((0, samples.shape[1])), np.zeros(0))
+    basis = np.linalg.qr(rows.T)[0]
+    rest = samples - samples.mean(0)
+    rest = rest - rest @ basis @ basis.T
+    values, vectors = np.linalg.eigh(np.cov(rest, rowvar=False))
+    count = LATENTS - len(rows)
+    deviation = np.sqrt(values[::-1][:count])
+    largest = 1 / np.linalg.norm(rows[0]) if len(rows) else deviation[0]
+    left = values[::-1][count:].sum() / samples.var(0).sum()
+    print(f"deviations {deviation.round(3)}, share of the variance left out {left:.4f}")
+    new = vectors[:, ::-1][:, :count].T / (deviation**WHITENING * largest ** (1 - WHITENING))[:, None]
+    return np.concatenate([rows, new]), np.concatenate([bias, -new @ samples.mean(0)])
+
+
 @torch.no_grad()
-def set_linear_encoder(vae: AutoencoderTiny, samples: np.ndarray) -> None:
-    """Writes the whitened principal components of `samples` into the encoder's convolutions."""
-    mean = samples.mean(0)
-    values, vectors = np.linalg.eigh(np.cov(samples - mean, rowvar=False))
-    components, deviation = vectors[:, ::-1][:, :LATENTS].T, np.sqrt(values[::-1][:LATENTS])
-    print("kept variance", values[::-1][:LATENTS].sum() / values.sum(), "deviations", deviation.round(2))
-    components = components / (deviation**WHITENING * deviation[0] ** (1 - WHITENING))[:, None]
+def set_linear_encoder(vae: AutoencoderTiny, rows: np.ndarray, bias: np.ndarray) -> None:
+    """Writes `rows @ patch + bias` into the encoder's convolutions."""
     conv_in, *halvings, conv_out = vae.encoder.layers
     for layer in vae.encoder.layers:
         layer.weight.zero_()
@@ -64,13 +80,27 @@ def set_linear_encoder(vae: AutoencoderTiny, samples: np.ndarray) -> None:
         for c, dy, dx in itertools.product(range(channels), *[range(2)] * 2):
             halving.weight[4 * c + 2 * dy + dx, c, 1 + dy, 1 + dx] = 1
     # a pixel's row is 4 y4 + 2 y2 + y1: the first halving splits off y1 and x1, the second y2 and x2
-    basis = torch.from_numpy(components.reshape(LATENTS, 3, *[2] * 6).copy())  # [k, c, y4, y2, y1, x4, x2, x1]
+    basis = torch.from_numpy(rows.reshape(LATENTS, 3, *[2] * 6).astype(np.float32))  # [k, c, y4, y2, y1, x4, x2, x1]
     for c, y4, y2, y1, x4, x2, x1 in itertools.product(range(3), *[range(2)] * 6):
         channel = 4 * (4 * c + 2 * y1 + x1) + 2 * y2 + x2
         halvings[2].weight[:LATENTS, channel, 1 + y4, 1 + x4] = basis[:, c, y4, y2, y1, x4, x2, x1]
     for k in range(LATENTS):
         conv_out.weight[k, k, 1, 1] = 1
-    conv_out.bias.copy_(torch.from_numpy(-components @ mean))
+    conv_out.bias.copy_(torch.from_numpy(bias))
+
+
+@torch.no_grad()
+def grown(old: AutoencoderTiny, samples: np.ndarray) -> AutoencoderTiny:
+    """An autoencoder of `LATENTS` latents that begins with the old one's, and decodes as the old one did."""
+    kernel, bias = linear_encoder(old)
+    kept = kernel.flatten(1).double().numpy(), bias.flatten().double().numpy()
+    vae = build()
+    set_linear_encoder(vae, *components(samples, kept))
+    weights = old.decoder.state_dict()
+    name = next(k for k, v in vae.decoder.state_dict().items() if v.shape != weights[k].shape)  # its first convolution
+    weights[name] = F.pad(weights[name], (0, 0, 0, 0, 0, LATENTS - len(kernel)))
+    vae.decoder.load_state_dict(weights)
+    return vae
 
 
 def crops(arrays: list[np.ndarray], rng: np.random.Generator, batch: int, side: int) -> torch.Tensor:
@@ -78,7 +108,7 @@ def crops(arrays: list[np.ndarray], rng: np.random.Generator, batch: int, side: 
     for _ in range(batch):
         array = arrays[rng.integers(len(arrays))]
         y, x = 8 * rng.integers(0, (array.shape[2] - side) // 8 + 1, 2)
-        i, look = rng.integers(len(array)), 0 if rng.random() < 0.25 else rng.integers(array.shape[1])
+        i, look = rng.integers(len(array)), 0 if rng.random() < PHOTOS else rng.integers(array.shape[1])
         pictures.append(array[i, look, y : y + side, x : x + side])
     return to_tensor(np.stack(pictures))
 
@@ -106,10 +136,12 @@ def main() -> None:
 
     if args.resume:
         vae = AutoencoderTiny.from_pretrained(args.work / "vae")
+        if vae.config.latent_channels != LATENTS:
+            vae = grown(vae, patches(arrays, rng))
     else:
         vae = build()
-        set_linear_encoder(vae, patches(arrays, rng))
-        vae.save_pretrained(args.work / "vae")
+        set_linear_encoder(vae, *components(patches(arrays, rng), None))
+    vae.save_pretrained(args.work / "vae")
     vae.encoder.requires_grad_(False)
     decoder = vae.decoder.to(memory_format=torch.channels_last).train()
     average, clock = Average(decoder), Clock(args.minutes, args.rate)

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 
 import prompts
 import tones
-from data import renditions, to_tensor
+from data import linear_encoder, renditions, to_tensor
 from stylize.structure import DepthRange, PocketDepth, canny
 
 LATENT_SCALE = 2.0  # brings the latents to a variance of about 1
-UNPROMPTED, TONED, REFERRED = 0.08, 0.3, 0.25
-PAINTED = 0.5
-"""Share of the references that are paintings; the others are another photo's rendition."""
+UNPROMPTED, TONED, REFERRED = 0.08, 0.3, 0.3
+PICTURED = 0.7
+"""Share of the references that are style pictures; the others are another photo's rendition."""
 RARE = ("photo", "vintage", "cyanotype", "thermal", "noir", "blueprint", "chalkboard", "paper-cut")
 HARD = ("cartoon", "etching", "pixel-art", "pointillism", "ukiyo-e", "ink", "stained-glass", "van-gogh", "pencil")
 OFTEN = dict.fromkeys(RARE, 0.5) | dict.fromkeys(HARD, 1.6)
@@ -40,9 +40,11 @@ class Batch:
     depth: torch.Tensor
     prompts: list[str]
     looks: torch.Tensor
-    """Index of the look; -1 for a painting's."""
+    """Index of the look; -1 for a style picture's."""
     references: torch.Tensor | None
     """`[B, 3, 128, 128]` in [-1, 1]."""
+    styles: torch.Tensor | None
+    """What the teacher sees in the references, `[B, 100]`, each number with variance 1; NaN for a look's."""
     paired: bool
 
 
@@ -53,6 +55,7 @@ class Windows:
         self.pictures, self.looks = renditions(work)
         names = sorted(work.glob("renditions-*.npy"))
         self.styles = [np.load(p.with_name(p.name.replace("renditions", "styles"))) for p in names]
+        self.styles_seen = whitened([np.load(p.with_name(p.name.replace("renditions", "vectors"))) for p in names])
         counts = [p.with_name(p.name.replace("renditions", "frames")).with_suffix(".txt") for p in names]
         self.photos = [len(a) - int(c.read_text()) for a, c in zip(self.pictures, counts, strict=True)]
         self.shares = np.array([len(a) for a in self.pictures]) / sum(map(len, self.pictures))
@@ -85,14 +88,15 @@ class Windows:
         referred = rng.random() < REFERRED
         rows: list[tuple[torch.Tensor, ...]] = []
         later: list[tuple[torch.Tensor, ...]] = []
-        texts, looks, references = [], [], []
+        texts, looks, references, styles = [], [], [], []
         for _ in range(batch // 2 if paired else batch):
             part = int(rng.choice(len(self.pictures), p=self.shares))
             i, j = int(rng.integers(len(self.pictures[part]))), int(rng.choice(len(self.looks), p=self.often))
             text, tone = self._text(rng, "" if referred else self.looks[j])
             if referred:
-                reference, j = self._reference(rng, part, i, j)
+                reference, style, j = self._reference(rng, part, i, j)
                 references.append(reference)
+                styles.append(style)
             place = rng.integers(0, 48 - side + 1, 2)
             rows.append(self._window(part, i, j, place, side, tone))
             if paired:
@@ -103,7 +107,8 @@ class Windows:
         times = 2 if paired else 1
         return Batch(
             self.encode(target), self.encode(source), target, canny, depth, texts * times, torch.tensor(looks * times),
-            torch.stack(references * times) if referred else None, paired,
+            torch.stack(references * times) if referred else None, torch.stack(styles * times) if referred else None,
+            paired,
         )  # fmt: skip
 
     def _text(self, rng: np.random.Generator, look: str) -> tuple[str, tones.Tone | None]:
@@ -112,16 +117,17 @@ class Windows:
             return words, tone
         return ("", None) if rng.random() < UNPROMPTED else (prompts.sample(look, rng, words), tone)
 
-    def _reference(self, rng: np.random.Generator, part: int, i: int, j: int) -> tuple[torch.Tensor, int]:
-        """A picture in the style wanted, and the column of the photo's rendition in that style."""
-        if rng.random() < PAINTED:
-            k = int(rng.integers(2))
-            return to_tensor(self.styles[part][i, k][None])[0], len(self.looks) + k
+    def _reference(self, rng: np.random.Generator, part: int, i: int, j: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """A picture in the style wanted, the teacher's view of it, and the column of the rendition in that style."""
+        if rng.random() < PICTURED:
+            k = int(rng.integers(self.pictures[part].shape[1] - len(self.looks)))
+            picture, seen = self.styles[part][i, k], torch.from_numpy(self.styles_seen[part][i, k])
+            return to_tensor(picture[None])[0], seen, len(self.looks) + k
         other = int(rng.integers(len(self.pictures[part])))
         side = int(rng.integers(128, 385))
         y, x = rng.integers(0, 384 - side + 1, 2)
         crop = cv2.resize(self.pictures[part][other, j, y : y + side, x : x + side], (128, 128), interpolation=3)
-        return to_tensor(crop[None])[0], j
+        return to_tensor(crop[None])[0], torch.full((self.styles_seen[part].shape[-1],), torch.nan), j
 
     def _later(
         self, rng: np.random.Generator, part: int, i: int, j: int, place: np.ndarray, side: int, tone: tones.Tone | None
@@ -145,14 +151,11 @@ class Windows:
         return target, source, *(m.expand(3, -1, -1) for m in maps)
 
 
-@torch.no_grad()
-def linear_encoder(vae: AutoencoderTiny) -> tuple[torch.Tensor, torch.Tensor]:
-    """The encoder is linear on 8 x 8 patches: its impulse response is one strided convolution, many times faster."""
-    basis = torch.zeros(192, 3, 8, 8)
-    basis.view(192, 192).fill_diagonal_(1)
-    bias = vae.encoder(torch.full((1, 3, 8, 8), -1.0))
-    kernel = (vae.encoder(basis * 2 - 1) - bias).view(192, 16).T.reshape(16, 3, 8, 8).contiguous()
-    return kernel, bias
+def whitened(vectors: list[np.ndarray]) -> list[np.ndarray]:
+    """Each number with mean 0 and variance 1 over all style pictures."""
+    together = np.concatenate([v.reshape(-1, v.shape[-1]) for v in vectors])
+    mean, deviation = together.mean(0), together.std(0) + 1e-4
+    return [((v - mean) / deviation).astype(np.float32) for v in vectors]
 
 
 def depth_map(raw: np.ndarray) -> np.ndarray:
