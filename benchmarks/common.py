@@ -47,3 +47,9 @@ def peak_rss_mb() -> Iterator[list[float]]:
     yield peak
     lines = status.read_text().splitlines() if status.exists() else []
     peak.append(next((int(line.split()[1]) / 1e3 for line in lines if line.startswith("VmHWM")), float("nan")))
+
+
+def resident_mb() -> float:
+    """This process's resident memory now (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 1e6

@@ -16,19 +16,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from common import hardware, moving_clips
+from common import hardware, moving_clips, resident_mb
 
 from stylize import Style, load_stylizer
 from stylize.container import VideoInfo, probe
 from stylize.style import parse_size
 
 WARM_UP = 100
-
-
-def resident_mb() -> float:
-    """This process's resident memory now (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
 
 
 def source_video(folder: Path, frames: int, size: tuple[int, int]) -> VideoInfo:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -12,7 +16,7 @@ from diffusers.pipelines.deprecated.text_to_video_synthesis.pipeline_text_to_vid
     CrossFrameAttnProcessor2_0,
 )
 
-from stylize import Clip, Style, Stylizer, Temporal
+from stylize import Clip, Style, Stylizer, Temporal, fill, restyle
 from stylize.restyle import _schedule, conditions_for
 from stylize.structure import DepthRange, canny
 
@@ -21,11 +25,11 @@ Method = Callable[[np.ndarray], np.ndarray]
 
 OURS: dict[str, dict[str, object]] = {
     "ours, frame by frame": {"temporal": 0.0},
-    "+ attention": {"temporal": Temporal(attention=1, fusion=0)},
-    "+ fusion": {"temporal": Temporal(attention=0, fusion=1)},
+    "+ attention (full without fusion)": {"temporal": Temporal(attention=1, fusion=0)},
+    "+ fusion (full without attention)": {"temporal": Temporal(attention=0, fusion=1)},
     "full": {"temporal": 1.0},
     "fast": {"temporal": 1.0, "mode": "fast"},
-    "fast, without fusion": {"temporal": Temporal(attention=1, fusion=0), "mode": "fast"},
+    "fast without fusion": {"temporal": Temporal(attention=1, fusion=0), "mode": "fast"},
 }
 PER_FRAME, ZERO = "diffusers img2img ControlNet", "Text2Video-Zero attention"
 
@@ -37,7 +41,52 @@ def methods(stylizer: Stylizer, style: dict[str, object], folder: str) -> dict[s
         ZERO: Peer(stylizer, style, folder, across_frames=True),
     }
     ours = {name: _ours(stylizer, Style(**style | means)) for name, means in OURS.items()}  # type: ignore[arg-type]
-    return {"source": lambda frames: frames, "VAE round trip": _round_trip(stylizer), **peers, **ours}
+    plain = Style(**style | {"temporal": 0.0})  # type: ignore[arg-type]
+    alone = {
+        "ours, every frame a shot of its own, fresh noise": _alone(stylizer, plain, fresh=True),
+        "... the same noise": _alone(stylizer, plain, fresh=False),
+    }
+    full = ours["full"]
+    without = {
+        "full without the same noise": _while(fresh_noise, full),
+        "full without steady depth": _while(lambda: patch.object(DepthRange, "FOLLOW", 1.0), full),
+        "full without bringing detail back": _while(lambda: patch.object(fill, "_with_detail", _as_mixed), full),
+    }
+    floors = {"source": lambda frames: frames, "VAE round trip": _round_trip(stylizer)}
+    return floors | peers | alone | ours | without
+
+
+@contextmanager
+def fresh_noise() -> Iterator[None]:
+    """Every frame draws its own noise."""
+    counter = itertools.count()
+    with patch.object(restyle, "_seed_of_shot", lambda seed, _: seed + next(counter)):
+        yield
+
+
+def _as_mixed(mixed: np.ndarray, _: np.ndarray) -> np.ndarray:
+    return np.asarray(mixed.clip(0, 1), np.float32)
+
+
+def _while(setting: Callable[[], object], method: Method) -> Method:
+    """The method with one of its parts switched off."""
+
+    def run(frames: np.ndarray) -> np.ndarray:
+        with setting():  # type: ignore[attr-defined]
+            return method(frames)
+
+    return run
+
+
+def _alone(stylizer: Stylizer, style: Style, *, fresh: bool) -> Method:
+    def run(frames: np.ndarray) -> np.ndarray:
+        results = []
+        for i in range(len(frames)):
+            one = replace(style, seed=style.seed + i) if fresh else style
+            results += [clip.frames for clip in stylizer.stream([clip_of(frames[i : i + 1])], one)]
+        return np.concatenate(results)
+
+    return run
 
 
 def clip_of(frames: np.ndarray) -> Clip:

@@ -7,27 +7,32 @@ Text2Video-Zero attention, ours without any temporal mechanism, each mechanism a
 metrics as ratios to the frame-by-frame row (geometric mean over the moving clips without a cut) with the guards beside
 them, then what a frame costs. Without `--data` the example clip and the synthetic ones are measured.
 
+Two more runs tell what length does: `--long` frames of a small clip in `full`, for the slope of the memory, and the
+first half of them for the drift of the colours.
+
 `--out` gets `temporal.md` and `temporal-slices.jpg`: one row of pixels over time for each method, where flicker shows
-as broken lines. Prints the table, and one JSON object as the last line.
+as broken lines. Prints the table and the targets, and one JSON object as the last line.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from common import hardware, peak_rss_mb
-from methods import OURS, PER_FRAME, Peer, methods
+from common import hardware, moving_clips, peak_rss_mb, resident_mb
+from methods import OURS, PER_FRAME, ZERO, Peer, methods
 from scenes import Scene, scenes
 
-from stylize import load_stylizer
+from stylize import Style, Stylizer, load_stylizer
 from stylize.metrics import measure_frames
 from stylize.registry import MODELS
 from stylize.style import parse_size
@@ -48,6 +53,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--size", type=parse_size, default=(320, 192))
     parser.add_argument("--only", nargs="*", help="names of scenes")
+    parser.add_argument("--long", type=int, default=2000, help="frames of the long run; 0 leaves it out")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     stylizer = load_stylizer(args.model)
@@ -65,7 +71,8 @@ def main() -> None:
         if scene.name in SLICED:
             slices[f"{scene.name}, {prompt}"] = [x_t_slice(result) for result in results]
         print(f"{scene.name} ({prompt}): warp error " + ratio_line(rows, scene.name), flush=True)
-    text = table(rows, moving)
+    length = long_run(stylizer, args.long) if args.long else {}
+    text = table(rows, moving) + "\n\n" + targets({name: summary(rows, name, moving) for name in rows}, length)
     heading = (
         f"{hardware()}; {args.model} in {stylizer.networks.dtype}, {args.size[0]}x{args.size[1]}, {args.frames} frames"
     )
@@ -74,7 +81,7 @@ def main() -> None:
         write(args.out, heading, text, rows, slices)
     print(json.dumps({
         "benchmark": "temporal", "hardware": hardware(), "model": args.model, "size": list(args.size), "moving": moving,
-        "ratios": {name: summary(rows, name, moving) for name in rows},
+        "ratios": {name: summary(rows, name, moving) for name in rows}, "length": length,
         "scenes": {name: {s: _rounded(f) for s, f in of.items()} for name, of in rows.items()},
     }))  # fmt: skip
 
@@ -129,6 +136,62 @@ def table(rows: Rows, moving: list[str]) -> str:
         cost = f"{s['unet']:.2f} | {s['unet_still']:.2f} | {s['seconds']:.2f} | {s['peak_mb']:.0f}"
         lines.append(f"| {name} | {ratios} | {s['colour_drift']:+.2f} | {cost} |")
     return "\n".join(lines)
+
+
+def targets(figures: dict[str, dict[str, float]], length: dict[str, float]) -> str:
+    """Every figure that is to be reached, what was measured, and whether it is."""
+    full, fast, frame, ours = (figures[n] for n in ("full", "fast", PER_FRAME, "ours, frame by frame"))
+    rows = [
+        ("warp error of full, of frame by frame's", full["warp_error"], "<=", 0.35),
+        ("... of Text2Video-Zero attention's", full["warp_error"] / figures[ZERO]["warp_error"], "<=", 0.6),
+        ("warp error of fast, of frame by frame's", fast["warp_error"], "<=", 0.30),
+        ("8 frames apart, full", full["long_warp_error"], "<=", 0.5),
+        ("tOF, full", full["tof"], "<", 1.0),
+        ("style change, full", full["style_change"], ">=", 0.9),
+        ("sharpness, full", full["sharpness"], ">=", 0.85),
+        ("edge F1, full", full["edge_f1"], ">=", 1.0),
+        ("UNet evaluations a frame, full, of the steps", full["unet"] / frame["unet"], "<=", 1.0),
+        ("UNet evaluations a frame, fast", fast["unet"], "<=", 1.5),
+        ("UNet evaluations a frame, fast, still clip", fast["unet_still"], "<=", 0.1),
+        ("time of full, of ours frame by frame", full["seconds"] / ours["seconds"], "<=", 1.25),
+        ("time of full, of fast's", full["seconds"] / fast["seconds"], ">=", 3.0),
+    ]
+    if length:
+        rows += [
+            ("colour drift in half of the long run, beyond the source's, Delta E", length["drift"], "<", 1.0),
+            ("peak memory of the long run, of that of its first 100 frames", length["peak_ratio"], "<=", 1.03),
+            ("slope of the memory, MB per 1,000 frames", abs(length["slope"]), "<=", 3.0),
+        ]
+    compare = {"<=": float.__le__, "<": float.__lt__, ">=": float.__ge__}
+    lines = ["| wanted | of | measured | |", "| --- | --- | --- | --- |"]
+    for name, value, sign, bound in rows:
+        reached = "reached" if compare[sign](round(float(value), 3), float(bound)) else "**missed**"
+        lines.append(f"| {name} | {sign} {bound} | {value:.3f} | {reached} |")
+    return "\n".join(lines)
+
+
+def long_run(stylizer: Stylizer, frames: int, size: tuple[int, int] = (96, 64)) -> dict[str, float]:
+    """Memory after every frame of a long `full` run, and the drift of the colours over half of it."""
+    resident: list[float] = []
+    style = Style(prompt="watercolour painting", seed=1)
+
+    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        clips = stylizer.stream(moving_clips(frames, *size), style)
+        for source, result in zip(moving_clips(frames, *size), clips, strict=True):
+            resident.append(resident_mb())
+            yield source.frames[0], result.frames[0]
+
+    run = pairs()
+    measured = measure_frames(itertools.islice(run, frames // 2))
+    for _ in run:
+        pass
+    first = min(100, frames // 2)
+    return {
+        "frames": frames,
+        "drift": measured.figures["colour_drift"] - measured.floors["colour_drift"],
+        "peak_ratio": max(resident) / max(resident[:first]),
+        "slope": 1000 * float(np.polyfit(np.arange(first, frames), resident[first:], 1)[0]),
+    }
 
 
 def ratio_line(rows: Rows, scene: str) -> str:

@@ -12,9 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from train_vae import LATENTS
+
 
 class Critic(nn.Module):
-    def __init__(self, looks: int, channels: int = 16, width: int = 64) -> None:
+    def __init__(self, looks: int, channels: int = LATENTS, width: int = 64) -> None:
         super().__init__()
         self.layers = nn.ModuleList([
             nn.Conv2d(channels, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1),

@@ -19,12 +19,15 @@ from stylize.depth import DepthNetwork
 from stylize.metrics import spearman
 
 SIDE = 128
-COMPOSITE_WEIGHT = 0.4  # their depth is a model, not a measurement
 FIRST_COMPOSITE = 3000
+CYCLES, FAST, COMPOSITE = range(3)
+"""Ray traced scenes, simple and partly abstract ones, and cutouts on photos."""
+OFTEN = np.array([3.0, 0.7, 1.2])
+WEIGHT = np.float32([1.0, 0.7, 0.5])  # the depth of composites is a model, not a measurement
 
 
 def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pictures uint8 `[N, S, S, 3]`, inverse depth uint8 `[N, S, S]`, weights `[N]`, and which are held out."""
+    """Pictures uint8 `[N, S, S, 3]`, inverse depth uint8 `[N, S, S]`, their kinds `[N]`, and which are held out."""
     scenes = {}
     with (folder / "stills" / "index.csv").open() as file:
         rows = csv.DictReader(file)
@@ -32,17 +35,16 @@ def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         name = (rows.fieldnames or [""])[0]
         for row in rows:
             scenes[Path(row[name]).stem.split("_")[0]] = row[key]
-    pictures, depths, weights, held = [], [], [], []
+    pictures, depths, kinds, held = [], [], [], []
     for part in ("stills", "stills_fast"):
         for path in sorted((folder / part).glob("*.jpg")):
             depth = cv2.imread(str(path.with_name(path.stem + "_d.png")), cv2.IMREAD_GRAYSCALE)
             picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
             pictures.append(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
             depths.append(cv2.resize(depth, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
-            composite = part == "stills_fast" and int(path.stem) >= FIRST_COMPOSITE
-            weights.append(COMPOSITE_WEIGHT if composite else 1.0)
+            kinds.append(CYCLES if part == "stills" else FAST if int(path.stem) < FIRST_COMPOSITE else COMPOSITE)
             held.append(part == "stills" and hash_scene(scenes[path.stem]) % 10 == 0)
-    return np.stack(pictures), np.stack(depths), np.float32(weights), np.array(held)
+    return np.stack(pictures), np.stack(depths), np.array(kinds), np.array(held)
 
 
 def hash_scene(scene: str) -> int:
@@ -68,20 +70,23 @@ def augment(pictures: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tensor, 
     return (unit + 0.03 * torch.rand(()) * torch.randn_like(unit)).clamp(0, 1) * 2 - 1, depth
 
 
-def aligned(depth: torch.Tensor) -> torch.Tensor:
-    """Shift and scale removed by median and mean absolute deviation (MiDaS, Ranftl et al. 2020, eq. 5)."""
-    flat = depth.flatten(1)
-    shift = flat.median(1, keepdim=True).values
-    scale = (flat - shift).abs().mean(1, keepdim=True).clamp(min=1e-3)
-    return ((flat - shift) / scale).view_as(depth)
+def standardised(depth: torch.Tensor) -> torch.Tensor:
+    """Every picture with mean 0 and deviation 1; nearly flat ones less, or their noise would lead."""
+    mean, deviation = depth.mean((1, 2, 3), keepdim=True), depth.std((1, 2, 3), keepdim=True)
+    return (depth - mean) / (deviation + 0.05)
 
 
-def loss_of(output: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Scale- and shift-free absolute error, its gradient at three scales, and a little plain error for the range."""
-    error = aligned(output) - aligned(target)
-    loss = error.abs().mean((1, 2, 3)) + 2 * (output - target).abs().mean((1, 2, 3))
+def loss_of(output: torch.Tensor, depth: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Absolute error of the root of inverse depth, plain and standardised, and the latter's gradient at three scales.
+
+    Most of a picture is far away, where inverse depth is nearly nothing; the root spreads it out and keeps the order.
+    Error and gradients up to scale and shift are MiDaS' (Ranftl et al. 2020).
+    """
+    target = depth.sqrt()
+    error = standardised(output) - standardised(target)
+    loss = 2 * (output - target).abs().mean((1, 2, 3)) + error.abs().mean((1, 2, 3))
     for _ in range(3):
-        loss = loss + error.diff(dim=-1).abs().mean((1, 2, 3)) + error.diff(dim=-2).abs().mean((1, 2, 3))
+        loss = loss + 0.7 * (error.diff(dim=-1).abs().mean((1, 2, 3)) + error.diff(dim=-2).abs().mean((1, 2, 3)))
         error = F.avg_pool2d(error, 2)
     return (loss * weight).mean()
 
@@ -98,8 +103,9 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
-    pictures, depths, weights, held = load(args.data / "depth")
+    pictures, depths, kinds, held = load(args.data / "depth")
     train, validate = np.flatnonzero(~held), np.flatnonzero(held)[::3]
+    often = OFTEN[kinds[train]]
     print(f"{len(train)} pictures to train on, {len(validate)} to validate", flush=True)
     network = DepthNetwork.from_pretrained(args.work / "depth") if args.resume else DepthNetwork()
     network.to(memory_format=torch.channels_last).train()
@@ -109,11 +115,11 @@ def main() -> None:
     while clock.progress < 1:
         for group in optimiser.param_groups:
             group["lr"] = clock.learning_rate()
-        rows = rng.choice(train, args.batch)
+        rows = rng.choice(train, args.batch, p=often / often.sum())
         picture, depth = augment(to_tensor(pictures[rows]), torch.from_numpy(depths[rows])[:, None].float() / 255)
         with mixed_precision():
             output = network(picture.to(memory_format=torch.channels_last)).float()
-        loss = loss_of(output, depth, torch.from_numpy(weights[rows]))
+        loss = loss_of(output, depth, torch.from_numpy(WEIGHT[kinds[rows]]))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

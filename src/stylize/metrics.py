@@ -194,9 +194,14 @@ def edge_f1(one: Picture, other: Picture, tolerance: int = EDGE_TOLERANCE) -> fl
 
 
 def spearman(one: Image, other: Image) -> float:
-    """Rank correlation in [-1, 1]; 0 if either is flat."""
-    ranks = [np.argsort(np.argsort(x.reshape(-1))).astype(np.float64) for x in (one, other)]
+    """Rank correlation in [-1, 1], equal values sharing their mean rank; 0 if either is flat."""
+    ranks = [_ranks(x) for x in (one, other)]
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1]) if np.ptp(one) > 0 and np.ptp(other) > 0 else 0.0
+
+
+def _ranks(image: Image) -> npt.NDArray[np.float64]:
+    _, place, counts = np.unique(image, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place.reshape(-1)], np.float64)
 
 
 def farneback(one: Picture, other: Picture) -> npt.NDArray[np.float32]:
