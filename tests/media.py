@@ -70,10 +70,11 @@ def frame_times(path: Path) -> list[Fraction]:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
-def frames(path: Path) -> np.ndarray:
-    """Every frame, uint8 RGB `[T, H, W, 3]`, decoded by PyAV."""
+def frames(path: Path, *, accurate: bool = False) -> np.ndarray:
+    """Every frame, uint8 RGB `[T, H, W, 3]`, decoded by PyAV, with swscale's default arithmetic or its accurate one."""
+    how = {"interpolation": 4 | 8192 | 262144} if accurate else {}
     with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        return np.stack([f.reformat(format="rgb24", **how).to_ndarray() for f in container.decode(video=0)])
 
 
 def sound_packets(path: Path) -> list[tuple[str, Fraction]]:
@@ -92,5 +93,9 @@ def video_duration(path: Path) -> Fraction:
         if stream.duration:
             return stream.duration * stream.time_base
         packets = [p for p in container.demux(stream) if p.pts is not None]
-    last = max(packets, key=lambda p: p.pts)
-    return (last.pts + last.duration - min(p.pts for p in packets)) * last.time_base
+        ends = stream.metadata.get("DURATION")
+    last, first = max(packets, key=lambda p: p.pts), min(p.pts for p in packets)
+    if not last.duration and ends:  # Matroska: a tag of the track says when its last frame ends
+        hours, minutes, seconds = ends.split(":")
+        return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds) - first * last.time_base
+    return (last.pts + last.duration - first) * last.time_base

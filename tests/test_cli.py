@@ -39,7 +39,7 @@ def test_run_with_json(source: Path, tmp_path: Path, tiny_model: Path) -> None:
     assert report.pop("seconds") > 0 and report.pop("peak_rss_mb") > 50
     assert report == {
         "output": str(output), "model": str(tiny_model), "seed": 5, "frames": 4, "shots": 1, "keyframes": 4,
-        "unet_evals_per_frame": 2.0, "peak_vram_mb": None,
+        "unet_evals_per_frame": 2.0, "peak_vram_mb": None, "concealed": 0, "resumed_from": 0,
     }  # fmt: skip
     assert frame_times(output) == frame_times(source)
     assert "4/4 frames" in err and "frames/s" in err
@@ -89,7 +89,7 @@ def test_wrong_files_are_one_line(source: Path, tmp_path: Path) -> None:
     old.write_bytes(b"old")
     text = tmp_path / "text.mp4"
     text.write_text("no video")
-    suffixes = "end the name in .mp4, .m4v, .mov, .mkv"
+    suffixes = "end the name in .mp4, .m4v, .mov, .mkv, .webm, .gif, .png"
     unreadable = "not a video that FFmpeg can read, or truncated: try to play it, or download it again"
     for given, output, message in (
         (tmp_path / "no.mp4", "out.mp4", f"{tmp_path}/no.mp4: no such file: check the name and the folder"),
@@ -98,7 +98,7 @@ def test_wrong_files_are_one_line(source: Path, tmp_path: Path) -> None:
         (source, "no/o.mp4", f"{tmp_path}/no/o.mp4: the folder {tmp_path}/no does not exist: make it, or name another"),
         (source, "out.txt", f"{tmp_path}/out.txt: cannot write this kind of file: {suffixes}"),
         (source, "in.mp4", f"{source}: is the input itself: give the output another name"),
-        (source, ".", f"{tmp_path}: cannot write this kind of file: {suffixes}"),
+        (source, ".", f"{source}: is the input itself: give the output another name"),  # of its name in that folder
     ):
         code, out, err = run("run", given, "-o", tmp_path / output, "--prompt", "ink")
         assert (code, out, err) == (1, "", f"stylize: {message}\n")
@@ -170,7 +170,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, tiny_model: Path, how
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".out.mp4.*.part")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob(".out.mp4.unfinished")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.3)
     process.send_signal(how)

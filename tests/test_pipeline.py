@@ -11,6 +11,7 @@ import pytest
 from media import frame_times, frames, make_video, sound_packets, video_duration
 
 from stylize import Style, StyleError, StylizeError, Stylizer, VideoError, VideoReader
+from stylize.errors import VideoWarning
 from stylize.networks import Networks
 
 STYLE = Style(prompt="ink drawing", steps=2, strength=0.5)
@@ -90,15 +91,17 @@ def test_wrong_settings_are_found_before_the_output_is_touched(stylizer: Stylize
     assert output.read_bytes() == b"old"
 
 
-def test_a_truncated_source_gives_an_error_and_no_output(stylizer: Stylizer, tmp_path: Path) -> None:
+def test_a_truncated_source_is_refused_or_used_as_far_as_it_goes(stylizer: Stylizer, tmp_path: Path) -> None:
     noisy = [np.random.default_rng(i).integers(0, 255, (48, 64, 3), np.uint8) for i in range(20)]
     whole = make_video(tmp_path / "whole.mp4", 20, pictures=noisy, container_options={"movflags": "faststart"})
     source = tmp_path / "in.mp4"
     source.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     whole.unlink()
-    with pytest.raises(VideoError):
-        stylizer.convert(source, tmp_path / "out.mp4", STYLE)
+    with pytest.raises(VideoError, match="10 of 20 frames are there"):
+        stylizer.convert(source, tmp_path / "out.mp4", STYLE, strict=True)
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+    with pytest.warns(VideoWarning, match="is truncated"):  # otherwise what is there is used, and that is said
+        assert 8 <= stylizer.convert(source, tmp_path / "out.mp4", STYLE).frames <= 10
 
 
 def test_stream_takes_a_reader(stylizer: Stylizer, tmp_path: Path) -> None:

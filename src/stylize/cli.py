@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import signal
-import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stylize import __version__
-from stylize.errors import PromptWarning, StylizeError
+from stylize.errors import PromptWarning, StylizeError, VideoWarning
+from stylize.progress import progress_bar
 from stylize.registry import MODELS, POCKET
-from stylize.style import Mode, Style, parse_control, parse_size
+from stylize.style import Mode, Style, parse_control, parse_rate, parse_size
 
 if TYPE_CHECKING:
     from stylize.networks import Networks
-    from stylize.pipeline import Progress, Report
+    from stylize.pipeline import Report
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -42,8 +42,12 @@ def main(
 
 @app.command()
 def run(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The video to restyle; anything that FFmpeg reads.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The video to write: .mp4, .mov or .mkv.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="IN...", help="Videos; also a folder or 'pattern*.png' of pictures.")
+    ],
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="The video to write, or a folder for many: .mp4 .mov .mkv .webm .gif")
+    ],
     prompt: Annotated[str, typer.Option(help="The look in words, such as 'ukiyo-e woodblock print'.")] = "",
     negative_prompt: Annotated[str, typer.Option(help="What to stay away from; needs --guidance above 1.")] = "",
     reference: Annotated[Path | None, typer.Option(help="A picture whose look the video shall have.")] = None,
@@ -57,16 +61,22 @@ def run(
     steps: Annotated[int | None, typer.Option(help="Denoising steps [default: the model's own].")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     size: Annotated[str | None, typer.Option(help="WxH of the result [default: the source's].")] = None,
+    fit: Annotated[int | None, typer.Option(help="Longer side for the networks [default: the result's].")] = None,
     start: Annotated[float | None, typer.Option(help="First second to restyle.")] = None,
     end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
+    fps: Annotated[str | None, typer.Option(help="Pictures a second, for pictures: 24 or 30000/1001.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps ... [default: the best one here].")] = None,
-    crf: Annotated[int, typer.Option(help="H.264 quality, 0 (lossless) to 51.")] = 17,
-    preset: Annotated[str, typer.Option(help="H.264 speed, ultrafast to veryslow.")] = "medium",
+    codec: Annotated[str | None, typer.Option(help="h264 h265 av1 vp9 prores ffv1 [default: by the name].")] = None,
+    crf: Annotated[int | None, typer.Option(help="Quality, 0 is lossless or nearly [default: by the codec].")] = None,
+    preset: Annotated[str, typer.Option(help="Speed of the encoder, ultrafast to veryslow.")] = "medium",
+    pix_fmt: Annotated[str | None, typer.Option(help="Pixel format, such as yuv444p [default: by the codec].")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse damaged sources instead of concealing.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a report as one JSON line a video.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Restyle a video.
+    """Restyle videos.
 
     Example: stylize run holiday.mp4 -o woodcut.mp4 --prompt "woodcut print"
     """
@@ -84,19 +94,21 @@ def run(
             temporal=temporal,
             seed=seed,
             size=parse_size(size) if size else None,
+            fit=fit,
         )
-        from stylize.encode import check_encoder, check_output
-        from stylize.video import VideoReader
+        from stylize.batch import Job, jobs, restyle_all
 
-        # everything that can be wrong with the files is found before the networks are loaded
-        check_output(output, source=source, force=force)
-        check_encoder(crf, preset)
+        settings = Job(
+            force=force, resume=resume, start=start, end=end, fps=parse_rate(fps), strict=strict, codec=codec, crf=crf,
+            preset=preset, pixel_format=pix_fmt,
+        )  # fmt: skip
+        todo = jobs(sources, output, settings)
+        for job in todo if len(todo) == 1 else []:
+            job.check(style)  # everything that can be wrong with the files is found before the networks are loaded
         if reference is not None:
             from stylize.reference import read_picture
 
             read_picture(reference)
-        with VideoReader(source, start=start, end=end, size=style.size):
-            pass
         card = MODELS.get(model)
         if card is not None and not card.on_disk and not quiet:
             _say(f"{model} is not on disk: about {card.size_mb / 1000:.1f} GB come from the hub, once")
@@ -105,14 +117,22 @@ def run(
         stylizer = load_stylizer(model, device=device)
         if not quiet:
             _say(_explanation(stylizer.networks))
-        with _warnings_as_lines(shown=not quiet), progress_bar(shown=not quiet) as progress:
-            report = stylizer.convert(
-                source, output, style, start=start, end=end, force=force, crf=crf, preset=preset, progress=progress
+        with _warnings_as_lines(shown=not quiet):
+            failed = restyle_all(
+                stylizer, style, todo, lambda: progress_bar(shown=not quiet), _say, _told(as_json, quiet)
             )
-    if as_json:
-        typer.echo(json.dumps(asdict(report)))
-    elif not quiet:
-        typer.echo(_summary(report))
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _told(as_json: bool, quiet: bool) -> Callable[[Report], None]:
+    def told(report: Report) -> None:
+        if as_json:
+            typer.echo(json.dumps(asdict(report)))
+        elif not quiet:
+            typer.echo(_summary(report))
+
+    return told
 
 
 @app.command()
@@ -189,18 +209,19 @@ def _explanation(networks: Networks) -> str:
 
 @contextmanager
 def _warnings_as_lines(*, shown: bool) -> Iterator[None]:
-    """Words that the model does not know become one line on stderr."""
+    """Words that the model does not know, and damage of sources, become lines on stderr."""
 
     others = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
-        if not issubclass(category, PromptWarning):
+        if not issubclass(category, PromptWarning | VideoWarning):
             others(message, category, *where)
         elif shown:
-            _say(f"warning: {message}")
+            _say(f"{'note' if issubclass(category, VideoWarning) else 'warning'}: {message}")
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", PromptWarning)
+        for category in (PromptWarning, VideoWarning):
+            warnings.simplefilter("always", category)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
 
@@ -231,49 +252,10 @@ def _one_line_errors() -> Iterator[None]:
         _say(str(error))
         raise typer.Exit(FAILED) from error
     except KeyboardInterrupt as error:
-        _say("interrupted: nothing was written")
+        _say(str(error) or "interrupted: nothing was written")
         raise typer.Exit(INTERRUPTED) from error
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
-    """A bar with frames a second and time left on a terminal; now and then a plain line elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Task as RichTask
-
-    class Rate(ProgressColumn):
-        def render(self, task: RichTask) -> str:
-            return f"{task.speed:.2f} frames/s" if task.speed else "- frames/s"
-
-    console = Console(stderr=True)
-    if not shown or not console.is_terminal:
-        yield _plain_progress(shown=shown)
-        return
-    columns = (TextColumn("restyling"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, speed_estimate_period=60) as bar:
-        task = bar.add_task("restyling", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _plain_progress(*, shown: bool) -> Progress:
-    """One line every ten seconds or so, for logs."""
-    import time
-
-    began = last = time.monotonic()
-
-    def report(done: int, total: int | None) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if not shown or (now - last < 10 and done != total):
-            return
-        last, rate = now, done / max(now - began, 1e-9)
-        left = f", {(total - done) / rate:.0f} s left" if total else ""
-        print(f"stylize: {done}/{total or '?'} frames, {rate:.2f} frames/s{left}", file=sys.stderr, flush=True)
-
-    return report
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What a video file says of itself, checked against its first frame."""
+"""What a video file says of itself, checked against its first frame, and what is refused before memory is taken."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import Any
 
 import av
 
+from stylize.colour import BT709, Colour, colour_of
 from stylize.errors import DamagedVideo, VideoError
 
-UNSPECIFIED_COLOUR = 2  # AVCOL_SPC_UNSPECIFIED
 DECORD_CONTAINERS = {".mp4", ".m4v", ".mov", ".mkv", ".webm"}
 DECORD_CODECS = {"h264", "hevc", "vp8", "vp9"}
+MAX_SIDE, MAX_FRAMES, MAX_RATE = 16384, 5_000_000, 1000
+"""What a header may claim; 5 million frames are two days of film."""
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,13 @@ class VideoInfo:
     sample_aspect_ratio: Fraction
     codec: str
     pixel_format: str
+    colour: Colour
+    """How its YCbCr is meant; what the file leaves open is filled in as players do."""
     untagged_hd: bool
     """No colour matrix given and HD: read as BT.709, where decoders by themselves assume BT.601."""
+    bits: int
+    """Of each colour component."""
+    has_alpha: bool
     has_audio: bool
 
     @property
@@ -53,6 +62,17 @@ class VideoInfo:
         return max(1, round(self.duration * self.frame_rate)) if self.duration else None
 
 
+def check_local(path: str | os.PathLike[str]) -> Path:
+    """The path, if it is no URL.
+
+    Raises:
+        VideoError: it is one.
+    """
+    if URL.match(os.fspath(path)):
+        raise VideoError(f"{path}: is a URL", "download it first, then name the file")
+    return Path(path)
+
+
 def open_container(path: Path) -> Any:
     """Opens a local file for reading; never treats a name as a protocol."""
     if not path.exists():
@@ -60,8 +80,9 @@ def open_container(path: Path) -> Any:
     if not path.is_file():
         raise VideoError(f"{path}: not a file", "name one video file")
     try:
-        return av.open(f"file:{path.absolute()}")
-    except (av.FFmpegError, OSError) as error:
+        # tags in other encodings than UTF-8 are common in old files, and no reason to refuse one
+        return av.open(f"file:{path.absolute()}", metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, PermissionError):
             raise VideoError(f"{path}: permission denied", "make the file readable") from error
         what = "is empty" if path.stat().st_size == 0 else "not a video that FFmpeg can read, or truncated"
@@ -72,47 +93,109 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """Reads the header and the first frame.
 
     Raises:
-        VideoError: no such file, not a video, no video stream, or no frame in it.
+        VideoError: no such file, not a video, no video stream, no frame in it, or it claims to be larger than allowed.
     """
-    path = Path(path)
+    path = check_local(path)
     with open_container(path) as container:
         if not container.streams.video:
             raise VideoError(f"{path}: has no video stream", "name a file with pictures in it")
         stream = container.streams.video[0]
-        try:
-            frame = next(container.decode(stream), None)
-        except av.FFmpegError as error:
-            raise DamagedVideo(f"{path}: its first frame cannot be decoded", "download or record it again") from error
-        if frame is None:
-            raise VideoError(f"{path}: has no frames", "name a video that has some")
+        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        check_size(path, stream.codec_context.width, stream.codec_context.height, stream.frames, rate)
+        frame = _first_frame(path, container, with_alpha(stream))
+        colour = colour_of(frame, stream.codec_context)
         sideways = frame.rotation % 180 != 0
-        hd = frame.height >= 720 or frame.width >= 1280
         return VideoInfo(
             path=path,
             width=frame.height if sideways else frame.width,
             height=frame.width if sideways else frame.height,
-            frame_rate=Fraction(stream.average_rate or stream.guessed_rate or 25),
+            frame_rate=rate,
             frame_count_from_header=stream.frames or None,
             duration=Fraction(container.duration, av.time_base) if container.duration else None,
             time_base=Fraction(stream.time_base),
             start=(frame.pts or 0) * Fraction(stream.time_base),
             rotation=frame.rotation,
-            sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
+            sample_aspect_ratio=_aspect(stream, sideways),
             codec=stream.codec_context.name,
             pixel_format=frame.format.name,
-            untagged_hd=hd and int(frame.colorspace) == UNSPECIFIED_COLOUR,
+            colour=colour,
+            untagged_hd=colour.assumed_hd,
+            bits=max(component.bits for component in frame.format.components),
+            has_alpha=_has_alpha(frame),
             has_audio=bool(container.streams.audio),
         )
 
 
+def check_size(path: Path, width: int, height: int, frames: int, rate: Fraction) -> None:
+    """Raises VideoError for what a sane camera does not make: found out from the header, before memory is taken."""
+    if not (0 <= width <= MAX_SIDE and 0 <= height <= MAX_SIDE):
+        raise VideoError(f"{path}: claims to be {width}x{height}", f"sides up to {MAX_SIDE} can be read; scale it down")
+    if frames > MAX_FRAMES:
+        raise VideoError(f"{path}: claims to have {frames} frames", f"up to {MAX_FRAMES} can be read; split it")
+    if rate > MAX_RATE:
+        raise VideoError(f"{path}: claims {float(rate):g} frames a second", f"up to {MAX_RATE} can be read")
+
+
+def with_alpha(stream: Any) -> Any:
+    """The stream's decoder; FFmpeg's own VP9 decoder drops the transparency that libvpx keeps."""
+    if stream.codec_context.name != "vp9" or stream.metadata.get("alpha_mode") != "1":
+        return stream.codec_context
+    decoder = av.CodecContext.create("libvpx-vp9", "r")
+    decoder.width, decoder.height = stream.codec_context.width, stream.codec_context.height
+    return decoder
+
+
+def _first_frame(path: Path, container: Any, decoder: Any) -> Any:
+    """The first that can be decoded; broken packets before it are passed over."""
+    error: av.FFmpegError | None = None
+    try:
+        for packet in container.demux(container.streams.video[0]):
+            try:
+                frame = next(iter(decoder.decode(packet if packet.size else None)), None)
+            except av.FFmpegError as problem:
+                error = error or problem
+                continue
+            if frame is not None:
+                if frame.pts is not None and frame.time_base is None:
+                    frame.time_base = container.streams.video[0].time_base
+                check_size(path, frame.width, frame.height, 0, Fraction(0))
+                return frame
+    except av.FFmpegError as problem:
+        error = error or problem
+    if error is not None:
+        raise DamagedVideo(f"{path}: no frame of it can be decoded", "download or record it again") from error
+    raise VideoError(f"{path}: has no frames", "name a video that has some")
+
+
+def _aspect(stream: Any, sideways: bool) -> Fraction:
+    aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+    return 1 / aspect if sideways else aspect
+
+
+def _has_alpha(frame: Any) -> bool:
+    """Whether there is transparency; formats that always carry it (gif) are asked for a transparent pixel."""
+    name: str = frame.format.name
+    if not (name.startswith(("yuva", "gbrap", "ya")) or name in ("rgba", "bgra", "argb", "abgr", "rgba64le", "pal8")):
+        return False
+    return name.startswith("yuva") or bool((frame.to_ndarray(format="rgba")[..., 3] < 255).any())
+
+
 def decord_is_exact(info: VideoInfo) -> bool:
-    """Whether decord reads this file exactly as PyAV does (measured: see docs/decoding.md)."""
+    """Whether decord is there and reads this file exactly as PyAV does."""
+    return reads_like_decord(info) and importlib.util.find_spec("decord") is not None
+
+
+def reads_like_decord(info: VideoInfo) -> bool:
+    """Whether this file is one that decord, where it is installed, reads as it should (docs/decoding.md)."""
     return (
         info.path.suffix.lower() in DECORD_CONTAINERS
         and info.codec in DECORD_CODECS
         and info.pixel_format == "yuv420p"
+        and info.colour.matrix == BT709
         and not info.untagged_hd
+        and not info.has_alpha
+        and not info.colour.is_hdr
         and info.rotation == 0
         and info.start == 0
-        and importlib.util.find_spec("decord") is not None
+        and not info.colour.full_range
     )

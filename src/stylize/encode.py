@@ -1,11 +1,11 @@
-"""Video files out: frames at their exact times, the source's sound packets unchanged, complete or not at all."""
+"""Videos out: frames at their exact times with all that the source holds beside them, complete or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +14,15 @@ from typing import Any, Self
 import av
 import numpy as np
 
-from stylize.container import VideoInfo, open_container
-from stylize.errors import StyleError, VideoError
-from stylize.frames import Clip, Picture
-
-FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-BT709, LIMITED_RANGE = 1, 1
+from stylize.codecs import CODECS, CONTAINERS, PATTERN, Encoding, choose_encoding
+from stylize.container import VideoInfo
+from stylize.decoding import ACCURATE
+from stylize.errors import VideoError, VideoWarning
+from stylize.frames import Clip
+from stylize.join import join
+from stylize.segments import LENGTH, Manifest, Segment, WorkFolder, atomically, to_disk, with_segment
+from stylize.threads import Worker
+from stylize.tracks import Say
 
 
 def check_output(path: str | os.PathLike[str], *, source: str | os.PathLike[str], force: bool) -> Path:
@@ -30,8 +32,8 @@ def check_output(path: str | os.PathLike[str], *, source: str | os.PathLike[str]
         VideoError: unknown extension, no such folder, folder not writable, file exists, or it is the source itself.
     """
     path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise VideoError(f"{path}: cannot write this kind of file", f"end the name in {', '.join(FORMATS)}")
+    if path.suffix.lower() not in CONTAINERS:
+        raise VideoError(f"{path}: cannot write this kind of file", f"end the name in {', '.join(CONTAINERS)}")
     if path.is_dir():
         raise VideoError(f"{path}: is a folder", "name a file in it")
     if not path.parent.is_dir():
@@ -40,35 +42,32 @@ def check_output(path: str | os.PathLike[str], *, source: str | os.PathLike[str]
         raise VideoError(f"{path}: the folder {path.parent} is not writable", "name another")
     if path.exists() and Path(source).exists() and path.samefile(source):
         raise VideoError(f"{path}: is the input itself", "give the output another name")
-    if path.exists() and not force:
-        raise VideoError(f"{path}: exists already", "name another file, or pass --force to replace it")
+    first = Path(str(path) % 1) if path.suffix.lower() == ".png" and PATTERN.search(path.name) else path
+    if first.exists() and not force:
+        raise VideoError(f"{first}: exists already", "name another file, or pass --force to replace it")
     return path
 
 
-def check_encoder(crf: int, preset: str) -> None:
-    """Raises StyleError where x264 would not understand its settings."""
-    if not 0 <= crf <= 51:
-        raise StyleError(f"crf {crf} is out of range", "use 0 to 51")
-    if preset not in PRESETS:
-        raise StyleError(f"unknown preset '{preset}'", f"use one of {', '.join(PRESETS)}")
-
-
 class VideoWriter:
-    """Encodes H.264 in BT.709 and copies the sound of the source; a context manager.
+    """Encodes frames; sound, subtitles, chapters and tags come from the source. A context manager.
 
-    The file appears under its name when the block ends without an exception; otherwise nothing is left.
+    The file appears under its name when the block ends without an exception. Until then the frames are in segments in
+    a hidden folder beside it, which is gone afterwards; with `keep`, a failed run leaves its whole segments there.
 
     Args:
-        path: ends in .mp4, .mov or .mkv.
-        source: where time base, pixel aspect and sound come from.
-        size: width and height of the frames. Odd sizes are kept exactly, in 4:4:4.
-        crf: constant rate factor of x264, 0 (lossless) to 51; 17 is visually lossless.
-        preset: x264's speed, "ultrafast" to "veryslow".
-        start, end: seconds on the source's clock; sound packets in `[start, end)` are copied, frames at `start` are
-            written at 0. `None` keeps the clock and all sound.
+        path: the kind of file says how it is encoded: .mp4, .m4v (H.264), .mov (ProRes), .mkv (FFV1), .webm (VP9),
+            .gif, or numbered pictures (`frame-%05d.png`).
+        source: where time base, pixel aspect, colour and the other tracks come from.
+        size: width and height of the frames. Odd sizes are kept exactly.
+        encoding: other codec or quality, from `choose_encoding`.
+        crf, preset: for the usual encoding of this kind of file, if `encoding` is left out.
+        start, end: seconds on the source's clock; the other tracks' `[start, end)` is taken, frames at `start` are
+            written at 0. `None` keeps the clock and everything.
+        say: is told in a line of what had to be converted or left out; a warning if left out.
+        manifest: an unfinished run to go on from.
 
     Raises:
-        VideoError: the file cannot be written, or its container cannot hold the source's sound.
+        VideoError: the file cannot be written, or its container cannot hold what it is to.
         StyleError: crf or preset out of range.
     """
 
@@ -78,140 +77,182 @@ class VideoWriter:
         source: VideoInfo,
         size: tuple[int, int],
         *,
-        crf: int = 17,
+        encoding: Encoding | None = None,
+        crf: int | None = None,
         preset: str = "medium",
         start: Fraction | None = None,
         end: Fraction | None = None,
+        say: Say | None = None,
+        identity: Mapping[str, Any] | None = None,
+        manifest: Manifest | None = None,
+        keep: bool = False,
     ) -> None:
-        check_encoder(crf, preset)
         self.path, self.source, self.size = Path(path), source, size
-        self._options = {"crf": str(crf), "preset": preset}
-        self._start, self._end = start, end
-        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        self._durations: dict[int, int] = {}
-        self._ticks = 0
-        self._last: Any = None  # held back: in mp4 it must make up for what reordered frames lack in duration
-        self._first_dts: Any = None
-        self._first_pts: Any = None
-        self._sums_durations = FORMATS.get(self.path.suffix.lower()) in ("mp4", "mov")
-        self._resources = ExitStack()
+        self.encoding = encoding or choose_encoding(path, size, crf=crf, preset=preset, alpha=source.has_alpha)
+        self._start, self._end, self._say, self._keep = start, end, say or _warn, keep
+        self._folder, self._identity = WorkFolder(self.path), identity or {}
+        self.manifest = manifest or Manifest(self._identity)
+        self._resumed = manifest is not None
+        self.counts: Mapping[str, int] = self.manifest.counts
+        self._open: _OpenSegment | None = None
+        self._worker = Worker()
+        self._colour = source.colour.written
+        if source.has_alpha and self.encoding.pixel_format not in (CODECS[self.encoding.codec].alpha, "bgra"):
+            self._say(f"{self.encoding.suffix} holds no transparency here: it is left out (.mov, .webm and .mkv do)")
 
     def __enter__(self) -> Self:
-        with contextlib.ExitStack() as undo, self._explained():
-            undo.callback(self._discard)
-            kind = FORMATS[self.path.suffix.lower()]
-            flags = {"movflags": "+faststart"} if kind in ("mp4", "mov") else {}
-            self._container = av.open(str(self._part), "w", format=kind, options=flags)
-            self._video = self._add_video()
-            self._sound = self._add_sound()
-            undo.pop_all()
+        with self.explained():
+            if not self._resumed:
+                self._folder.begin(self._identity)
+            else:
+                self._folder.save(self.manifest)
+        self._worker.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        whole = False
         try:
-            if error is None:
-                with self._explained():
-                    self._finish()
+            with self.explained():
+                self._worker.__exit__(kind, error, trace)
+                if kind is None:
+                    if self._open is not None:
+                        self._end_segment(None, self.counts)
+                    join(self.path, self._folder.path, self.manifest, self)
+                    whole = True
         finally:
-            self._discard()
+            if self._open is not None:
+                self._open.close()
+            if whole or not self._keep or not self.manifest.segments:
+                self._folder.remove()
+
+    @property
+    def frames(self) -> int:
+        """In segments that are whole."""
+        return self.manifest.frames
 
     def write(self, clip: Clip) -> None:
-        """Encodes the clip's frames at the clip's times."""
-        with self._explained():
-            for picture, time, duration in zip(clip.frames, clip.times, clip.durations, strict=True):
-                self._write(picture, time - (self._start or 0), duration)
+        """Encodes the clip's frames at the clip's times, in a thread of its own."""
+        with self.explained():
+            self._worker.do(lambda: self._encode(clip))
 
-    def _write(self, picture: Picture, time: Fraction, duration: Fraction) -> None:
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24").reformat(
-            format=self._video.pix_fmt, dst_colorspace=BT709, dst_color_range=LIMITED_RANGE, threads=1
+    def checkpoint(self, state: Callable[[], bytes] | None, counts: Mapping[str, int]) -> None:
+        """A run can go on from here: ends the segment, if it is long enough.
+
+        Args:
+            state: makes what the rest of the run needs of this part.
+            counts: what the report sums up, so far.
+        """
+        with self.explained():
+            self._worker.do(lambda: self._end_segment(state, counts) if self._is_long() else None)
+
+    def _is_long(self) -> bool:
+        return self._open is not None and self._open.frames >= LENGTH
+
+    def _encode(self, clip: Clip) -> None:
+        if self._open is None:
+            number = len(self.manifest.segments)
+            suffix = ".mkv" if self.encoding.at_the_end else self.encoding.suffix
+            self._open = _OpenSegment(self._folder.path / f"{number:05d}{suffix}", self)
+        for i in range(len(clip)):
+            pixels = clip.frames[i]
+            if clip.alpha is not None:
+                pixels = np.concatenate([pixels, clip.alpha[i][..., None]], -1)
+            self._open.encode(pixels, clip.times[i] - (self._start or 0), clip.durations[i])
+
+    def _end_segment(self, state: Callable[[], bytes] | None, counts: Mapping[str, int]) -> None:
+        assert self._open is not None
+        segment = self._open.finish()
+        self._open, name = None, ""
+        if state is not None:
+            name = f"state-{len(self.manifest.segments) + 1:05d}.safetensors"
+            atomically(self._folder.path / name, state())
+        manifest = with_segment(self.manifest, segment, name, counts)
+        self._folder.save(manifest)
+        self.manifest = manifest
+
+    def add_stream(self, container: Any) -> Any:
+        """The encoder for this video on an open container."""
+        return self.encoding.add_stream(
+            container, self.source.frame_rate, self.size, self.source.time_base, self.source.sample_aspect_ratio,
+            self._colour, alpha=self.source.has_alpha,
+        )  # fmt: skip
+
+    def converted(self, pixels: np.ndarray[Any, np.dtype[np.uint8]], pixel_format: str) -> Any:
+        """Pixels as a frame of FFmpeg's, in the format and colour that is encoded."""
+        frame = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(pixels), format="rgba" if pixels.shape[-1] == 4 else "rgb24"
         )
-        base = self._video.codec_context.time_base
-        frame.time_base, frame.pts = base, round(time / base)
-        self._durations[frame.pts] = ticks = max(1, round(duration / base))
-        self._first_pts = frame.pts if self._first_pts is None else self._first_pts
-        self._ticks = frame.pts + ticks - self._first_pts
-        self._mux(self._video.encode(frame))
-        self._copy_sound(until=time)
+        frame = frame.reformat(
+            format=pixel_format, threads=1, interpolation=ACCURATE, **self.encoding.target(self._colour)
+        )
+        if not pixel_format.startswith(("bgr", "rgb", "gbr")):
+            frame.colorspace, frame.color_range = self._colour.matrix, 2 if self._colour.full_range else 1
+            frame.color_primaries, frame.color_trc = self._colour.primaries, self._colour.transfer
+        return frame
 
-    def _add_video(self) -> Any:
-        stream = self._container.add_stream("libx264", rate=self.source.frame_rate, options=self._options)
-        stream.width, stream.height = self.size
-        stream.pix_fmt = "yuv420p" if self.size[0] % 2 == 0 and self.size[1] % 2 == 0 else "yuv444p"
-        context = stream.codec_context
-        stream.time_base = context.time_base = self.source.time_base
-        context.sample_aspect_ratio = self.source.sample_aspect_ratio
-        context.color_primaries = context.color_trc = context.colorspace = BT709
-        context.color_range = LIMITED_RANGE
-        return stream
+    @property
+    def part(self) -> tuple[Fraction | None, Fraction | None]:
+        """Start and end on the source's clock, as given."""
+        return self._start, self._end
 
-    def _add_sound(self) -> Iterator[Any]:
-        """Declares the sound streams; returns their packets in the order of the file, ready to be muxed."""
-        if not self.source.has_audio:
-            return iter(())
-        source = self._resources.enter_context(open_container(self.source.path))
-        copies = {}
-        for stream in source.streams.audio:
-            try:
-                copies[stream.index] = self._container.add_stream_from_template(stream)
-            except ValueError as error:
-                codec, suffix = stream.codec_context.name, self.path.suffix
-                raise VideoError(
-                    f"{self.path}: {suffix} cannot hold the source's sound ({codec})",
-                    "choose another of .mp4, .mov and .mkv",
-                ) from error
-        return self._sound_packets(source, copies)
-
-    def _sound_packets(self, source: Any, copies: dict[int, Any]) -> Iterator[Any]:
-        for packet in source.demux(source.streams.audio):
-            if packet.dts is None or packet.pts is None:
-                continue
-            time = packet.pts * packet.time_base
-            if self._start is not None:
-                shift = round(self._start / packet.time_base)
-                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-            if (self._start is None or time >= self._start) and (self._end is None or time < self._end):
-                packet.stream = copies[packet.stream.index]
-                yield packet
-
-    def _copy_sound(self, until: Fraction | None) -> None:
-        """Muxes sound up to the pictures' time, so that the file is interleaved and little waits in memory."""
-        for packet in self._sound:
-            self._container.mux(packet)
-            if until is not None and packet.pts * packet.time_base > until:
-                return
-
-    def _mux(self, packets: list[Any]) -> None:
-        for packet in packets:
-            packet.duration = self._durations.pop(packet.pts, 0)
-            if self._last is not None:
-                self._container.mux(self._last)
-            self._first_dts = packet.dts if self._first_dts is None else self._first_dts
-            self._last = packet
-
-    def _finish(self) -> None:
-        self._mux(self._video.encode(None))
-        if self._last is not None:
-            if self._sums_durations:
-                self._last.duration = self._ticks - (self._last.dts - self._first_dts)
-            self._container.mux(self._last)
-        self._copy_sound(until=None)
-        self._container.close()
-        os.replace(self._part, self.path)
+    @property
+    def say(self) -> Say:
+        """Where lines about other tracks go."""
+        return self._say
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
         """Disk full, folder gone, rights lost: the system's own words in one line."""
         try:
             yield
         except (av.FFmpegError, OSError) as error:
-            raise VideoError(
-                f"{self.path}: cannot be written ({error.strerror})", "free space or name another folder"
-            ) from error
+            what = error.strerror or type(error).__name__
+            raise VideoError(f"{self.path}: cannot be written ({what})", "free space or name another folder") from error
 
-    def _discard(self) -> None:
-        with contextlib.suppress(av.FFmpegError, OSError, AttributeError):
+
+class _OpenSegment:
+    """A segment that is being encoded; its times start at 0, the exact ones are kept beside it."""
+
+    def __init__(self, path: Path, writer: VideoWriter) -> None:
+        self._path, self._writer = path, writer
+        self._container = av.open(str(path), "w", format=writer.encoding.carrier.format)
+        self._stream = writer.add_stream(self._container)
+        self._base = writer.source.time_base
+        self._first: int | None = None
+        self._durations: dict[int, int] = {}
+        self._packets: list[tuple[int, int, int]] = []
+        self.frames = 0
+
+    def encode(self, pixels: np.ndarray[Any, np.dtype[np.uint8]], time: Fraction, duration: Fraction) -> None:
+        frame = self._writer.converted(pixels, self._stream.pix_fmt)
+        ticks = round(time / self._base)
+        self._first = ticks if self._first is None else self._first
+        frame.time_base, frame.pts = self._base, ticks - self._first
+        self._durations[ticks] = max(1, round(duration / self._base))
+        self.frames += 1
+        self._mux(self._stream.encode(frame))
+
+    def finish(self) -> Segment:
+        """Closes the file and makes sure that it is on the disk."""
+        self._mux(self._stream.encode(None))
+        self._container.close()
+        to_disk(self._path)
+        return Segment(self._path.name, self.frames, tuple(self._packets))
+
+    def close(self) -> None:
+        with contextlib.suppress(av.FFmpegError, OSError):
             self._container.close()
-        self._part.unlink(missing_ok=True)
-        self._resources.close()
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            first = self._first or 0
+            scale = packet.time_base / self._base
+            pts, dts = round(packet.pts * scale) + first, round(packet.dts * scale) + first
+            self._packets.append((pts, dts, self._durations.pop(pts, 1)))
+            self._container.mux(packet)
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, VideoWarning, stacklevel=3)

@@ -7,6 +7,7 @@ StylizeError            one line: what is wrong, then what to do
 +-- StyleError          a setting has no meaning (also a ValueError)
 
 PromptWarning           the model does not know some words of the prompt
+VideoWarning            what a person should know of a source or an output: damage, conversions, what is left out
 """
 
 from __future__ import annotations
@@ -38,3 +39,7 @@ class StyleError(StylizeError, ValueError):
 
 class PromptWarning(UserWarning):
     """Words of the prompt that the model does not know."""
+
+
+class VideoWarning(UserWarning):
+    """Something of a source or an output that is not as one may expect: damage, conversions, what is left out."""

@@ -40,29 +40,34 @@ class _Waiting:
         return picture
 
 
-def restyle_keyframes(clips: Iterable[Clip], diffuse: Diffuse) -> Iterator[Clip]:
-    """Restyles clips that do not cross a cut; as many frames come out, one clip each."""
-    memory, waiting, change = Memory(), list[_Waiting](), 0.0
+def restyle_keyframes(
+    clips: Iterable[Clip], diffuse: Diffuse, memory: Memory | None = None
+) -> Iterator[tuple[Clip, Memory | None]]:
+    """Restyles clips that do not cross a cut; as many frames come out, one clip each.
+
+    Beside each comes the memory after it where a run could go on from there: no frame has been read beyond it.
+    """
+    memory, waiting, change = memory or Memory(), list[_Waiting](), 0.0
     for frame in (
         clip.part(i, i + 1, starts_shot=clip.starts_shot and i == 0) for clip in clips for i in range(len(clip))
     ):
         if frame.starts_shot or memory.last is None:
             done, memory = _close(waiting, memory, diffuse)
-            yield from done
+            yield from ((clip, None) for clip in done)
             waiting, change, memory = [], 0.0, diffuse(frame, memory.cut(), None)
-            yield _with(frame, memory.last)
+            yield _with(frame, memory.last), memory
             continue
         if not waiting and is_still(memory.last.source, frame.frames[0]):
-            yield _with(frame, memory.last)
+            yield _with(frame, memory.last), memory
             continue
         before = waiting[-1].picture if waiting else memory.last.source
         waiting.append(_Waiting(frame, *motions_between(before, frame.frames[0])))
         change += _news(before, waiting[-1])
         if len(waiting) == MAX_GAP or change > MAX_CHANGE:
             done, memory = _close(waiting, memory, diffuse)
-            yield from done
+            yield from ((clip, memory if clip is done[-1] else None) for clip in done)
             waiting, change = [], 0.0
-    yield from _close(waiting, memory, diffuse)[0]
+    yield from ((clip, None) for clip in _close(waiting, memory, diffuse)[0])
 
 
 def is_still(before: Picture, after: Picture) -> bool:

@@ -28,12 +28,16 @@ class Clip:
     """Number of the first frame, counted from the first that was read."""
     starts_shot: bool = False
     """The first frame does not continue what was before it."""
+    alpha: npt.NDArray[np.uint8] | None = None
+    """Opacity `[T, H, W]`, where the source has transparency; carried along, the networks do not see it."""
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:
             raise ValueError(f"frames must be uint8 [T, H, W, 3], got {self.frames.dtype} {self.frames.shape}")
         if not len(self.frames) == len(self.times) == len(self.durations) > 0:
             raise ValueError(f"{len(self.frames)} frames, {len(self.times)} times, {len(self.durations)} durations")
+        if self.alpha is not None and self.alpha.shape != self.frames.shape[:3]:
+            raise ValueError(f"alpha must be {self.frames.shape[:3]}, got {self.alpha.shape}")
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -45,7 +49,8 @@ class Clip:
     def part(self, start: int, stop: int, *, starts_shot: bool) -> Clip:
         """Frames `start` to `stop`, counted within this clip."""
         cut = slice(start, stop)
-        return Clip(self.frames[cut], self.times[cut], self.durations[cut], self.index + start, starts_shot)
+        alpha = None if self.alpha is None else self.alpha[cut]
+        return Clip(self.frames[cut], self.times[cut], self.durations[cut], self.index + start, starts_shot, alpha)
 
 
 @dataclass(frozen=True, repr=False)

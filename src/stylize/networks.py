@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -160,6 +161,16 @@ class Networks:
     @functools.cached_property
     def _step_parameters(self) -> frozenset[str]:
         return frozenset(inspect.signature(self.scheduler.step).parameters)
+
+    def fingerprint(self) -> str:
+        """Tells these weights from others: a digest of the UNet's and the ControlNets' first and last parameters."""
+        digest = hashlib.sha256()
+        for network in (self.unet, *(net.network for net in self.controlnets.values())):
+            parameters = list(network.parameters())
+            for parameter in (parameters[0], parameters[-1]):
+                digest.update(parameter.detach().float().cpu().numpy().tobytes())
+            digest.update(str(len(parameters)).encode())
+        return digest.hexdigest()[:12]
 
     @property
     def _scaling(self) -> float:

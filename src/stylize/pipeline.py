@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from os import PathLike
 
 import torch
 
-from stylize.encode import VideoWriter, check_output
+from stylize.codecs import choose_encoding
+from stylize.encode import check_output
 from stylize.errors import StylizeError
 from stylize.fast import restyle_keyframes
 from stylize.frames import Clip
@@ -19,9 +21,12 @@ from stylize.memory import Memory
 from stylize.motion import Motion
 from stylize.networks import Networks
 from stylize.restyle import conditions_for, restyle_clip
-from stylize.shots import split_shots
+from stylize.run import Run
+from stylize.shots import CutDetector, split_shots
+from stylize.state import State
 from stylize.structure import take_maps
 from stylize.style import Style
+from stylize.tracks import Say
 from stylize.video import Backend, VideoReader
 
 Progress = Callable[[int, int | None], None]
@@ -44,6 +49,10 @@ class Report:
     """Samples that went through the UNet, guidance counted double."""
     peak_rss_mb: float | None
     peak_vram_mb: float | None
+    concealed: int = 0
+    """Frames of the source that could not be decoded and show the one before."""
+    resumed_from: int = 0
+    """Frames that an earlier, unfinished run had done."""
 
 
 class Stylizer:
@@ -60,8 +69,19 @@ class Stylizer:
         Raises:
             StylizeError: a setting does not fit the model, or the video cannot be read.
         """
-        conditions = conditions_for(self.networks, style)
         clips = video.clips() if isinstance(video, VideoReader) else video
+        return (clip for clip, _ in self.steps(clips, style))
+
+    def steps(
+        self, clips: Iterable[Clip], style: Style, state: State | None = None
+    ) -> Iterator[tuple[Clip, State | None]]:
+        """Restyled clips, beside each the state from which a run can go on after it, where one can.
+
+        Args:
+            state: of a run that was broken off; `clips` then begin with the first frame that it did not restyle.
+        """
+        conditions = conditions_for(self.networks, style)
+        memory, detector = (state.memory, state.detector) if state else (Memory(), CutDetector())
 
         def diffuse(clip: Clip, memory: Memory, motion: Motion | None = None) -> tuple[Clip, Memory]:
             maps, depth_range = take_maps(clip, conditions.controls, self.networks.estimate_depth, memory.depth_range)
@@ -69,13 +89,14 @@ class Stylizer:
             frames, memory = restyle_clip(self.networks, conditions, clip, maps, memory, motion)
             return replace(clip, frames=frames), memory
 
+        parts = split_shots(clips, detector)
         if style.mode == "fast":
-            yield from restyle_keyframes(split_shots(clips), lambda *frame: diffuse(*frame)[1])
+            for styled, after in restyle_keyframes(parts, lambda *frame: diffuse(*frame)[1], memory):
+                yield styled, State(after, detector.copy()) if after else None
             return
-        memory = Memory()
-        for clip in split_shots(clips):
+        for clip in parts:
             styled, memory = diffuse(clip, memory.cut() if clip.starts_shot else memory)
-            yield styled
+            yield styled, State(memory, detector.copy())
 
     def convert(
         self,
@@ -86,46 +107,59 @@ class Stylizer:
         start: float | None = None,
         end: float | None = None,
         force: bool = False,
-        crf: int = 17,
+        resume: bool = False,
+        fps: Fraction | None = None,
+        strict: bool = False,
+        codec: str | None = None,
+        crf: int | None = None,
         preset: str = "medium",
+        pixel_format: str | None = None,
         backend: Backend = "auto",
         progress: Progress | None = None,
+        say: Say | None = None,
     ) -> Report:
-        """Restyles a video file into another, with the same times, size and sound.
+        """Restyles a video file into another, with the same times, size, sound and all else that it can hold.
 
         Args:
             start, end: seconds from the first frame; only that part is read, and the output starts at 0.
-            force: replace an existing output.
-            crf, preset: quality and speed of the H.264 encoder.
+            force: replace an existing output, and begin an unfinished run again.
+            resume: go on with an unfinished run; the result equals an uninterrupted one's, bit by bit.
+            fps: pictures a second, where the source is pictures without times.
+            strict: refuse a damaged source; otherwise frames that cannot be decoded repeat the one before.
+            codec, crf, preset, pixel_format: as in `choose_encoding`; the kind of file has good ones.
             progress: called after every frame.
+            say: is told in a line of what had to be converted or left out; a warning if left out.
 
         Raises:
-            StylizeError: anything expected that went wrong, in one line; the output is then not there.
+            StylizeError: anything expected that went wrong, in one line; the output is then not there, and whole
+                segments of the run are kept for `resume`.
         """
         began = time.perf_counter()
-        output = check_output(output, source=source, force=force)
-        frames = shots = 0
-        with VideoReader(source, start=start, end=end, size=style.size, backend=backend) as reader:
-            part = reader.part if start is not None or end is not None else (None, None)
-            writer = VideoWriter(output, reader.info, reader.size, crf=crf, preset=preset, start=part[0], end=part[1])
-            with writer, self.networks.counting() as evaluations, _memory_explained():
-                for clip in self.stream(reader.clips(length=1), style):  # one at a time, for progress and Ctrl-C
-                    writer.write(clip)
-                    frames += len(clip)
-                    shots += clip.starts_shot
-                    if progress is not None:
-                        progress(frames, reader.frame_count)
+        output = check_output(output, source=source, force=force or resume)
+        with VideoReader(source, start=start, end=end, backend=backend, fps=fps, strict=strict) as reader:
+            size = style.size or reader.size
+            reader.size = style.fitted(size)
+            alpha = reader.info.has_alpha
+            encoding = choose_encoding(
+                output, size, codec=codec, crf=crf, preset=preset, pixel_format=pixel_format, alpha=alpha
+            )
+            run = Run(self, style, reader, output, encoding, size, part=(start, end))
+            manifest, state = run.unfinished(resume=resume, force=force)
+            with self.networks.counting() as evaluations, _memory_explained():
+                counts = run.carry_out(manifest, state, evaluations, progress, say)
         return Report(
             output=str(output),
             model=self.networks.name,
             seed=style.seed,
-            frames=frames,
-            shots=shots,
-            keyframes=evaluations.frames,
+            frames=counts["frames"],
+            shots=counts["shots"],
+            keyframes=counts["keyframes"],
             seconds=round(time.perf_counter() - began, 3),
-            unet_evals_per_frame=round(evaluations.unet / frames, 3),
+            unet_evals_per_frame=round(counts["unet"] / counts["frames"], 3),
             peak_rss_mb=_peak_rss_mb(),
             peak_vram_mb=_peak_vram_mb(self.networks.device),
+            concealed=reader.damage.concealed,
+            resumed_from=manifest.frames if manifest else 0,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 import cv2
@@ -41,6 +41,28 @@ class CutDetector:
         self._histogram: npt.NDArray[np.float32] | None = None
         self._usual = CALM
 
+    def copy(self) -> CutDetector:
+        """One that goes on from here by itself; what is remembered is replaced, never changed."""
+        return CutDetector.of(self.arrays(), self._usual)
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Thumbnail], usual: float) -> CutDetector:
+        """One that goes on where another was, from its `arrays` and `usual`."""
+        detector = cls()
+        detector._thumbnail, detector._histogram = arrays.get("thumbnail"), arrays.get("histogram")
+        detector._usual = usual
+        return detector
+
+    def arrays(self) -> dict[str, Thumbnail]:
+        """What it remembers of the last picture."""
+        known = {"thumbnail": self._thumbnail, "histogram": self._histogram}
+        return {name: array for name, array in known.items() if array is not None}
+
+    @property
+    def usual(self) -> float:
+        """How much a frame has changed of late."""
+        return self._usual
+
     def starts_shot(self, picture: Picture) -> bool:
         """Whether `picture`, uint8 RGB `[H, W, 3]`, is the first of a shot; the first picture of all is."""
         small = cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA)
@@ -77,9 +99,13 @@ def _aligned(before: Thumbnail, after: Thumbnail) -> tuple[Thumbnail, Thumbnail]
     return shifted if errors[0] < errors[1] else (before, after)
 
 
-def split_shots(clips: Iterable[Clip]) -> Iterator[Clip]:
-    """The same frames in clips that never cross a cut; those that begin a shot say so."""
-    detector = CutDetector()
+def split_shots(clips: Iterable[Clip], detector: CutDetector | None = None) -> Iterator[Clip]:
+    """The same frames in clips that never cross a cut; those that begin a shot say so.
+
+    Args:
+        detector: one that saw the frames before; a new one if left out.
+    """
+    detector = detector or CutDetector()
     for clip in clips:
         cuts = [i for i, picture in enumerate(clip.frames) if detector.starts_shot(picture)]
         bounds = sorted({0, *cuts, len(clip)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from os import PathLike
 from typing import Literal, TypeAlias, get_args
 
@@ -60,6 +61,8 @@ class Style:
     """Same seed, same inputs, same machine: same frames. 0 to 2**63 - 1."""
     size: tuple[int, int] | None = None
     """Width and height of the result; `None` keeps the source's."""
+    fit: int | None = None
+    """Longer side that the networks work at; the result is brought to its size afterwards. `None` is the result's."""
 
     def __post_init__(self) -> None:
         if not self.prompt.strip() and self.reference is None:
@@ -80,6 +83,15 @@ class Style:
         if self.size is not None and not all(MIN_SIDE <= side <= MAX_SIDE for side in self.size):
             text = "x".join(map(str, self.size))
             raise StyleError(f"size {text} is out of range", f"use {MIN_SIDE} to {MAX_SIDE} for both sides")
+        if self.fit is not None and not 64 <= self.fit <= MAX_SIDE:
+            raise StyleError(f"fit {self.fit} is out of range", f"use 64 to {MAX_SIDE}")
+
+    def fitted(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The size that the networks work at for a result of this size; `fit` shrinks, it does not enlarge."""
+        if self.fit is None or self.fit >= max(size):
+            return size
+        width, height = (max(MIN_SIDE, round(side * self.fit / max(size) / 2) * 2) for side in size)
+        return width, height
 
     @property
     def means(self) -> Temporal:
@@ -110,3 +122,16 @@ def parse_control(text: str) -> tuple[str, float]:
         return name, float(weight) if colon else 1.0
     except ValueError:
         raise StyleError(f"'{text}' is not a control", "write NAME:WEIGHT, such as depth:0.5") from None
+
+
+def parse_rate(text: str | None) -> Fraction | None:
+    """`"24"` or `"30000/1001"` to pictures a second."""
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise StyleError(f"'{text}' is not a frame rate", "write a number up to 1000, such as 24 or 30000/1001")
+    return rate

@@ -1,0 +1,131 @@
+"""Many videos with one model: each by itself, a bad one does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stylize.codecs import choose_encoding
+from stylize.encode import check_output
+from stylize.errors import StylizeError, VideoError
+from stylize.segments import WorkFolder
+from stylize.style import Style
+from stylize.video import VideoReader
+
+if TYPE_CHECKING:
+    from stylize.pipeline import Progress, Report, Stylizer
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video to restyle, and how its file is to be read and written."""
+
+    source: str = ""
+    output: Path = Path()
+    force: bool = False
+    resume: bool = False
+    start: float | None = None
+    end: float | None = None
+    fps: Fraction | None = None
+    strict: bool = False
+    codec: str | None = None
+    crf: int | None = None
+    preset: str = "medium"
+    pixel_format: str | None = None
+
+    def check(self, style: Style) -> None:
+        """Raises StylizeError for everything about the files that can be known before the work."""
+        check_output(self.output, source=self.source, force=self.force or self.resume)
+        reader = VideoReader(self.source, start=self.start, end=self.end, fps=self.fps)
+        choose_encoding(
+            self.output, style.size or reader.size, codec=self.codec, crf=self.crf, preset=self.preset,
+            pixel_format=self.pixel_format, alpha=reader.info.has_alpha,
+        )  # fmt: skip
+
+    def carry_out(self, stylizer: Stylizer, style: Style, progress: Progress, say: Callable[[str], None]) -> Report:
+        """Restyles it."""
+        return stylizer.convert(
+            self.source, self.output, style, start=self.start, end=self.end, force=self.force, resume=self.resume,
+            fps=self.fps, strict=self.strict, codec=self.codec, crf=self.crf, preset=self.preset,
+            pixel_format=self.pixel_format, progress=progress, say=say,
+        )  # fmt: skip
+
+
+def jobs(sources: Sequence[str], output: str, settings: Job) -> list[Job]:
+    """One a source: into the file `output`, or, of many or for a folder, into that folder under the source's name.
+
+    Raises:
+        VideoError: many sources and no folder, or two of them with one name.
+    """
+    place = Path(output)
+    if len(sources) == 1 and not place.is_dir() and not output.endswith(("/", "\\")):
+        return [replace(settings, source=sources[0], output=place)]
+    if place.suffix and not place.is_dir() and not output.endswith(("/", "\\")):
+        raise VideoError(f"{output}: is one file for {len(sources)} videos", "name a folder: -o results/")
+    place.mkdir(exist_ok=True)
+    suffix = {"vp9": ".webm", "prores": ".mov", "ffv1": ".mkv"}.get(settings.codec or "", ".mp4")
+    todo = [replace(settings, source=s, output=place / f"{Path(s).stem}{suffix}") for s in sources]
+    names = [job.output for job in todo]
+    if doubled := {name for name in names if names.count(name) > 1}:
+        raise VideoError(
+            f"{min(doubled)}: would be written twice", "restyle videos of one name into folders of their own"
+        )
+    return todo
+
+
+def restyle_all(
+    stylizer: Stylizer,
+    style: Style,
+    todo: Sequence[Job],
+    progress_bar: Callable[[], AbstractContextManager[Progress]],
+    say: Callable[[str], None],
+    told: Callable[[Report], None],
+) -> int:
+    """Goes through the jobs and returns how many failed; of a single one, the error is raised.
+
+    Raises:
+        KeyboardInterrupt: with a line on what is done, where that is safe on disk.
+    """
+    failed: list[StylizeError] = []
+    for job in todo:
+        try:
+            with progress_bar() as progress:
+                report = job.carry_out(stylizer, style, progress, say)
+            told(report)
+        except StylizeError as error:
+            told_error = _with_what_is_done(error, job.output)
+            if len(todo) == 1:
+                raise told_error from error
+            failed.append(told_error)
+            say(str(told_error))
+        except KeyboardInterrupt:
+            done = frames_done(job.output)
+            raise KeyboardInterrupt(
+                f"interrupted: {done} frames are done, --resume goes on with them" if done else ""
+            ) from None
+    if failed:
+        say(f"{len(failed)} of {len(todo)} videos failed:")
+        for problem in failed:
+            say(f"  {problem}")
+    return len(failed)
+
+
+def frames_done(output: Path) -> int:
+    """Frames that an unfinished run has safely on disk."""
+    try:
+        manifest = WorkFolder(output).manifest()
+    except VideoError:
+        return 0
+    return manifest.frames if manifest else 0
+
+
+def _with_what_is_done(error: StylizeError, output: Path) -> StylizeError:
+    done = frames_done(output)
+    if not done or "--resume" in str(error) or "unfinished run" in str(error):
+        return error
+    text = f"{error}; {done} frames are done, --resume goes on with them"
+    return type(error)(text)

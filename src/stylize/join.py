@@ -1,0 +1,147 @@
+"""The last step of a run: segments and the source's other tracks become one file, which then appears under its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import cv2
+
+from stylize.errors import VideoError
+from stylize.segments import Manifest, packets_of, to_disk
+from stylize.tracks import Tracks
+
+if TYPE_CHECKING:
+    from stylize.encode import VideoWriter
+
+HUNDREDTH = Fraction(1, 100)
+"""The clock of GIF."""
+
+
+def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
+    """Makes the output of whole segments; nothing under its name changes before it is complete."""
+    if not manifest.segments:
+        raise VideoError(f"{output}: no frame was written", "write at least one")
+    if writer.encoding.codec == "png":
+        _pictures(output, folder, manifest)
+        return
+    whole = folder / f"whole{output.suffix}"
+    kind = writer.encoding.container
+    options = dict(kind.options or {})
+    if kind.format in ("mp4", "mov"):  # a late start is written on the file's own clock, of milliseconds otherwise
+        options["movie_timescale"] = str(min(writer.source.time_base.denominator, 2**31 - 1))
+    with av.open(str(whole), "w", format=kind.format, options=options) as container:
+        if writer.encoding.codec == "gif":
+            _animate(container, folder, manifest, writer)
+        else:
+            _mux(container, folder, manifest, writer)
+    to_disk(whole)
+    os.replace(whole, output)
+
+
+def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
+    """The encoded pictures as they are, between the packets of the other tracks."""
+    encoding, base = writer.encoding, writer.source.time_base
+    with Tracks(writer.source, encoding, *writer.part, writer.say) as tracks:
+        with av.open(str(folder / manifest.segments[0].file)) as first:
+            stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
+            stream.time_base = base
+            if encoding.codec == "h265" and encoding.container.format in ("mp4", "mov"):
+                stream.codec_context.codec_tag = "hvc1"
+            tracks.declare(container)
+        others = tracks.packets()
+        waiting = next(others, None)
+        for packet, shown in _complete(packets_of(folder, manifest), sums=encoding.container.format in ("mp4", "mov")):
+            packet.stream, packet.time_base = stream, base
+            container.mux(packet)
+            while waiting is not None and waiting[0] <= shown * base:
+                container.mux(waiting[1])
+                waiting = next(others, None)
+        while waiting is not None:
+            container.mux(waiting[1])
+            waiting = next(others, None)
+
+
+def _complete(packets: Iterator[Any], *, sums: bool) -> Iterator[tuple[Any, int]]:
+    """The packets with their times, the last one as long as it must be.
+
+    mp4 sums durations up over packets as they are decoded: the last one makes up for what reordered frames lack.
+    """
+    held: Any = None
+    first_shown = first_decoded = end = 0
+    for packet in packets:
+        if held is None:
+            first_shown, first_decoded = packet.pts, packet.dts
+        else:
+            yield held, held.pts
+        first_shown, end = min(first_shown, packet.pts), max(end, packet.pts + packet.duration)
+        held = packet
+    if held is not None:
+        if sums:
+            held.duration = max(1, (end - first_shown) - (held.dts - first_decoded))
+        yield held, held.pts
+
+
+def _frames(folder: Path, manifest: Manifest) -> Iterator[tuple[Any, int, int]]:
+    """Decoded frames with their times and durations in ticks; segments for this are lossless."""
+    for segment in manifest.segments:
+        with av.open(str(folder / segment.file)) as container:
+            frames = container.decode(container.streams.video[0])
+            for frame, (pts, _, duration) in zip(frames, segment.packets, strict=True):
+                yield frame, pts, duration
+
+
+def _animate(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
+    """Every frame with the palette that suits it best."""
+    stream = container.add_stream("gif", rate=writer.source.frame_rate)
+    stream.width, stream.height = writer.size
+    stream.pix_fmt = "pal8"
+    stream.time_base = stream.codec_context.time_base = HUNDREDTH
+    container.metadata.clear()
+    graph, last, first = None, -1, None
+    for frame, pts, _ in _frames(folder, manifest):
+        first = pts if first is None else first
+        graph = graph or _palette_graph(frame)
+        frame.pts = max(round((pts - first) * writer.source.time_base / HUNDREDTH), last + 1)
+        frame.time_base, last = HUNDREDTH, frame.pts
+        graph.push(frame)
+        container.mux(stream.encode(_pulled(graph)))
+    container.mux(stream.encode(None))
+    Tracks(writer.source, writer.encoding, *writer.part, writer.say).declare(container)
+
+
+def _palette_graph(frame: Any) -> Any:
+    graph = av.filter.Graph()
+    begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=HUNDREDTH)
+    split, end = graph.add("split"), graph.add("buffersink")
+    palette, use = graph.add("palettegen", "stats_mode=single"), graph.add("paletteuse", "new=1:dither=bayer")
+    begin.link_to(split)
+    split.link_to(palette, 0, 0)
+    split.link_to(use, 1, 0)
+    palette.link_to(use, 0, 1)
+    use.link_to(end)
+    graph.configure()
+    return graph
+
+
+def _pulled(graph: Any) -> Any:
+    frame = graph.pull()
+    frame.time_base = HUNDREDTH
+    return frame
+
+
+def _pictures(output: Path, folder: Path, manifest: Manifest) -> None:
+    """Numbered PNG files; all are written before the first one appears."""
+    made = []
+    for number, (frame, _, _) in enumerate(_frames(folder, manifest), start=1):
+        picture = frame.to_ndarray(format="bgra" if frame.format.name == "bgra" else "bgr24")
+        path = folder / f"{number}.png"
+        if not cv2.imwrite(str(path), picture):
+            raise OSError(28, "a picture could not be written")
+        made.append((path, Path(str(output) % number)))
+    for path, final in made:
+        os.replace(path, final)

@@ -1,0 +1,158 @@
+"""One run from file to file: frames read ahead, restyled, encoded behind, and safe on disk a segment at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from stylize import __version__
+from stylize.codecs import Encoding
+from stylize.encode import VideoWriter
+from stylize.errors import VideoError
+from stylize.frames import Clip
+from stylize.networks import Evaluations
+from stylize.segments import Manifest, WorkFolder, check_fits
+from stylize.state import State
+from stylize.style import Style
+from stylize.threads import ReadAhead
+from stylize.tracks import Say
+from stylize.video import VideoReader
+
+if TYPE_CHECKING:
+    from stylize.pipeline import Progress, Stylizer
+
+ENDS = 1 << 20
+"""Bytes at both ends of a file that tell it from another of the same length."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is to be done, all of it checked."""
+
+    stylizer: Stylizer
+    style: Style
+    reader: VideoReader
+    output: Path
+    encoding: Encoding
+    size: tuple[int, int]
+    """Of the result; the networks may see another."""
+    part: tuple[float | None, float | None]
+
+    def unfinished(self, *, resume: bool, force: bool) -> tuple[Manifest | None, State | None]:
+        """What an earlier run of the same kind left, if it is to be gone on with.
+
+        Raises:
+            VideoError: there is one and nobody said what to do with it, or it does not fit this run.
+        """
+        folder = WorkFolder(self.output)
+        if force and not resume:
+            return None, None
+        manifest = folder.manifest()
+        if manifest is None or not manifest.segments:
+            return None, None
+        if not resume:
+            done = f"an unfinished run is there, {manifest.frames} frames of it done"
+            raise VideoError(f"{self.output}: {done}", "pass --resume to go on, or --force to begin again")
+        check_fits(manifest, self.identity(), self.output)
+        if manifest.complete:
+            return manifest, None
+        try:
+            content = (folder.path / manifest.state).read_bytes()
+        except OSError as error:
+            what = f"{self.output}: its unfinished run has no state"
+            raise VideoError(what, "pass --force to begin again") from error
+        return manifest, State.from_bytes(content, self.stylizer.networks.device)
+
+    def identity(self) -> Mapping[str, Any]:
+        """All that the frames depend on, as JSON has it."""
+        networks, style = self.stylizer.networks, self.style
+        given = {f.name.replace("_", " "): getattr(style, f.name) for f in fields(style)}
+        given["temporal"] = asdict(style.means)
+        given["controls"] = None if style.controls is None else dict(style.controls)
+        given["reference"] = None if style.reference is None else fingerprint(Path(style.reference))
+        given["size"], given["fit"] = list(self.size), list(self.reader.size)
+        return given | {
+            "version": __version__,
+            "input": fingerprint(self.reader.info.path),
+            "model": f"{networks.name} {networks.fingerprint()}",
+            "device": f"{networks.device.type} {networks.dtype}",
+            "encoding": asdict(self.encoding),
+            "start and end": list(self.part),
+            "backend": self.reader.backend,
+        }
+
+    def carry_out(
+        self,
+        manifest: Manifest | None,
+        state: State | None,
+        evaluations: Evaluations,
+        progress: Progress | None,
+        say: Say | None,
+    ) -> Mapping[str, int]:
+        """Does it, or the rest of it, and sums up: frames, shots, keyframes, UNet samples."""
+        before = manifest.counts if manifest else {}
+        whole = self.part == (None, None)
+        start, end = (None, None) if whole else self.reader.part
+        writer = VideoWriter(
+            self.output, self.reader.info, self.size, encoding=self.encoding, start=start, end=end, say=say,
+            identity=self.identity(), manifest=manifest, keep=True,
+        )  # fmt: skip
+        frames, shots = manifest.frames if manifest else 0, before.get("shots", 0)
+
+        def counts() -> dict[str, int]:
+            return {
+                "frames": frames, "shots": shots,
+                "keyframes": before.get("keyframes", 0) + evaluations.frames,
+                "unet": before.get("unet", 0) + evaluations.unet,
+            }  # fmt: skip
+
+        if manifest is not None and manifest.complete:
+            with writer:  # nothing is left but to join the segments
+                return before
+        # one frame at a time, for progress and Ctrl-C
+        with writer, ReadAhead(self.reader.clips(length=1, skip=frames)) as clips:
+            for clip, after in self.stylizer.steps(clips, self.style, state):
+                writer.write(scaled(clip, self.size))
+                frames, shots = frames + len(clip), shots + clip.starts_shot
+                if after is not None:
+                    writer.checkpoint(after.to_bytes, counts())
+                if progress is not None:
+                    progress(frames, self.reader.frame_count)
+            writer.counts = counts()
+        return counts()
+
+
+def scaled(clip: Clip, size: tuple[int, int]) -> Clip:
+    """The clip at the size of the result, by Lanczos where it grows."""
+    height, width = clip.frames.shape[1:3]
+    if (width, height) == size:
+        return clip
+    way = cv2.INTER_AREA if size[0] < width else cv2.INTER_LANCZOS4
+
+    def resized(pictures: Any) -> Iterator[Any]:
+        return (cv2.resize(picture, size, interpolation=way) for picture in pictures)
+
+    alpha = None if clip.alpha is None else np.stack(list(resized(clip.alpha)))
+    return replace(clip, frames=np.stack(list(resized(clip.frames))), alpha=alpha)
+
+
+def fingerprint(path: Path) -> str:
+    """Of a file: its length and both ends; of other sources: the names and lengths of the pictures."""
+    digest = hashlib.sha256()
+    if path.is_file():
+        length = path.stat().st_size
+        with path.open("rb") as file:
+            digest.update(file.read(ENDS))
+            file.seek(max(0, length - ENDS))
+            digest.update(file.read(ENDS))
+        return f"{path.name} ({length} bytes, {digest.hexdigest()[:12]})"
+    folder = path if path.is_dir() else path.parent
+    for picture in sorted(folder.iterdir()):
+        digest.update(f"{picture.name} {picture.stat().st_size}\n".encode())
+    return f"{path.name} ({digest.hexdigest()[:12]})"

@@ -1,0 +1,151 @@
+"""A video in the making: whole segments beside the output, and a manifest that says what is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import av
+
+from stylize.errors import VideoError
+
+LENGTH = 64
+"""Frames after which a segment ends, at the next frame that a run can go on from."""
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames that are encoded and safely on disk."""
+
+    file: str
+    frames: int
+    packets: tuple[tuple[int, int, int], ...] = field(repr=False)
+    """Time shown, time decoded, duration of every packet in the order of the file, in ticks: containers round them."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is done of a run, and all that the rest of it depends on."""
+
+    identity: Mapping[str, Any]
+    """Of source, style, model, encoding and version; a run goes on only if nothing of it has changed."""
+    segments: tuple[Segment, ...] = ()
+    state: str = ""
+    """File with what the past contributes to the next frame; empty before the first segment and after the last."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Shots and keyframes so far, and whatever else the report sums up."""
+
+    @property
+    def complete(self) -> bool:
+        """All frames are there, only the joining is not done."""
+        return bool(self.segments) and not self.state
+
+    @property
+    def frames(self) -> int:
+        return sum(segment.frames for segment in self.segments)
+
+
+class WorkFolder:
+    """The hidden folder beside an output in which it comes to be."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.path = output.with_name(f".{output.name}.unfinished")
+
+    def manifest(self) -> Manifest | None:
+        """What an earlier run left, if that can be gone on from."""
+        try:
+            stored = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+            segments = tuple(
+                Segment(s["file"], s["frames"], tuple(tuple(packet) for packet in s["packets"]))
+                for s in stored["segments"]
+            )
+            return Manifest(stored["identity"], segments, stored["state"], stored["counts"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise VideoError(
+                f"{self.path / MANIFEST}: cannot be read", "pass --force to begin the run again"
+            ) from error
+
+    def begin(self, identity: Mapping[str, Any]) -> Manifest:
+        """An empty folder with an empty manifest."""
+        self.remove()
+        self.path.mkdir()
+        manifest = Manifest(identity)
+        self.save(manifest)
+        return manifest
+
+    def save(self, manifest: Manifest) -> None:
+        """Writes it so that after a power cut either the old or the new one is there, whole; drops what it replaces."""
+        atomically(self.path / MANIFEST, json.dumps(asdict(manifest)).encode())
+        kept = {MANIFEST, manifest.state, *(segment.file for segment in manifest.segments)}
+        for path in self.path.iterdir():
+            if path.name not in kept:
+                path.unlink()
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def atomically(path: Path, content: bytes) -> None:
+    """Writes a file under its name only when it is whole and on the disk."""
+    partial = path.with_name(f"{path.name}.part")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    _sync_folder(path.parent)
+
+
+def to_disk(path: Path) -> None:
+    """What was written to the file survives a power cut."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # not every system lets folders be opened
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def check_fits(manifest: Manifest, identity: Mapping[str, Any], output: Path) -> None:
+    """Raises VideoError where an unfinished run is not this one, and says in what they differ."""
+    for name, value in identity.items():
+        if (before := manifest.identity.get(name)) != value:
+            raise VideoError(
+                f"{output}: the unfinished run has another {name} ({before}, now {value})",
+                "give what it was begun with, or pass --force to begin again",
+            )
+
+
+def packets_of(folder: Path, manifest: Manifest) -> Iterator[Any]:
+    """All encoded packets with their exact times, in order; a segment's file is open while its packets go by."""
+    last_decoded: int | None = None
+    for segment in manifest.segments:
+        with av.open(str(folder / segment.file)) as container:
+            packets = (p for p in container.demux(container.streams.video[0]) if p.size)
+            for packet, (pts, dts, duration) in zip(packets, segment.packets, strict=True):
+                # an encoder that starts anew may want to decode a little before its first frame is shown
+                dts = dts if last_decoded is None else max(dts, last_decoded + 1)
+                packet.pts, packet.dts, packet.duration = pts, min(dts, pts), duration
+                last_decoded = packet.dts
+                yield packet
+
+
+def with_segment(manifest: Manifest, segment: Segment, state: str, counts: Mapping[str, int]) -> Manifest:
+    """The manifest once one more segment is done."""
+    return replace(manifest, segments=(*manifest.segments, segment), state=state, counts=dict(counts))

@@ -1,0 +1,258 @@
+"""Runs that are broken off, killed or starved go on where they were, and end as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from media import frame_times, frames, make_video, picture, sound_packets
+from oracle import number_of, pattern
+
+from stylize import Clip, Style, StylizeError, Stylizer, VideoError
+from stylize import run as run_module
+from stylize.memory import Memory
+from stylize.networks import Networks
+from stylize.segments import WorkFolder
+from stylize.shots import CutDetector
+from stylize.state import State
+
+STYLE = Style(prompt="ink drawing", steps=2, strength=0.5)
+COUNT = 30
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylize.encode.LENGTH", 8)
+
+
+@pytest.fixture
+def stylizer(tiny: Networks) -> Stylizer:
+    return Stylizer(tiny)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Two shots with sound."""
+    shots = [picture(i) if i < 17 else 255 - picture(i)[::-1] for i in range(COUNT)]
+    return make_video(tmp_path / "in.mp4", COUNT, sound=True, pictures=shots)
+
+
+def stop_at(count: int) -> Any:
+    def progress(done: int, _total: int | None) -> None:
+        if done == count:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def same(one: Path, other: Path) -> bool:
+    return (
+        np.array_equal(frames(one), frames(other))
+        and frame_times(one) == frame_times(other)
+        and sound_packets(one) == sound_packets(other)
+    )
+
+
+@pytest.mark.parametrize("mode", ["full", "fast"])
+@pytest.mark.parametrize("stops", [(15,), (17, 18), (24, 29), (30,)])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    stylizer: Stylizer, source: Path, tmp_path: Path, mode: Any, stops: tuple[int, ...]
+) -> None:
+    style = Style(prompt="ink drawing", steps=2, strength=0.5, mode=mode)
+    whole = stylizer.convert(source, tmp_path / "whole.mp4", style)
+    output = tmp_path / "out.mp4"
+    for stop in stops:
+        with pytest.raises(KeyboardInterrupt):
+            stylizer.convert(source, output, style, resume=True, progress=stop_at(stop))
+        assert not output.exists() and WorkFolder(output).path.is_dir()
+    report = stylizer.convert(source, output, style, resume=True)
+    assert report.resumed_from >= 8 and same(output, tmp_path / "whole.mp4")
+    assert (report.frames, report.shots, report.keyframes) == (whole.frames, whole.shots, whole.keyframes)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4", "whole.mp4"]
+
+
+def test_nothing_is_kept_before_the_first_segment(stylizer: Stylizer, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        stylizer.convert(source, tmp_path / "out.mp4", STYLE, progress=stop_at(5))
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_an_unfinished_run_is_not_passed_over(stylizer: Stylizer, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        stylizer.convert(source, output, STYLE, progress=stop_at(20))
+    with pytest.raises(VideoError, match=r"an unfinished run is there, 16 frames of it done: pass --resume to go on"):
+        stylizer.convert(source, output, STYLE)
+    other = Style(prompt="oil painting", steps=2, strength=0.5)
+    with pytest.raises(VideoError, match=r"has another prompt \(ink drawing, now oil painting\): give what"):
+        stylizer.convert(source, output, other, resume=True)
+    with pytest.raises(VideoError, match="has another encoding"):
+        stylizer.convert(source, output, STYLE, resume=True, crf=30)
+    shutil.copy(make_video(tmp_path / "other.mp4", COUNT), source)
+    with pytest.raises(VideoError, match="has another input"):
+        stylizer.convert(source, output, STYLE, resume=True)
+    report = stylizer.convert(source, output, STYLE, force=True)  # begins again
+    assert report.resumed_from == 0 and report.frames == COUNT
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "other.mp4", "out.mp4"]
+
+
+@pytest.mark.parametrize("what", ["manifest.json", "state"])
+def test_a_broken_unfinished_run_says_so(stylizer: Stylizer, source: Path, tmp_path: Path, what: str) -> None:
+    output = tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        stylizer.convert(source, output, STYLE, progress=stop_at(20))
+    (path,) = WorkFolder(output).path.glob(f"{what}*")
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(VideoError, match="pass --force to begin"):
+        stylizer.convert(source, output, STYLE, resume=True)
+
+
+def test_joining_that_failed_is_all_that_is_done_again(
+    stylizer: Stylizer, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.mp4"
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("stylize.encode.join", full)
+        with pytest.raises(VideoError, match=r"cannot be written \(No space left on device\): free space"):
+            stylizer.convert(source, output, STYLE)
+    with stylizer.networks.counting() as counts:
+        report = stylizer.convert(source, output, STYLE, resume=True)
+    assert counts.unet == 0 and report.frames == report.resumed_from == COUNT
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_after_an_error_what_is_done_stays(
+    stylizer: Stylizer, source: Path, tmp_path: Path, error: type[Exception]
+) -> None:
+    def fail(done: int, _total: int | None) -> None:
+        if done == 20:
+            raise error
+
+    before = threading.active_count()
+    with pytest.raises(StylizeError if error is MemoryError else error):
+        stylizer.convert(source, tmp_path / "out.mp4", STYLE, progress=fail)
+    assert threading.active_count() == before
+    assert stylizer.convert(source, tmp_path / "out.mp4", STYLE, resume=True).resumed_from == 16
+
+
+def test_the_state_survives_as_bytes(tiny: Networks) -> None:
+    clip = Clip(np.stack([picture(i) for i in range(3)]), tuple(map(Fraction, range(3))), (Fraction(1),) * 3)
+    _, state = list(Stylizer(tiny).steps([clip], STYLE))[-1]
+    assert state is not None
+    again = State.from_bytes(state.to_bytes(), torch.device("cpu"))
+    assert (again.memory.shot, again.memory.frames_in_shot) == (0, 3)
+    assert again.memory.depth_range == state.memory.depth_range and again.detector.usual == state.detector.usual
+    for one, other in zip(again.memory.previous, state.memory.previous, strict=True):
+        assert all(torch.equal(a, b) for layer in other for a, b in zip(one[layer], other[layer], strict=True))
+    assert again.memory.last is not None and state.memory.last is not None
+    assert np.array_equal(again.memory.last.styled, state.memory.last.styled)
+    empty = State.from_bytes(State(Memory(), CutDetector()).to_bytes(), torch.device("cpu"))
+    assert empty.memory.last is None and empty.memory.shot == -1
+
+
+def command(source: Path, output: Path, model: Path) -> list[str]:
+    code = "import stylize.encode; stylize.encode.LENGTH = 8; from stylize.cli import app; app()"
+    options = ["--prompt", "ink", "--model", model, "--resume", "--quiet"]
+    return [sys.executable, "-c", code, "run", *map(str, [source, "-o", output, *options])]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+def test_killed_at_random_points_and_resumed(source: Path, tmp_path: Path, tiny_model: Path) -> None:
+    """Twenty kills, over however many runs they end; each run then ends bit by bit as one that was left alone."""
+    whole = tmp_path / "whole.mp4"
+    subprocess.run(command(source, whole, tiny_model), check=True, env=os.environ)
+    chance, kills, runs = random.Random(4), 0, 0
+    while kills < 20:
+        output, done = tmp_path / f"out{runs}.mp4", False
+        while not done:
+            process = subprocess.Popen(command(source, output, tiny_model))
+            folder, patience = WorkFolder(output).path, chance.uniform(0.0, 0.5)
+            begun = time.monotonic()
+            while process.poll() is None and not folder.exists() and time.monotonic() - begun < 60:
+                time.sleep(0.005)
+            time.sleep(patience)
+            if process.poll() is None and kills < 20:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+            done = process.wait(timeout=120) == 0
+        assert same(output, whole)
+        runs += 1
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".mp4"] * (runs + 2)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists() or os.getuid() != 0, reason="needs root to mount a small disk")
+def test_a_full_disk(stylizer: Stylizer, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        noisy = [np.random.default_rng(i).integers(0, 255, (96, 128, 3), np.uint8) for i in range(24)]
+        source = make_video(tmp_path / "in.mp4", 24, width=128, height=96, pictures=noisy)
+        with pytest.raises(VideoError, match=r"cannot be written \(.*\): free space or name another folder"):
+            stylizer.convert(source, small / "out.mkv", STYLE)
+        assert not (small / "out.mkv").exists()
+        done = WorkFolder(small / "out.mkv").manifest()
+        subprocess.run(["mount", "-o", "remount,size=40m", small], check=True)
+        report = stylizer.convert(source, small / "out.mkv", STYLE, resume=True)
+        assert report.frames == 24 and report.resumed_from == (done.frames if done else 0)
+        assert [p.name for p in small.iterdir()] == ["out.mkv"]
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_the_output_folder_goes_away(stylizer: Stylizer, source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+
+    def gone(done: int, _total: int | None) -> None:
+        if done == 4:
+            shutil.rmtree(folder)
+
+    with pytest.raises(VideoError, match="cannot be written"):
+        stylizer.convert(source, folder / "out.mp4", STYLE, progress=gone)
+
+
+def test_many_videos_go_on_after_a_bad_one(tiny_model: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from stylize.cli import app
+
+    good = [make_video(tmp_path / f"{name}.mp4", 2) for name in ("a", "b")]
+    (tmp_path / "bad.mp4").write_text("no video")
+    names = [str(p) for p in (good[0], tmp_path / "bad.mp4", good[1])]
+    result = CliRunner().invoke(
+        app, ["run", *names, "-o", f"{tmp_path}/out/", "--prompt", "ink", "--model", str(tiny_model), "--quiet"]
+    )
+    assert result.exit_code == 1
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.mp4", "b.mp4"]
+    lines = result.stderr.splitlines()
+    assert lines[-2] == "stylize: 1 of 3 videos failed:" and "bad.mp4: not a video" in lines[-1]
+    twice = CliRunner().invoke(app, ["run", names[0], names[2], "-o", str(tmp_path / "one.mp4"), "--prompt", "ink"])
+    assert twice.exit_code == 1 and "is one file for 2 videos" in twice.stderr
+
+
+def test_a_fingerprint_tells_files_apart(tmp_path: Path) -> None:
+    one, other = tmp_path / "a", tmp_path / "b"
+    one.write_bytes(b"x" * 5000)
+    other.write_bytes(b"x" * 4999 + b"y")
+    assert run_module.fingerprint(one).split(" ", 1)[1] != run_module.fingerprint(other).split(" ", 1)[1]
+    assert number_of(pattern(77, (128, 96))) == 77
