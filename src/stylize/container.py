@@ -19,6 +19,8 @@ DECORD_CONTAINERS = {".mp4", ".m4v", ".mov", ".mkv", ".webm"}
 DECORD_CODECS = {"h264", "hevc", "vp8", "vp9"}
 MAX_SIDE, MAX_FRAMES, MAX_RATE = 16384, 5_000_000, 1000
 """What a header may claim; 5 million frames are two days of film."""
+BROKEN = (av.FFmpegError, IndexError)
+"""What reading a damaged file raises; PyAV has an IndexError for streams that appear in the middle."""
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -100,6 +102,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         if not container.streams.video:
             raise VideoError(f"{path}: has no video stream", "name a file with pictures in it")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise VideoError(f"{path}: its pictures are in a format that FFmpeg cannot decode", "convert it first")
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
         check_size(path, stream.codec_context.width, stream.codec_context.height, stream.frames, rate)
         frame = _first_frame(path, container, with_alpha(stream))
@@ -147,7 +151,7 @@ def with_alpha(stream: Any) -> Any:
 
 def _first_frame(path: Path, container: Any, decoder: Any) -> Any:
     """The first that can be decoded; broken packets before it are passed over."""
-    error: av.FFmpegError | None = None
+    error: Exception | None = None
     try:
         for packet in container.demux(container.streams.video[0]):
             try:
@@ -160,7 +164,7 @@ def _first_frame(path: Path, container: Any, decoder: Any) -> Any:
                     frame.time_base = container.streams.video[0].time_base
                 check_size(path, frame.width, frame.height, 0, Fraction(0))
                 return frame
-    except av.FFmpegError as problem:
+    except BROKEN as problem:
         error = error or problem
     if error is not None:
         raise DamagedVideo(f"{path}: no frame of it can be decoded", "download or record it again") from error

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stylize.colour import tone_mapped
-from stylize.container import MAX_FRAMES, VideoInfo, open_container, reads_like_decord, with_alpha
+from stylize.container import BROKEN, MAX_FRAMES, VideoInfo, open_container, reads_like_decord, with_alpha
 from stylize.errors import DamagedVideo, VideoError
 from stylize.frames import Picture
 
@@ -109,7 +109,7 @@ def packet_times(info: VideoInfo, until: Fraction | None = None) -> PacketTimes:
                 late += until is not None and packet.pts * info.time_base >= until
                 if late > REORDERED:
                     break
-        except av.FFmpegError:
+        except BROKEN:
             broken = True
     lasts, missing = info.duration or Fraction(0), ""
     if until is None:
@@ -202,7 +202,7 @@ def _packetwise(info: VideoInfo, position: int | None) -> Generator[Any, None, N
                 packet = next(packets)
             except StopIteration:
                 return
-            except av.FFmpegError:
+            except BROKEN:
                 yield None
                 return
             try:

@@ -11,7 +11,7 @@ from typing import Any
 import av
 
 from stylize.codecs import Encoding
-from stylize.container import VideoInfo, open_container
+from stylize.container import BROKEN, VideoInfo, open_container
 from stylize.errors import VideoError
 
 TAGS = ("title", "artist", "album", "comment", "date", "creation_time", "description", "copyright", "genre", "location")
@@ -67,7 +67,7 @@ class Tracks:
         if not self._ways:
             return
         streams = [s for s in self._input.streams if s.index in self._ways]
-        with contextlib.suppress(av.FFmpegError):  # a damaged source: what came before the damage is kept
+        with contextlib.suppress(*BROKEN):  # a damaged source: what came before the damage is kept
             for packet in self._input.demux(streams):
                 if packet.pts is None or packet.dts is None:
                     continue
@@ -103,6 +103,9 @@ class Tracks:
 
     def _convert(self, output: Any, stream: Any) -> Callable[[Any], list[Any]]:
         """Sound decoded and encoded again."""
+        if stream.codec_context is None or not stream.codec_context.layout.nb_channels:
+            self._say(f"{self._source.path}: a sound track cannot be decoded: it is left out")
+            return lambda _: []
         name = self._encoding.container.sound
         rate = 48000 if name == "libopus" else stream.rate
         channels = stream.codec_context.layout.nb_channels
