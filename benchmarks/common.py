@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 
@@ -53,3 +54,15 @@ def resident_mb() -> float:
     """This process's resident memory now (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
+
+
+def source_video(folder: Path, frames: int, size: tuple[int, int]) -> Path:
+    """A real file, so that reading it is measured too."""
+    path = folder / "source.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for clip in moving_clips(frames, *size):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(clip.frames[0], format="rgb24")))
+        container.mux(stream.encode(None))
+    return path

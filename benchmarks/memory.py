@@ -16,27 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from common import hardware, moving_clips, resident_mb
+from common import hardware, resident_mb, source_video
 
 from stylize import Style, load_stylizer
-from stylize.container import VideoInfo, probe
 from stylize.style import parse_size
 
 WARM_UP = 100
-
-
-def source_video(folder: Path, frames: int, size: tuple[int, int]) -> VideoInfo:
-    """A real file, so that reading it is measured too."""
-    tiny = folder / "seed.mp4"
-    import av
-
-    with av.open(str(tiny), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for clip in moving_clips(frames, *size):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(clip.frames[0], format="rgb24")))
-        container.mux(stream.encode(None))
-    return probe(tiny)
 
 
 def main() -> None:
@@ -48,9 +33,9 @@ def main() -> None:
     stylizer, samples = load_stylizer(args.model), []
     style, began = Style(prompt="ink drawing", steps=2, strength=0.5), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        info = source_video(Path(folder), args.frames, args.size)
+        source = source_video(Path(folder), args.frames, args.size)
         report = stylizer.convert(
-            info.path, Path(folder) / "out.mp4", style, preset="ultrafast",
+            source, Path(folder) / "out.mp4", style, preset="ultrafast",
             progress=lambda _done, _total: samples.append(resident_mb()),
         )  # fmt: skip
     resident = np.array(samples)

@@ -120,7 +120,7 @@ def test_wrong_usage_is_2(source: Path) -> None:
 
 
 def test_names_with_spaces_quotes_and_dashes(tmp_path: Path, tiny_model: Path) -> None:
-    source = make_video(tmp_path / "-my 'clip' ünï:1.mp4", 1)
+    source = make_video(tmp_path / "-my 'clip'\nünï:1.mp4", 1)
     output = tmp_path / 'out "of" it.mp4'
     code, _, err = run("run", "--model", tiny_model, "--prompt", "ink", "-o", output, "--", source)
     assert code == 0, err
@@ -174,8 +174,9 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, tiny_model: Path, how
         time.sleep(0.05)
     time.sleep(0.3)
     process.send_signal(how)
+    sent = time.monotonic()
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 130 and time.monotonic() - sent < 5  # 2 s, on cores that do nothing else
     assert err.splitlines()[-1] == "stylize: interrupted: nothing was written"
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
 

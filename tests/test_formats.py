@@ -238,6 +238,42 @@ def test_chapters_subtitles_and_tags(tmp_path: Path) -> None:
         assert after.metadata["title"] == "A film" and after.metadata["date"].startswith("2024")
 
 
+def with_subtitles(folder: Path, name: str) -> Path:
+    """A video with a subtitle track, made of an .srt file."""
+    (folder / "words.srt").write_text("1\n00:00:00,200 --> 00:00:01,000\nHello\n\n")
+    pictures = make(folder / "pictures.mp4", Variant(count=50))
+    path = folder / name
+    with av.open(str(pictures)) as one, av.open(str(folder / "words.srt")) as words, av.open(str(path), "w") as both:
+        pairs = [(c, both.add_stream_from_template(c.streams[0])) for c in (one, words)]
+        for container, stream in pairs:
+            for packet in container.demux():
+                if packet.size:
+                    packet.stream = stream
+                    both.mux(packet)
+    return path
+
+
+def test_subtitles_are_kept_or_said_to_be_lost(tmp_path: Path) -> None:
+    source = with_subtitles(tmp_path, "in.mkv")
+    assert "cannot hold" not in run(source, tmp_path / "out.mkv")
+    with av.open(str(tmp_path / "out.mkv")) as after:
+        (stream,) = after.streams.subtitles
+        packets = [bytes(p) for p in after.demux(stream) if p.size]
+    assert packets == [b"Hello"]
+    assert "cannot hold subrip subtitles: they are left out" in run(source, tmp_path / "out.mp4")
+
+
+def test_an_animated_png_and_a_gif_as_sources(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(pattern(i, (128, 96)).astype(np.uint8)) for i in range(6)]
+    for name in ("in.png", "in.gif"):
+        path = tmp_path / name
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=80)
+        run(path, tmp_path / "out.mkv", "--force")
+        after = read(tmp_path / "out.mkv")
+        assert [number_of(p) for p in after.pictures] == list(range(6))
+        assert after.times == [Fraction(8 * i, 100) for i in range(6)]
+
+
 def test_the_networks_may_work_at_another_size(tmp_path: Path) -> None:
     source = make(tmp_path / "in.mp4", Variant(size=(256, 192)))
     run(source, tmp_path / "out.mp4", "--fit", "128")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from media import frame_times, frames, make_video, picture, sound_packets, video_duration
 
 from stylize import DamagedVideo, StyleError, VideoError, VideoReader, VideoWriter
@@ -255,6 +257,39 @@ def test_truncated_matroska_is_found_out(tmp_path: Path) -> None:
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     with pytest.raises(DamagedVideo, match="truncated"):
         read(path, strict=True)
+
+
+@pytest.fixture(scope="module")
+def fifty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fifty frames at uneven times."""
+    steps = np.random.default_rng(3).integers(1, 9, 50)
+    folder = tmp_path_factory.mktemp("fifty")
+    return make_video(
+        folder / "in.mp4", 50, pts=[int(x) for x in np.cumsum(steps)], time_base=Fraction(1, 100), options={"g": "7"}
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(start=st.integers(0, 240), length=st.integers(1, 120), clip=st.integers(1, 9), skip=st.integers(0, 60))
+def test_any_range_cut_anyhow(fifty: Path, start: int, length: int, clip: int, skip: int) -> None:
+    """The frames shown in the range, whatever the clips' length; those skipped are counted."""
+    everything = read(fifty)
+    first = everything.times[0]
+    begin, end = start / 100, (start + length) / 100
+    inside = [
+        i for i, t in enumerate(everything.times) if Fraction(start, 100) <= t - first < Fraction(start + length, 100)
+    ]
+    with VideoReader(fifty, start=begin, end=end) as reader:
+        if not inside:
+            with pytest.raises(VideoError, match="no frame between"):
+                list(reader.clips(clip))
+            return
+        clips = list(reader.clips(clip, skip=skip))
+    wanted = inside[skip:]
+    assert [t for c in clips for t in c.times] == [everything.times[i] for i in wanted]
+    assert [c.index for c in clips] == list(range(skip, skip + len(wanted), clip))
+    for got, i in zip((frame for c in clips for frame in c.frames), wanted, strict=True):
+        assert np.array_equal(got, everything.frames[i])
 
 
 def test_empty_range(tmp_path: Path) -> None:
