@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import logging
-import signal
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylize import __version__
-from stylize.errors import PromptWarning, StylizeError, VideoWarning
-from stylize.progress import progress_bar
+from stylize import __version__, options
+from stylize.console import FAILED, one_line_errors, say, warnings_as_lines
+from stylize.progress import duration, progress_bar
 from stylize.registry import MODELS, POCKET
-from stylize.style import Mode, Style, parse_control, parse_rate, parse_size
+from stylize.style import Style, parse_control, parse_rate, parse_size
 
 if TYPE_CHECKING:
     from stylize.networks import Networks
-    from stylize.pipeline import Report
-
-FAILED, INTERRUPTED = 1, 130
+    from stylize.pipeline import Report, Stylizer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -48,54 +42,41 @@ def run(
     output: Annotated[
         str, typer.Option("-o", "--output", help="The video to write, or a folder for many: .mp4 .mov .mkv .webm .gif")
     ],
-    prompt: Annotated[str, typer.Option(help="The look in words, such as 'ukiyo-e woodblock print'.")] = "",
-    negative_prompt: Annotated[str, typer.Option(help="What to stay away from; needs --guidance above 1.")] = "",
-    reference: Annotated[Path | None, typer.Option(help="A picture whose look the video shall have.")] = None,
-    reference_weight: Annotated[float, typer.Option(help="How much of it: 0 nothing, 1 all, up to 1.5.")] = 1.0,
-    model: Annotated[str, typer.Option(help="A name of `stylize models`, a folder, or a hub id.")] = POCKET,
-    strength: Annotated[float | None, typer.Option(help="How far from the source, above 0, up to 1.")] = None,
-    mode: Annotated[Mode, typer.Option(help="full: diffuse every frame; fast: keyframes, filled in between.")] = "full",
-    temporal: Annotated[float, typer.Option(help="Hold on to earlier frames: 0 not at all, 1 fully.")] = 1.0,
-    control: Annotated[list[str] | None, typer.Option(help="NAME:WEIGHT, repeatable [default: all it has].")] = None,
-    guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is off.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps [default: the model's own].")] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
-    size: Annotated[str | None, typer.Option(help="WxH of the result [default: the source's].")] = None,
-    fit: Annotated[int | None, typer.Option(help="Longer side for the networks [default: the result's].")] = None,
-    start: Annotated[float | None, typer.Option(help="First second to restyle.")] = None,
-    end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
-    fps: Annotated[str | None, typer.Option(help="Pictures a second, for pictures: 24 or 30000/1001.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps ... [default: the best one here].")] = None,
+    prompt: options.Prompt = "",
+    negative_prompt: options.NegativePrompt = "",
+    reference: options.Reference = None,
+    reference_weight: options.ReferenceWeight = 1.0,
+    model: options.Model = POCKET,
+    strength: options.Strength = None,
+    mode: options.How = "full",
+    temporal: options.TemporalWeight = 1.0,
+    control: options.Control = None,
+    guidance: options.Guidance = None,
+    steps: options.Steps = None,
+    seed: options.Seed = 0,
+    size: options.Size = None,
+    fit: options.Fit = None,
+    start: options.Start = None,
+    end: options.End = None,
+    fps: options.Fps = None,
+    device: options.Device = None,
     codec: Annotated[str | None, typer.Option(help="h264 h265 av1 vp9 prores ffv1 [default: by the name].")] = None,
     crf: Annotated[int | None, typer.Option(help="Quality, 0 is lossless or nearly [default: by the codec].")] = None,
     preset: Annotated[str, typer.Option(help="Speed of the encoder, ultrafast to veryslow.")] = "medium",
     pix_fmt: Annotated[str | None, typer.Option(help="Pixel format, such as yuv444p [default: by the codec].")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse damaged sources instead of concealing.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: options.Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a report as one JSON line a video.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Restyle videos.
 
     Example: stylize run holiday.mp4 -o woodcut.mp4 --prompt "woodcut print"
     """
-    with _one_line_errors():
-        style = Style(
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            reference=reference,
-            reference_weight=reference_weight,
-            strength=strength,
-            guidance_scale=guidance,
-            steps=steps,
-            controls=dict(map(parse_control, control)) if control else None,
-            mode=mode,
-            temporal=temporal,
-            seed=seed,
-            size=parse_size(size) if size else None,
-            fit=fit,
-        )
+    given = locals()
+    with one_line_errors():
+        style = _style(given)
         from stylize.batch import Job, jobs, restyle_all
 
         settings = Job(
@@ -109,20 +90,81 @@ def run(
             from stylize.reference import read_picture
 
             read_picture(reference)
-        card = MODELS.get(model)
-        if card is not None and not card.on_disk and not quiet:
-            _say(f"{model} is not on disk: about {card.size_mb / 1000:.1f} GB come from the hub, once")
-        from stylize.api import load_stylizer
-
-        stylizer = load_stylizer(model, device=device)
-        if not quiet:
-            _say(_explanation(stylizer.networks))
-        with _warnings_as_lines(shown=not quiet):
-            failed = restyle_all(
-                stylizer, style, todo, lambda: progress_bar(shown=not quiet), _say, _told(as_json, quiet)
-            )
+        stylizer = _loaded(model, device, quiet=quiet)
+        with warnings_as_lines(shown=not quiet):
+            bars = functools.partial(progress_bar, shown=not quiet)
+            failed = restyle_all(stylizer, style, todo, bars, say, _told(as_json, quiet))
     if failed:
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def preview(
+    source: Annotated[str, typer.Argument(metavar="IN", help="The video; also a folder or pattern of pictures.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The sheet to write: .png, .jpg or .webp.")],
+    count: Annotated[int, typer.Option("--frames", help="Frames on the sheet, spread over the video.")] = 4,
+    prompt: options.Prompt = "",
+    negative_prompt: options.NegativePrompt = "",
+    reference: options.Reference = None,
+    reference_weight: options.ReferenceWeight = 1.0,
+    model: options.Model = POCKET,
+    strength: options.Strength = None,
+    mode: options.How = "full",
+    temporal: options.TemporalWeight = 1.0,
+    control: options.Control = None,
+    guidance: options.Guidance = None,
+    steps: options.Steps = None,
+    seed: options.Seed = 0,
+    size: options.Size = None,
+    fit: options.Fit = None,
+    start: options.Start = None,
+    end: options.End = None,
+    fps: options.Fps = None,
+    device: options.Device = None,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Restyle a few frames, source above result, and say how long the whole will take.
+
+    Example: stylize preview holiday.mp4 -o sheet.png --prompt "woodcut print"
+    """
+    given = locals()
+    with one_line_errors():
+        style = _style(given)
+        from stylize.preview import check_sheet, make_preview
+
+        check_sheet(output, force=force)
+        with warnings_as_lines(shown=not quiet):
+            stylizer = _loaded(model, device, quiet=quiet)
+            made = make_preview(
+                stylizer, source, output, style, count=count, start=start, end=end, fps=parse_rate(fps), force=force
+            )
+    if not quiet:
+        seconds = made.seconds(style)
+        whole = "" if seconds is None else f"; all {made.frames_in_all} frames will take about {duration(seconds)}"
+        typer.echo(f"{made.output}: {made.seconds_a_frame:.2f} s a frame here{whole}")
+
+
+def _style(given: Mapping[str, Any]) -> Style:
+    """A command's options as a style; what they share has one name in both, but for what is parsed here."""
+    parsed = {
+        "guidance_scale": given["guidance"],
+        "controls": dict(map(parse_control, given["control"])) if given["control"] else None,
+        "size": parse_size(given["size"]) if given["size"] else None,
+    }
+    return Style(**{f.name: given[f.name] for f in fields(Style) if f.name in given} | parsed)
+
+
+def _loaded(model: str, device: str | None, *, quiet: bool) -> Stylizer:
+    card = MODELS.get(model)
+    if card is not None and not card.on_disk and not quiet:
+        say(f"{model} is not on disk: about {card.size_mb / 1000:.1f} GB come from the hub, once")
+    from stylize.api import load_stylizer
+
+    stylizer = load_stylizer(model, device=device)
+    if not quiet:
+        say(_explanation(stylizer.networks))
+    return stylizer
 
 
 def _told(as_json: bool, quiet: bool) -> Callable[[Report], None]:
@@ -151,7 +193,7 @@ def measure(
 
     Example: stylize measure holiday.mp4 woodcut.mp4 --report woodcut.html
     """
-    with _one_line_errors():
+    with one_line_errors():
         from stylize.api import measure as measure_videos
 
         result = measure_videos(source, styled, depth=depth, clip=clip, prompt=prompt, report=report)
@@ -207,55 +249,10 @@ def _explanation(networks: Networks) -> str:
     return f"{line}; it knows {looks} looks by name, `--model sd15` takes any prompt but wants a GPU"
 
 
-@contextmanager
-def _warnings_as_lines(*, shown: bool) -> Iterator[None]:
-    """Words that the model does not know, and damage of sources, become lines on stderr."""
-
-    others = warnings.showwarning
-
-    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
-        if not issubclass(category, PromptWarning | VideoWarning):
-            others(message, category, *where)
-        elif shown:
-            _say(f"{'note' if issubclass(category, VideoWarning) else 'warning'}: {message}")
-
-    with warnings.catch_warnings():
-        for category in (PromptWarning, VideoWarning):
-            warnings.simplefilter("always", category)
-        warnings.showwarning = show  # type: ignore[assignment]
-        yield
-
-
 def _summary(report: Report) -> str:
     rate = report.frames / report.seconds
     shots = "1 shot" if report.shots == 1 else f"{report.shots} shots"
     return f"{report.output}: {report.frames} frames, {shots}, {report.seconds:.1f} s ({rate:.2f} frames/s)"
-
-
-def _say(*lines: str) -> None:
-    for line in lines:
-        typer.echo(f"stylize: {line}", err=True)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Expected failures become one line and exit code 1; Ctrl-C and a polite kill become 130."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        logging.getLogger("libav").setLevel(logging.CRITICAL)  # its findings come as our own errors
-        yield
-    except StylizeError as error:
-        _say(str(error))
-        raise typer.Exit(FAILED) from error
-    except KeyboardInterrupt as error:
-        _say(str(error) or "interrupted: nothing was written")
-        raise typer.Exit(INTERRUPTED) from error
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

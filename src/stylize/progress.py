@@ -47,3 +47,11 @@ def _plain_progress(*, shown: bool) -> Progress:
         print(f"stylize: {done}/{total or '?'} frames, {rate:.2f} frames/s{left}", file=sys.stderr, flush=True)
 
     return report
+
+
+def duration(seconds: float) -> str:
+    """As people say it: "40 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
