@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stylize.frames import Clip
     from stylize.metrics import Measurement
     from stylize.pipeline import Report, Stylizer
+    from stylize.preview import Preview, make_preview
     from stylize.style import Style, Temporal
     from stylize.video import VideoReader
 
@@ -29,6 +30,7 @@ __all__ = [
     "DamagedVideo",
     "Measurement",
     "ModelError",
+    "Preview",
     "Report",
     "Style",
     "StyleError",
@@ -41,6 +43,7 @@ __all__ = [
     "VideoWriter",
     "__version__",
     "load_stylizer",
+    "make_preview",
     "measure",
     "stylize_video",
 ]
@@ -52,6 +55,7 @@ _HOMES = {
     "frames": ("Clip",),
     "metrics": ("Measurement",),
     "pipeline": ("Report", "Stylizer"),
+    "preview": ("Preview", "make_preview"),
     "style": ("Style", "Temporal"),
     "container": ("VideoInfo",),
     "video": ("VideoReader",),
