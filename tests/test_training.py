@@ -60,11 +60,14 @@ def test_from_pictures_to_a_model(data: Path, tmp_path: Path) -> None:
     run("renditions.py", "--data", data, "--out", work)
     run("train_depth.py", "--data", data, "--work", work, "--minutes", 0.05, "--batch", 2)
     run("train_vae.py", "--work", work, "--minutes", 0.05)
+    assert "others" in run("train_image.py", "--work", work, "--minutes", 0.05, "--batch", 4)
     told = run("train_unet.py", "--work", work, "--minutes", 0.1, "--batch", 2)
     assert "unet" in told
     again = run("train_unet.py", "--work", work, "--minutes", 0.05, "--batch", 2, "--resume")
     assert "unet: 339 of 339 tensors of the last run" in again
     run("assemble.py", "--work", work, "--out", out)
+    run("assemble.py", "--back", "--work", tmp_path / "again", "--out", out)
+    assert {p.name for p in (tmp_path / "again").iterdir()} >= {"unet", "vae", "controlnet_canny", "depth"}
     networks = load_networks(out, device="cpu", dtype=torch.float32)
     clip = Clip(picture(0)[None], (Fraction(0),), (Fraction(1, 25),))
     reference = next((data / "paintings").iterdir())

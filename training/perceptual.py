@@ -15,9 +15,9 @@ from diffusers import AutoencoderTiny
 from vgg import Vgg, gram
 from windows import LATENT_SCALE
 
-BLOCKS, COUNT, PIECE, BORDER = 3, 4, 8, 1
+BLOCKS, COUNT, PIECE, BORDER = 3, 6, 8, 1
 """VGG blocks used; pieces judged in a batch; their side, and the border that is decoded but not judged, in latents."""
-TEXTURE = 0.5
+TEXTURE = 0.7
 """Weight of the Gram matrices beside the features."""
 
 

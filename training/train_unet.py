@@ -28,16 +28,16 @@ from perceptual import Perceptual
 from windows import Batch, Windows
 
 FROM_PHOTO, PAIRED = 0.85, 0.4
-ROLLED = 0.35
+ROLLED = 0.3
 """Share of the batches whose inputs are the denoiser's own first step instead, which the later steps of a run see.
 Without them each step restyles the last one's result once more, and colours run away."""
 PHOTO_STEPS = ((250, 550, 0.2), (550, 850, 0.65), (850, 1000, 0.15))
 """Ranges of the noise level for inputs made from the photo, with their shares: most runs start in the middle."""
-BARE, BARE_STEPS = 0.15, (960, 1000)
+BARE, BARE_STEPS = 0.08, (960, 1000)
 """Share of the batches whose inputs are nearly pure noise, where the controls alone hold the forms: strength 1."""
 OWN_STEPS = (50, 800)
-DROP = {"canny": 0.12, "depth": 0.65}
-MATCHING, PASSING, SEEING, PIXELS = 0.25, 0.02, 0.1, 0.15
+DROP = {"canny": 0.12, "depth": 0.75}
+MATCHING, PASSING, SEEING, PIXELS = 0.25, 0.02, 0.1, 0.5
 """Weights of the losses beside the squared error: the critic's two, what is seen in a reference, decoded pixels."""
 
 

@@ -17,7 +17,7 @@ from data import linear_encoder, renditions, to_tensor
 from stylize.structure import DepthRange, PocketDepth, canny
 
 LATENT_SCALE = 2.0  # brings the latents to a variance of about 1
-UNPROMPTED, TONED, REFERRED = 0.08, 0.3, 0.3
+UNPROMPTED, TONED, REFERRED = 0.08, 0.25, 0.35
 PICTURED = 0.7
 """Share of the references that are style pictures; the others are another photo's rendition."""
 RARE = ("photo", "vintage", "cyanotype", "thermal", "noir", "blueprint", "chalkboard", "paper-cut")

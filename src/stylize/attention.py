@@ -60,7 +60,8 @@ class CrossFrameAttention:
             attention_mask = attention_mask.view(len(hidden_states), attn.heads, -1, attention_mask.shape[-1])
         extended = None
         if exchange is not None and self.across_frames:
-            exchange.own[self.layer] = keys, values
+            # laid out as they are when a run goes on from a file: kernels round other layouts in other ways
+            exchange.own[self.layer] = keys.contiguous(), values.contiguous()
             extended = exchange.extended(self.layer, keys, values)
         if extended is None or exchange is None:
             mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=attention_mask)

@@ -20,7 +20,7 @@ from stylize.decoding import ACCURATE
 from stylize.errors import VideoError, VideoWarning
 from stylize.frames import Clip
 from stylize.join import join
-from stylize.segments import LENGTH, Manifest, Segment, WorkFolder, atomically, to_disk, with_segment
+from stylize.segments import LENGTH, Manifest, Segment, WorkFolder, atomically, to_disk, with_segment, write_times
 from stylize.threads import Worker
 from stylize.tracks import Say
 
@@ -115,10 +115,11 @@ class VideoWriter:
         whole = False
         try:
             with self.explained():
+                if kind is None:
+                    # in the worker too: x264 flushed from the thread in which torch works gave other bytes now and then
+                    self._worker.do(lambda: self._end_segment(None, self.counts) if self._open else None)
                 self._worker.__exit__(kind, error, trace)
                 if kind is None:
-                    if self._open is not None:
-                        self._end_segment(None, self.counts)
                     join(self.path, self._folder.path, self.manifest, self)
                     whole = True
         finally:
@@ -239,7 +240,9 @@ class _OpenSegment:
         self._mux(self._stream.encode(None))
         self._container.close()
         to_disk(self._path)
-        return Segment(self._path.name, self.frames, tuple(self._packets))
+        segment = Segment(self._path.name, self.frames)
+        write_times(self._path.parent, segment, self._packets)
+        return segment
 
     def close(self) -> None:
         with contextlib.suppress(av.FFmpegError, OSError):

@@ -12,7 +12,7 @@ import av
 import cv2
 
 from stylize.errors import VideoError
-from stylize.segments import Manifest, packets_of, to_disk
+from stylize.segments import Manifest, packets_of, times_of, to_disk
 from stylize.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _frames(folder: Path, manifest: Manifest) -> Iterator[tuple[Any, int, int]]:
     for segment in manifest.segments:
         with av.open(str(folder / segment.file)) as container:
             frames = container.decode(container.streams.video[0])
-            for frame, (pts, _, duration) in zip(frames, segment.packets, strict=True):
+            for frame, (pts, _, duration) in zip(frames, times_of(folder, segment), strict=True):
                 yield frame, pts, duration
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 
@@ -20,14 +20,21 @@ LENGTH = 64
 MANIFEST = "manifest.json"
 
 
+PacketTime: TypeAlias = tuple[int, int, int]
+"""When a packet is shown and decoded, and how long it lasts, in ticks."""
+
+
 @dataclass(frozen=True)
 class Segment:
     """Frames that are encoded and safely on disk."""
 
     file: str
     frames: int
-    packets: tuple[tuple[int, int, int], ...] = field(repr=False)
-    """Time shown, time decoded, duration of every packet in the order of the file, in ticks: containers round them."""
+
+    @property
+    def times_file(self) -> str:
+        """Holds the exact times of the packets, in the order of the file: containers round them."""
+        return f"{self.file}.json"
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,7 @@ class WorkFolder:
         """What an earlier run left, if that can be gone on from."""
         try:
             stored = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
-            segments = tuple(
-                Segment(s["file"], s["frames"], tuple(tuple(packet) for packet in s["packets"]))
-                for s in stored["segments"]
-            )
+            segments = tuple(Segment(s["file"], s["frames"]) for s in stored["segments"])
             return Manifest(stored["identity"], segments, stored["state"], stored["counts"])
         except FileNotFoundError:
             return None
@@ -86,7 +90,8 @@ class WorkFolder:
     def save(self, manifest: Manifest) -> None:
         """Writes it so that after a power cut either the old or the new one is there, whole; drops what it replaces."""
         atomically(self.path / MANIFEST, json.dumps(asdict(manifest)).encode())
-        kept = {MANIFEST, manifest.state, *(segment.file for segment in manifest.segments)}
+        kept = {MANIFEST, manifest.state}
+        kept |= {name for segment in manifest.segments for name in (segment.file, segment.times_file)}
         for path in self.path.iterdir():
             if path.name not in kept:
                 path.unlink()
@@ -132,13 +137,32 @@ def check_fits(manifest: Manifest, identity: Mapping[str, Any], output: Path) ->
             )
 
 
+def write_times(folder: Path, segment: Segment, times: Sequence[PacketTime]) -> None:
+    """Beside the segment, before the manifest names it."""
+    atomically(folder / segment.times_file, json.dumps(times).encode())
+
+
+def times_of(folder: Path, segment: Segment) -> list[PacketTime]:
+    """What `write_times` wrote.
+
+    Raises:
+        VideoError: it is broken.
+    """
+    try:
+        stored = json.loads((folder / segment.times_file).read_text(encoding="utf-8"))
+        return [(int(shown), int(coded), int(duration)) for shown, coded, duration in stored]
+    except (OSError, ValueError, TypeError) as error:
+        what = f"{folder / segment.times_file}: cannot be read"
+        raise VideoError(what, "pass --force to begin the run again") from error
+
+
 def packets_of(folder: Path, manifest: Manifest) -> Iterator[Any]:
     """All encoded packets with their exact times, in order; a segment's file is open while its packets go by."""
     last_decoded: int | None = None
     for segment in manifest.segments:
         with av.open(str(folder / segment.file)) as container:
             packets = (p for p in container.demux(container.streams.video[0]) if p.size)
-            for packet, (pts, dts, duration) in zip(packets, segment.packets, strict=True):
+            for packet, (pts, dts, duration) in zip(packets, times_of(folder, segment), strict=True):
                 # an encoder that starts anew may want to decode a little before its first frame is shown
                 dts = dts if last_decoded is None else max(dts, last_decoded + 1)
                 packet.pts, packet.dts, packet.duration = pts, min(dts, pts), duration

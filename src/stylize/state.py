@@ -54,7 +54,8 @@ class State:
             VideoError: it is broken.
         """
         try:
-            tensors = load(content)
+            # copies lie aligned in memory, as tensors that were computed do; on others kernels may round otherwise
+            tensors = {name: tensor.clone() for name, tensor in load(content).items()}
             length = int.from_bytes(content[:8], "little")
             numbers: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
             caches = {name: _cache(name, tensors, device) for name in CACHES}
