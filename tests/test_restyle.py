@@ -86,7 +86,8 @@ def test_without_memory_equals_diffusers_pipeline(
         generator=torch.Generator().manual_seed(11), output_type="latent",
     ).images  # fmt: skip
     assert ours.shape == theirs.shape
-    assert (ours - theirs).abs().max() < 1e-4
+    # latents of random networks can be fifty times as large as real ones; then float32 itself rounds by more
+    assert ((ours - theirs).abs() < 1e-4 * theirs.abs().clamp(min=1)).all()
     assert (theirs - latents).abs().max() > 0.1  # and something was done
 
 
