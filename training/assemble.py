@@ -24,7 +24,9 @@ from tones import TONES
 from windows import LATENT_SCALE
 
 ADAPTER = "ip_adapter"
-DEFAULTS = {"steps": 2, "strength": 0.75, "guidance_scale": 1.0, "controls": {"depth": 0.5, "canny": 1.0}}
+DEFAULTS = {
+    "steps": 2, "strength": 0.8, "guidance_scale": 1.0, "controls": {"depth": 0.5, "canny": 1.0}, "full_strength": 0.94,
+}  # fmt: skip
 
 
 def save_image_prompt(work: Path, out: Path) -> None:

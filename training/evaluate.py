@@ -40,7 +40,7 @@ from vgg import Vgg, distance
 
 SIDE = 256
 REFERENCES = 10
-STRENGTH = 0.75
+STRENGTH = 0.8
 
 Figures = dict[str, list[float]]
 

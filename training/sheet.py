@@ -12,7 +12,7 @@ from stylize import Clip, Style, Stylizer, VideoReader
 from tones import TONES
 
 CLIPS = {"cockatoo.mp4": 2.0, "city-night-CC0.mpg": 2.0, "bigbuckbunny.mp4": 2.4}
-STRENGTHS = (0.5, 0.75, 0.75, 1.0)
+STRENGTHS = (0.5, 0.8, 0.8, 1.0)
 TILE, COLUMNS, COUNT = (256, 144), 6, 60
 
 

@@ -25,6 +25,8 @@ class Defaults:
     steps: int = 20
     strength: float = 0.75
     guidance_scale: float = 7.5
+    full_strength: float = 1.0
+    """Share of the noise schedule that strength 1 stands for; less where a model loses the forms in pure noise."""
     controls: Mapping[str, float] = field(default_factory=lambda: {"depth": 0.8, "canny": 0.8})
     """Those of them that the model has are used."""
 

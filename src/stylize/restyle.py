@@ -52,9 +52,9 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
     defaults = networks.defaults
     guidance = defaults.guidance_scale if style.guidance_scale is None else style.guidance_scale
     steps = defaults.steps if style.steps is None else style.steps
-    strength = defaults.strength if style.strength is None else style.strength
+    strength = (defaults.strength if style.strength is None else style.strength) * defaults.full_strength
     if steps_to_run(networks.scheduler, steps, strength) < 1:
-        raise StyleError(f"strength {strength} of {steps} steps leaves none to run", "raise either")
+        raise StyleError(f"strength {strength:g} of {steps} steps leaves none to run", "raise either")
     if style.negative_prompt and guidance <= 1:
         raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
     asked = {n: w for n, w in defaults.controls.items() if n in networks.controlnets}
