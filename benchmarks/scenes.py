@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from stylize import VideoReader
+from stylize.shots import CutDetector
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cockatoo.mp4"
 STARTS = {"bigbuckbunny": 2.0, "city-night-CC0": 1.0, "rocket-launch-nasa": 3.0, "walk-sports2d": 1.0}
@@ -34,13 +35,20 @@ def scenes(data: Path | None, frames: int, size: tuple[int, int]) -> Iterator[Sc
         yield Scene("cockatoo", "real", _video(EXAMPLE, frames, size, 0))
     else:
         for path in sorted((data / "clips").iterdir()):
-            yield Scene(path.stem, "real", _video(path, frames, size, STARTS.get(path.stem, 0)))
+            pictures = _video(path, frames, size, STARTS.get(path.stem, 0))
+            yield Scene(path.stem, "real", pictures, cuts=has_cut(pictures))
         for folder in (data / "depth" / "sequences").glob("seq[047]"):
             pictures = [_fit(_read(p), size) for p in sorted(folder.glob("frame_*.png"))[:frames]]
             yield Scene(f"rendered-{folder.name}", "rendered", np.stack(pictures))
     texture = landscape(3 * size[0], 2 * size[1])
     for make in SYNTHETIC:
         yield make(texture, frames, size)
+
+
+def has_cut(pictures: np.ndarray) -> bool:
+    """Whether a shot ends within the pictures."""
+    detector = CutDetector()
+    return sum(detector.starts_shot(picture) for picture in pictures) > 1
 
 
 def landscape(width: int, height: int) -> np.ndarray:

@@ -42,9 +42,9 @@ def test_count_times_size_and_sound_are_the_sources(stylizer: Stylizer, tmp_path
 
 def test_two_runs_give_the_same_file(stylizer: Stylizer, tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", 4)
-    for name in ("a.mp4", "b.mp4"):
+    for name in ("a.mkv", "b.mkv"):
         stylizer.convert(source, tmp_path / name, STYLE)
-    assert np.array_equal(frames(tmp_path / "a.mp4"), frames(tmp_path / "b.mp4"))
+    assert np.array_equal(frames(tmp_path / "a.mkv"), frames(tmp_path / "b.mkv"))
 
 
 def test_size_start_and_end(stylizer: Stylizer, tmp_path: Path) -> None:

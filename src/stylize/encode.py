@@ -116,7 +116,6 @@ class VideoWriter:
         try:
             with self.explained():
                 if kind is None:
-                    # in the worker too: x264 flushed from the thread in which torch works gave other bytes now and then
                     self._worker.do(lambda: self._end_segment(None, self.counts) if self._open else None)
                 self._worker.__exit__(kind, error, trace)
                 if kind is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,21 +83,16 @@ def restyle_clip(
         uint8 RGB `[T, H, W, 3]`, and the memory after the last frame.
     """
     results = []
-    with ThreadPoolExecutor(1, "stylize-flow") as beside:  # the flow needs the sources alone, so it need not wait
-        for i, picture in enumerate(clip.frames):
-            last = memory.last if conditions.temporal.fusion > 0 else None
-            moved = None if last is None else beside.submit(_motion_since, last, picture, motion)
-            controls = {name: torch.from_numpy(maps.maps[name][i : i + 1]) for name in conditions.controls}
-            styled, cache = _diffuse(networks, conditions, picture, controls, memory)
-            if last is not None and moved is not None:
-                styled = fuse(last, picture, styled, moved.result(), conditions.temporal.fusion)
-            memory, motion = memory.after(cache, Seen(picture, styled)), None
-            results.append(to_bytes(styled))
+    for i, picture in enumerate(clip.frames):
+        last = memory.last if conditions.temporal.fusion > 0 else None
+        controls = {name: torch.from_numpy(maps.maps[name][i : i + 1]) for name in conditions.controls}
+        styled, cache = _diffuse(networks, conditions, picture, controls, memory)
+        if last is not None:
+            motion = motion or motion_between(last.source, picture)
+            styled = fuse(last, picture, styled, motion, conditions.temporal.fusion)
+        memory, motion = memory.after(cache, Seen(picture, styled)), None
+        results.append(to_bytes(styled))
     return np.stack(results), memory
-
-
-def _motion_since(last: Seen, picture: Picture, known: Motion | None) -> Motion:
-    return known or motion_between(last.source, picture)
 
 
 def _diffuse(
