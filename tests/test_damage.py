@@ -17,7 +17,6 @@ from PIL import Image
 from stylize import DamagedVideo, StylizeError, VideoError, VideoReader, VideoWriter
 from stylize.container import probe
 from stylize.errors import VideoWarning
-from stylize.video import probe_source
 
 
 def read_all(path: Path, **options: object) -> list[np.ndarray]:
@@ -39,7 +38,7 @@ def test_a_hole_is_concealed_counted_and_located(tmp_path: Path, suffix: str) ->
     path = make(tmp_path / f"in{suffix}", variant)
     whole = read_all(path)
     holed(path, 0.5, path.stat().st_size // 12, b"\x55")
-    with pytest.warns(VideoWarning, match=r"damaged frames|pictures are missing"), VideoReader(path) as reader:
+    with pytest.warns(VideoWarning, match=r"damaged frames? |pictures are missing"), VideoReader(path) as reader:
         frames = [frame for clip in reader.clips() for frame in clip.frames]
     assert len(frames) == len(whole) or suffix != ".mp4"  # elsewhere, lost packets take their times along
     numbers = [number_of(frame) for frame in frames]
@@ -154,15 +153,15 @@ def test_a_rate_that_no_camera_has(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["https://example.org/a.mp4", "rtsp://camera/1", "file:///etc/passwd", "concat:a|b"])
 def test_urls_are_refused(name: str) -> None:
     with pytest.raises(VideoError):
-        probe_source(name)
+        VideoReader(name)
     if "//" in name:
         with pytest.raises(VideoError, match="is a URL: download it first, then name the file"):
-            probe_source(name)
+            VideoReader(name)
 
 
 def test_pictures_of_two_sizes_and_none(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="no pictures there"):
-        probe_source(tmp_path)
+        VideoReader(tmp_path)
     for i, size in enumerate([(64, 48), (64, 48), (32, 48)]):
         Image.new("RGB", size, (9, 80, 200)).save(tmp_path / f"{i}.png")
     with pytest.raises(VideoError, match=r"2\.png: is 32x48, the first picture 64x48: bring all to one size"):

@@ -160,6 +160,8 @@ def test_every_kind_of_output(name: str, tmp_path: Path) -> None:
     assert after.metadata.get("title", after.metadata.get("TITLE")) == "A film"
     assert len(sound_packets(tmp_path / name)) > 0
     assert ("becomes opus" in told) == name.endswith(".webm")
+    with av.open(str(tmp_path / name)) as container:
+        assert name != "h265.mp4" or container.streams.video[0].codec_context.codec_tag == "hvc1"
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
@@ -170,7 +172,7 @@ def test_gif_and_numbered_pictures(tmp_path: Path) -> None:
     assert [number_of(p) for p in after.pictures] == list(range(10))
     assert after.times == [Fraction(4 * i, 100) for i in range(10)]
     (tmp_path / "frames").mkdir()
-    run(source, tmp_path / "frames" / "f-%03d.png")
+    assert ".png holds no sound: it is left out" in run(source, tmp_path / "frames" / "f-%03d.png")
     names = sorted(p.name for p in (tmp_path / "frames").iterdir())
     assert names == [f"f-{i:03d}.png" for i in range(1, 11)]
     pictures = [np.asarray(Image.open(tmp_path / "frames" / n)).astype(np.float64) for n in names]

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 import torch
 from media import frame_times, frames, make_video, picture, sound_packets
-from oracle import number_of, pattern
 
 from stylize import Clip, Style, StylizeError, Stylizer, VideoError
 from stylize import run as run_module
@@ -82,6 +81,28 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert report.resumed_from >= 8 and same(output, tmp_path / "whole.mkv")
     assert (report.frames, report.shots, report.keyframes) == (whole.frames, whole.shots, whole.keyframes)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mkv", "whole.mkv"]
+
+
+def test_resume_does_not_replace_what_is_finished(stylizer: Stylizer, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mkv"
+    output.write_bytes(b"last night's work")
+    with pytest.raises(VideoError, match="exists already"):
+        stylizer.convert(source, output, STYLE, resume=True)
+    assert output.read_bytes() == b"last night's work"
+
+
+def test_an_encoder_that_fails_at_the_end_leaves_no_thread(
+    stylizer: Stylizer, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("stylize.encode._OpenSegment.encode", full)
+    before = threading.active_count()
+    with pytest.raises(VideoError, match="No space left on device"):
+        stylizer.convert(source, tmp_path / "out.mkv", STYLE)
+    assert threading.active_count() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
 
 
 def test_nothing_is_kept_before_the_first_segment(stylizer: Stylizer, source: Path, tmp_path: Path) -> None:
@@ -256,4 +277,3 @@ def test_a_fingerprint_tells_files_apart(tmp_path: Path) -> None:
     one.write_bytes(b"x" * 5000)
     other.write_bytes(b"x" * 4999 + b"y")
     assert run_module.fingerprint(one).split(" ", 1)[1] != run_module.fingerprint(other).split(" ", 1)[1]
-    assert number_of(pattern(77, (128, 96))) == 77

@@ -39,7 +39,7 @@ class Job:
 
     def check(self, style: Style) -> None:
         """Raises StylizeError for everything about the files that can be known before the work."""
-        check_output(self.output, source=self.source, force=self.force or self.resume)
+        check_output(self.output, source=self.source, force=self.force, resume=self.resume)
         reader = VideoReader(self.source, start=self.start, end=self.end, fps=self.fps)
         choose_encoding(
             self.output, style.size or reader.size, codec=self.codec, crf=self.crf, preset=self.preset,
@@ -66,7 +66,10 @@ def jobs(sources: Sequence[str], output: str, settings: Job) -> list[Job]:
         return [replace(settings, source=sources[0], output=place)]
     if place.suffix and not place.is_dir() and not output.endswith(("/", "\\")):
         raise VideoError(f"{output}: is one file for {len(sources)} videos", "name a folder: -o results/")
-    place.mkdir(exist_ok=True)
+    try:
+        place.mkdir(exist_ok=True)
+    except OSError as error:
+        raise VideoError(f"{place}: cannot be made ({error.strerror})", "name a folder in one that exists") from error
     suffix = {"vp9": ".webm", "prores": ".mov", "ffv1": ".mkv"}.get(settings.codec or "", ".mp4")
     todo = [replace(settings, source=s, output=place / f"{Path(s).stem}{suffix}") for s in sources]
     names = [job.output for job in todo]

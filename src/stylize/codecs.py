@@ -14,7 +14,7 @@ from stylize.colour import MATRIX_OF_SWSCALE, Colour
 from stylize.errors import StyleError, VideoError
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-PATTERN = re.compile(r"%0?(\d*)d")
+PATTERN = re.compile(r"%0?\d*d")
 """In the name of a picture: a sequence of numbered pictures."""
 
 
@@ -25,14 +25,13 @@ class Codec:
     encoder: str
     """FFmpeg's name of it."""
     plain: str
-    """Pixel format; `even` ones halve the colour's resolution and need even sides."""
+    """Pixel format."""
     odd: str = ""
     """Pixel format for odd sides, if another."""
     alpha: str = ""
     """Pixel format with transparency; empty if it has none."""
     crf: tuple[int, int] | None = None
     """Default and largest constant rate factor."""
-    lossless: bool = False
 
 
 CODECS: Mapping[str, Codec] = {
@@ -41,9 +40,9 @@ CODECS: Mapping[str, Codec] = {
     "av1": Codec("libsvtav1", "yuv420p", crf=(23, 63)),
     "vp9": Codec("libvpx-vp9", "yuv420p", "yuv444p", "yuva420p", crf=(22, 63)),
     "prores": Codec("prores_ks", "yuv422p10le", "yuv444p10le", "yuva444p10le"),
-    "ffv1": Codec("ffv1", "bgr0", alpha="bgra", lossless=True),
+    "ffv1": Codec("ffv1", "bgr0", alpha="bgra"),
     "gif": Codec("gif", "pal8", alpha="pal8"),
-    "png": Codec("png", "rgb24", alpha="rgba", lossless=True),
+    "png": Codec("png", "rgb24", alpha="rgba"),
 }
 
 
@@ -58,6 +57,11 @@ class Container:
     sound: str = ""
     """Encoder for sound that it cannot hold as it is; empty if it holds none at all."""
     options: Mapping[str, str] | None = None
+
+    @property
+    def is_quicktime(self) -> bool:
+        """mp4 and mov are one format by two names."""
+        return self.format in ("mp4", "mov")
 
 
 FASTSTART = {"movflags": "+faststart"}
@@ -111,10 +115,9 @@ class Encoding:
         context = stream.codec_context
         stream.time_base = context.time_base = base
         context.sample_aspect_ratio = aspect
-        if not stream.pix_fmt.startswith(("bgr", "rgb", "gbr")):
-            context.color_primaries, context.color_trc = colour.primaries, colour.transfer
-            context.colorspace, context.color_range = colour.matrix, 2 if colour.full_range else 1
-        if self.codec == "h265" and self.container.format in ("mp4", "mov"):
+        if not is_rgb(stream.pix_fmt):
+            colour.tag(context)
+        if self.codec == "h265" and self.container.is_quicktime:
             context.codec_tag = "hvc1"  # what Apple's players ask for
         return stream
 
@@ -132,9 +135,14 @@ class Encoding:
 
     def target(self, colour: Colour) -> dict[str, int]:
         """What to tell `reformat` about the pixels wanted."""
-        if self.pixel_format.startswith(("bgr", "rgb", "gbr", "pal")) or self.at_the_end:
+        if is_rgb(self.pixel_format) or self.at_the_end:
             return {}
-        return {"dst_colorspace": MATRIX_OF_SWSCALE[colour.matrix], "dst_color_range": 2 if colour.full_range else 1}
+        return {"dst_colorspace": MATRIX_OF_SWSCALE[colour.matrix], "dst_color_range": colour.range}
+
+
+def is_rgb(pixel_format: str) -> bool:
+    """Whether it holds RGB, to which matrix and range do not apply."""
+    return pixel_format.startswith(("bgr", "rgb", "gbr"))
 
 
 def choose_encoding(

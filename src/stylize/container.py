@@ -64,15 +64,10 @@ class VideoInfo:
         return max(1, round(self.duration * self.frame_rate)) if self.duration else None
 
 
-def check_local(path: str | os.PathLike[str]) -> Path:
-    """The path, if it is no URL.
-
-    Raises:
-        VideoError: it is one.
-    """
+def check_local(path: str | os.PathLike[str]) -> None:
+    """Raises VideoError where the path is a URL."""
     if URL.match(os.fspath(path)):
         raise VideoError(f"{path}: is a URL", "download it first, then name the file")
-    return Path(path)
 
 
 def open_container(path: Path) -> Any:
@@ -97,7 +92,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     Raises:
         VideoError: no such file, not a video, no video stream, no frame in it, or it claims to be larger than allowed.
     """
-    path = check_local(path)
+    path = Path(path)
     with open_container(path) as container:
         if not container.streams.video:
             raise VideoError(f"{path}: has no video stream", "name a file with pictures in it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -12,13 +12,11 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from stylize.colour import tone_mapped
+from stylize.colour import ACCURATE, tone_mapped
 from stylize.container import BROKEN, MAX_FRAMES, VideoInfo, open_container, reads_like_decord, with_alpha
 from stylize.errors import DamagedVideo, VideoError
 from stylize.frames import Picture
 
-ACCURATE = 4 | 8192 | 262144
-"""swscale: bicubic, full chroma, accurate rounding; five times as slow as its default, which decord has built in."""
 REORDERED = 64
 """Packets that may lie between one and an earlier shown one."""
 
@@ -59,7 +57,8 @@ class Damage:
             where = f"at {float(self.first):.2f} s"
             if self.last != self.first:
                 where = f"between {float(self.first):.2f} and {float(self.last):.2f} s"
-            found.append(f"{self.concealed} damaged frames {where} repeat the frame before")
+            frames = "frame repeats" if self.concealed == 1 else "frames repeat"
+            found.append(f"{where}, {self.concealed} damaged {frames} the one before")
         return "; ".join(found)
 
 
@@ -69,7 +68,7 @@ class PacketTimes:
 
     times: npt.NDArray[np.int64]
     last_duration: int
-    missing: str = field(default="")
+    missing: str = ""
     """"105 of 200 frames" where less is there than the header says."""
 
     def gap(self) -> tuple[int, int] | None:

@@ -14,9 +14,9 @@ from typing import Any, Self
 import av
 import numpy as np
 
-from stylize.codecs import CODECS, CONTAINERS, PATTERN, Encoding, choose_encoding
+from stylize.codecs import CODECS, CONTAINERS, PATTERN, Encoding, choose_encoding, is_rgb
+from stylize.colour import ACCURATE
 from stylize.container import VideoInfo
-from stylize.decoding import ACCURATE
 from stylize.errors import VideoError, VideoWarning
 from stylize.frames import Clip
 from stylize.join import join
@@ -25,8 +25,14 @@ from stylize.threads import Worker
 from stylize.tracks import Say
 
 
-def check_output(path: str | os.PathLike[str], *, source: str | os.PathLike[str], force: bool) -> Path:
+def check_output(
+    path: str | os.PathLike[str], *, source: str | os.PathLike[str], force: bool, resume: bool = False
+) -> Path:
     """That `path` can become a video, found out before any work is done.
+
+    Args:
+        force: it may exist.
+        resume: it may exist where there is an unfinished run to replace it.
 
     Raises:
         VideoError: unknown extension, no such folder, folder not writable, file exists, or it is the source itself.
@@ -43,7 +49,7 @@ def check_output(path: str | os.PathLike[str], *, source: str | os.PathLike[str]
     if path.exists() and Path(source).exists() and path.samefile(source):
         raise VideoError(f"{path}: is the input itself", "give the output another name")
     first = Path(str(path) % 1) if path.suffix.lower() == ".png" and PATTERN.search(path.name) else path
-    if first.exists() and not force:
+    if first.exists() and not force and not (resume and WorkFolder(path).path.exists()):
         raise VideoError(f"{first}: exists already", "name another file, or pass --force to replace it")
     return path
 
@@ -115,10 +121,10 @@ class VideoWriter:
         whole = False
         try:
             with self.explained():
-                if kind is None:
-                    self._worker.do(lambda: self._end_segment(None, self.counts) if self._open else None)
                 self._worker.__exit__(kind, error, trace)
                 if kind is None:
+                    if self._open is not None:
+                        self._end_segment(None, self.counts)
                     join(self.path, self._folder.path, self.manifest, self)
                     whole = True
         finally:
@@ -126,11 +132,6 @@ class VideoWriter:
                 self._open.close()
             if whole or not self._keep or not self.manifest.segments:
                 self._folder.remove()
-
-    @property
-    def frames(self) -> int:
-        """In segments that are whole."""
-        return self.manifest.frames
 
     def write(self, clip: Clip) -> None:
         """Encodes the clip's frames at the clip's times, in a thread of its own."""
@@ -153,8 +154,7 @@ class VideoWriter:
     def _encode(self, clip: Clip) -> None:
         if self._open is None:
             number = len(self.manifest.segments)
-            suffix = ".mkv" if self.encoding.at_the_end else self.encoding.suffix
-            self._open = _OpenSegment(self._folder.path / f"{number:05d}{suffix}", self)
+            self._open = _OpenSegment(self._folder.path / f"{number:05d}.segment", self)
         for i in range(len(clip)):
             pixels = clip.frames[i]
             if clip.alpha is not None:
@@ -187,9 +187,8 @@ class VideoWriter:
         frame = frame.reformat(
             format=pixel_format, threads=1, interpolation=ACCURATE, **self.encoding.target(self._colour)
         )
-        if not pixel_format.startswith(("bgr", "rgb", "gbr")):
-            frame.colorspace, frame.color_range = self._colour.matrix, 2 if self._colour.full_range else 1
-            frame.color_primaries, frame.color_trc = self._colour.primaries, self._colour.transfer
+        if not is_rgb(pixel_format):
+            self._colour.tag(frame)
         return frame
 
     @property

@@ -26,13 +26,16 @@ def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) ->
     """Makes the output of whole segments; nothing under its name changes before it is complete."""
     if not manifest.segments:
         raise VideoError(f"{output}: no frame was written", "write at least one")
+    if writer.encoding.at_the_end:
+        with _tracks(writer) as tracks:
+            tracks.declare(None)  # gif and png hold none of them, which is said
     if writer.encoding.codec == "png":
         _pictures(output, folder, manifest)
         return
     whole = folder / f"whole{output.suffix}"
     kind = writer.encoding.container
     options = dict(kind.options or {})
-    if kind.format in ("mp4", "mov"):  # a late start is written on the file's own clock, of milliseconds otherwise
+    if kind.is_quicktime:  # a late start is written on the file's own clock, of milliseconds otherwise
         options["movie_timescale"] = str(min(writer.source.time_base.denominator, 2**31 - 1))
     with av.open(str(whole), "w", format=kind.format, options=options) as container:
         if writer.encoding.codec == "gif":
@@ -43,22 +46,27 @@ def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) ->
     os.replace(whole, output)
 
 
+def _tracks(writer: VideoWriter) -> Tracks:
+    return Tracks(writer.source, writer.encoding, *writer.part, writer.say)
+
+
 def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
     """The encoded pictures as they are, between the packets of the other tracks."""
     encoding, base = writer.encoding, writer.source.time_base
-    with Tracks(writer.source, encoding, *writer.part, writer.say) as tracks:
+    with _tracks(writer) as tracks:
         with av.open(str(folder / manifest.segments[0].file)) as first:
             stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
             stream.time_base = base
-            if encoding.codec == "h265" and encoding.container.format in ("mp4", "mov"):
+            if encoding.codec == "h265" and encoding.container.is_quicktime:
                 stream.codec_context.codec_tag = "hvc1"
             tracks.declare(container)
         others = tracks.packets()
         waiting = next(others, None)
-        for packet, shown in _complete(packets_of(folder, manifest), sums=encoding.container.format in ("mp4", "mov")):
+        for packet in _complete(packets_of(folder, manifest), sums=encoding.container.is_quicktime):
+            shown = packet.pts * base
             packet.stream, packet.time_base = stream, base
             container.mux(packet)
-            while waiting is not None and waiting[0] <= shown * base:
+            while waiting is not None and waiting[0] <= shown:
                 container.mux(waiting[1])
                 waiting = next(others, None)
         while waiting is not None:
@@ -66,8 +74,8 @@ def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) 
             waiting = next(others, None)
 
 
-def _complete(packets: Iterator[Any], *, sums: bool) -> Iterator[tuple[Any, int]]:
-    """The packets with their times, the last one as long as it must be.
+def _complete(packets: Iterator[Any], *, sums: bool) -> Iterator[Any]:
+    """The packets, the last one as long as it must be.
 
     mp4 sums durations up over packets as they are decoded: the last one makes up for what reordered frames lack.
     """
@@ -77,22 +85,22 @@ def _complete(packets: Iterator[Any], *, sums: bool) -> Iterator[tuple[Any, int]
         if held is None:
             first_shown, first_decoded = packet.pts, packet.dts
         else:
-            yield held, held.pts
+            yield held
         first_shown, end = min(first_shown, packet.pts), max(end, packet.pts + packet.duration)
         held = packet
     if held is not None:
         if sums:
             held.duration = max(1, (end - first_shown) - (held.dts - first_decoded))
-        yield held, held.pts
+        yield held
 
 
-def _frames(folder: Path, manifest: Manifest) -> Iterator[tuple[Any, int, int]]:
-    """Decoded frames with their times and durations in ticks; segments for this are lossless."""
+def _frames(folder: Path, manifest: Manifest) -> Iterator[tuple[Any, int]]:
+    """Decoded frames with their times in ticks; segments for this are lossless."""
     for segment in manifest.segments:
         with av.open(str(folder / segment.file)) as container:
             frames = container.decode(container.streams.video[0])
-            for frame, (pts, _, duration) in zip(frames, times_of(folder, segment), strict=True):
-                yield frame, pts, duration
+            for frame, (pts, _, _) in zip(frames, times_of(folder, segment), strict=True):
+                yield frame, pts
 
 
 def _animate(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
@@ -101,9 +109,8 @@ def _animate(container: Any, folder: Path, manifest: Manifest, writer: VideoWrit
     stream.width, stream.height = writer.size
     stream.pix_fmt = "pal8"
     stream.time_base = stream.codec_context.time_base = HUNDREDTH
-    container.metadata.clear()
     graph, last, first = None, -1, None
-    for frame, pts, _ in _frames(folder, manifest):
+    for frame, pts in _frames(folder, manifest):
         first = pts if first is None else first
         graph = graph or _palette_graph(frame)
         frame.pts = max(round((pts - first) * writer.source.time_base / HUNDREDTH), last + 1)
@@ -111,7 +118,6 @@ def _animate(container: Any, folder: Path, manifest: Manifest, writer: VideoWrit
         graph.push(frame)
         container.mux(stream.encode(_pulled(graph)))
     container.mux(stream.encode(None))
-    Tracks(writer.source, writer.encoding, *writer.part, writer.say).declare(container)
 
 
 def _palette_graph(frame: Any) -> Any:
@@ -137,7 +143,7 @@ def _pulled(graph: Any) -> Any:
 def _pictures(output: Path, folder: Path, manifest: Manifest) -> None:
     """Numbered PNG files; all are written before the first one appears."""
     made = []
-    for number, (frame, _, _) in enumerate(_frames(folder, manifest), start=1):
+    for number, (frame, _) in enumerate(_frames(folder, manifest), start=1):
         picture = frame.to_ndarray(format="bgra" if frame.format.name == "bgra" else "bgr24")
         path = folder / f"{number}.png"
         if not cv2.imwrite(str(path), picture):

@@ -123,7 +123,7 @@ class Stylizer:
         Args:
             start, end: seconds from the first frame; only that part is read, and the output starts at 0.
             force: replace an existing output, and begin an unfinished run again.
-            resume: go on with an unfinished run; the result equals an uninterrupted one's, bit by bit.
+            resume: go on with an unfinished run; its frames equal an uninterrupted one's, bit by bit.
             fps: pictures a second, where the source is pictures without times.
             strict: refuse a damaged source; otherwise frames that cannot be decoded repeat the one before.
             codec, crf, preset, pixel_format: as in `choose_encoding`; the kind of file has good ones.
@@ -135,7 +135,7 @@ class Stylizer:
                 segments of the run are kept for `resume`.
         """
         began = time.perf_counter()
-        output = check_output(output, source=source, force=force or resume)
+        output = check_output(output, source=source, force=force, resume=resume)
         with VideoReader(source, start=start, end=end, backend=backend, fps=fps, strict=strict) as reader:
             size = style.size or reader.size
             reader.size = style.fitted(size)

@@ -35,7 +35,6 @@ class Tracks:
         self._start, self._end, self._say = start, end, say
         self._resources = ExitStack()
         self._ways: dict[int, Callable[[Any], list[Any]]] = {}
-        self._waiting: Any = None
 
     def __enter__(self) -> Tracks:
         return self

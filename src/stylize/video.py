@@ -6,7 +6,7 @@ import importlib.util
 import itertools
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from types import TracebackType
@@ -27,20 +27,9 @@ TICK = Fraction(1, 90000)
 """Of videos made of pictures."""
 
 
-def probe_source(path: str | os.PathLike[str], fps: Fraction | None = None) -> VideoInfo:
-    """What a video file, a folder or pattern of pictures, or an animation is as a video.
-
-    Args:
-        fps: pictures a second, for pictures without times of their own.
-
-    Raises:
-        VideoError: it cannot be read.
-    """
-    check_local(path)
-    return _probe(path, fps)[0]
-
-
 def _probe(path: str | os.PathLike[str], fps: Fraction | None) -> tuple[VideoInfo, pictures.Pictures | None]:
+    """What a file, a folder or pattern of pictures, or an animation is as a video."""
+    check_local(path)
     if not pictures.is_pictures(path):
         return probe(path), None
     found = pictures.look_up(path, fps)
@@ -82,7 +71,6 @@ class VideoReader:
         fps: Fraction | None = None,
         strict: bool = False,
     ) -> None:
-        check_local(path)
         self.info, self._pictures = _probe(path, fps)
         self.size = size or (self.info.width, self.info.height)
         self.strict, self.damage = strict, Damage()
@@ -133,6 +121,7 @@ class VideoReader:
         """
         index, read = skip, 0
         selected = self._selected()
+        self._resources.callback(selected.close)  # what it reads from is closed with the reader, read to its end or not
         for _ in itertools.islice(selected, skip):
             read += 1
         while frames := list(itertools.islice(selected, length)):
@@ -158,7 +147,7 @@ class VideoReader:
         way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
         return np.asarray(cv2.resize(picture, self.size, interpolation=way), np.uint8)
 
-    def _selected(self) -> Iterator[RawFrame]:
+    def _selected(self) -> Generator[RawFrame, None, None]:
         for frame in self._frames():
             if self._last is not None and frame.pts * self.info.time_base >= self._last:
                 return
