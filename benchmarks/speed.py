@@ -25,7 +25,7 @@ from common import hardware, moving_clips, source_video
 
 from stylize import Style, Stylizer, encode, load_stylizer, pipeline, restyle, shots, video
 from stylize.networks import Networks
-from stylize.style import parse_size
+from stylize.parsing import parse_size
 
 STAGES = {
     "maps: edges and depth": (pipeline, "take_maps"),

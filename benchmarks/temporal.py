@@ -34,8 +34,8 @@ from scenes import Scene, scenes
 
 from stylize import Style, Stylizer, load_stylizer
 from stylize.metrics import measure_frames
+from stylize.parsing import parse_size
 from stylize.registry import MODELS
-from stylize.style import parse_size
 
 PROMPTS = ("woodcut print", "watercolour painting", "van gogh painting", "pencil sketch")
 RATIOS = ("warp_error", "long_warp_error", "tof", "flicker")

@@ -72,7 +72,9 @@ def test_bgr_controlnets_see_what_diffusers_shows_them(tiny_model: Path) -> None
 def test_unknown_name() -> None:
     with pytest.raises(ModelError) as error:
         load_networks("poket")
-    assert str(error.value) == "unknown model 'poket': use pocket, sd15, or a folder in diffusers format"
+    assert str(error.value) == (
+        "unknown model 'poket': use pocket, sd15, sd15-lcm, sdxl, sdxl-lightning, or a folder in diffusers format"
+    )
 
 
 def test_a_folder_that_is_no_model(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from stylize import Clip, ModelError, Style, StyleError, Stylizer
 from stylize.errors import PromptWarning
 from stylize.models import load_networks
 from stylize.networks import Networks
-from stylize.prompting import embeddings_for
+from stylize.prompting import prompt_for
 from stylize.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(
@@ -84,25 +84,25 @@ def taught(tiny: Networks) -> Networks:
 
 def test_one_warning_names_the_unknown_words_and_what_is_known(taught: Networks) -> None:
     with pytest.warns(PromptWarning) as caught:
-        got = embeddings_for(taught, Style(prompt="klimt ink drawing", negative_prompt="zebra"), guided=True)
+        got = prompt_for(taught, Style(prompt="klimt ink drawing", negative_prompt="zebra"), guided=True).words
     assert len(caught) == 1
     text = str(caught[0].message)
     assert "'klimt', 'zebra'" in text and "ukiyo-e" in text and "night" in text and "stays" not in text
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert torch.equal(got, embeddings_for(taught, Style(prompt="ink drawing"), guided=True))
+        assert torch.equal(got, prompt_for(taught, Style(prompt="ink drawing"), guided=True).words)
 
 
 def test_without_a_known_look_the_picture_stays_a_photo(taught: Networks) -> None:
     with pytest.warns(PromptWarning, match="stays a photo"):
-        got = embeddings_for(taught, Style(prompt="klimt"), guided=False)
-    assert torch.equal(got, embeddings_for(taught, Style(prompt="photo"), guided=False))
-    toned = embeddings_for(taught, Style(prompt="at night"), guided=False)  # a tone alone is no mistake
-    assert torch.equal(toned, embeddings_for(taught, Style(prompt="photo, at night"), guided=False))
+        got = prompt_for(taught, Style(prompt="klimt"), guided=False).words
+    assert torch.equal(got, prompt_for(taught, Style(prompt="photo"), guided=False).words)
+    toned = prompt_for(taught, Style(prompt="at night"), guided=False).words  # a tone alone is no mistake
+    assert torch.equal(toned, prompt_for(taught, Style(prompt="photo, at night"), guided=False).words)
 
 
 def test_a_general_model_reads_every_word(tiny: Networks) -> None:
-    one, other = (embeddings_for(tiny, Style(prompt=p), guided=False) for p in ("klimt", "photo"))
+    one, other = (prompt_for(tiny, Style(prompt=p), guided=False).words for p in ("klimt", "photo"))
     assert not torch.equal(one, other)
 
 
@@ -127,8 +127,8 @@ def paintings(tmp_path: Path) -> list[Path]:
 
 
 def test_reference_tokens_follow_the_words(seeing: Networks, paintings: list[Path]) -> None:
-    words = embeddings_for(seeing, Style(prompt="ink"), guided=False)
-    both = embeddings_for(seeing, Style(prompt="ink", reference=paintings[0]), guided=False)
+    words = prompt_for(seeing, Style(prompt="ink"), guided=False).words
+    both = prompt_for(seeing, Style(prompt="ink", reference=paintings[0]), guided=False).words
     assert both.shape[1] == words.shape[1] + 4
     assert torch.equal(both[:, :-4], words)
 
@@ -136,16 +136,16 @@ def test_reference_tokens_follow_the_words(seeing: Networks, paintings: list[Pat
 def test_the_weight_leads_from_nothing_to_the_reference(seeing: Networks, paintings: list[Path]) -> None:
     def at(weight: float) -> torch.Tensor:
         style = Style(prompt="ink", reference=paintings[0], reference_weight=weight)
-        return embeddings_for(seeing, style, guided=False)
+        return prompt_for(seeing, style, guided=False).words
 
-    assert torch.equal(at(0), embeddings_for(seeing, Style(prompt="ink"), guided=False))
+    assert torch.equal(at(0), prompt_for(seeing, Style(prompt="ink"), guided=False).words)
     quarter, half, whole = (at(w)[:, -4:] for w in (0.25, 0.5, 1.0))
     assert torch.allclose(half - quarter, (whole - quarter) / 3, atol=1e-5)
 
 
 def test_guidance_is_away_from_no_reference(seeing: Networks, paintings: list[Path]) -> None:
     style = Style(prompt="ink", negative_prompt="photo", reference=paintings[0], guidance_scale=2.0)
-    negative, positive = embeddings_for(seeing, style, guided=True)
+    negative, positive = prompt_for(seeing, style, guided=True).words
     assert negative.shape == positive.shape
     assert torch.equal(negative[-4:], negative[-8:-4])  # padding goes on
 
@@ -164,7 +164,7 @@ def test_a_reference_is_read_upright(seeing: Networks, tmp_path: Path) -> None:
     exif[0x0112] = 6  # to be shown turned clockwise
     turned.save(tmp_path / "turned.png", exif=exif)
     one, other = (
-        embeddings_for(seeing, Style(reference=tmp_path / name), guided=False) for name in ("plain.png", "turned.png")
+        prompt_for(seeing, Style(reference=tmp_path / name), guided=False).words for name in ("plain.png", "turned.png")
     )
     assert torch.equal(one, other)
 
@@ -176,7 +176,7 @@ def test_no_look_at_all_is_refused() -> None:
 
 def test_a_model_that_reads_no_references_says_so(tiny: Networks, paintings: list[Path]) -> None:
     with pytest.raises(ModelError, match="reads no reference picture"):
-        embeddings_for(tiny, Style(prompt="ink", reference=paintings[0]), guided=False)
+        prompt_for(tiny, Style(prompt="ink", reference=paintings[0]), guided=False)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no picture", b"\x89PNG\r\n\x1a\n cut off"])
@@ -185,7 +185,7 @@ def test_a_reference_that_is_no_picture(seeing: Networks, tmp_path: Path, conten
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(StyleError, match=r"ref\.png: (no such|cannot be read)"):
-        embeddings_for(seeing, Style(reference=path), guided=False)
+        prompt_for(seeing, Style(reference=path), guided=False)
 
 
 @pytest.mark.parametrize("part", ["image_encoder", "feature_extractor", "ip_adapter"])

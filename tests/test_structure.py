@@ -12,8 +12,10 @@ import torch
 from media import picture
 
 from stylize import Clip, ModelError
+from stylize.detectors import canny
+from stylize.estimators import MidasDepth, PocketDepth
 from stylize.models import load_networks
-from stylize.structure import DepthRange, MidasDepth, PocketDepth, canny, take_maps
+from stylize.structure import DepthRange, take_maps
 
 
 @pytest.mark.parametrize("size", [(64, 48), (130, 70), (61, 45), (640, 360)])
@@ -64,7 +66,7 @@ def test_take_maps(tiny_model: Path) -> None:
         assert maps.maps[name].dtype == np.float32
         assert maps.maps[name].min() >= 0 and maps.maps[name].max() <= 1
     assert "64" in repr(maps)
-    with pytest.raises(ModelError, match="no detector makes maps for the control 'pose': use depth or canny"):
+    with pytest.raises(ModelError, match="no detector makes maps for the control 'pose': use depth, canny, softedge"):
         take_maps(clip, ["pose"], networks.estimate_depth, None)
 
 

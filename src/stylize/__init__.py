@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from stylize.metrics import Measurement
     from stylize.pipeline import Report, Stylizer
     from stylize.preview import Preview, make_preview
-    from stylize.style import Style, Temporal
+    from stylize.style import Control, Style, Temporal
     from stylize.video import VideoReader
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Clip",
+    "Control",
     "DamagedVideo",
     "Measurement",
     "ModelError",
@@ -56,7 +57,7 @@ _HOMES = {
     "metrics": ("Measurement",),
     "pipeline": ("Report", "Stylizer"),
     "preview": ("Preview", "make_preview"),
-    "style": ("Style", "Temporal"),
+    "style": ("Control", "Style", "Temporal"),
     "container": ("VideoInfo",),
     "video": ("VideoReader",),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,22 +24,41 @@ def load_stylizer(
     device: str | None = None,
     dtype: torch.dtype | None = None,
     controlnets: Mapping[str, str | Path] | None = None,
+    loras: Mapping[str | Path, float] | None = None,
+    ip_adapter: str | Path | None = None,
+    textual_inversions: Sequence[str | Path] = (),
+    vae: str | Path | None = None,
+    depth: str | Path | None = None,
+    offline: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> Stylizer:
     """Loads a model once, to restyle any number of videos.
 
+    What is named beside the model is a path, a hub id, or a hub id with a file: `owner/repository/file.safetensors`.
+
     Args:
-        model: "pocket" (built in), another name of `stylize models`, a folder in diffusers format, or a hub id.
+        model: "pocket" (built in), another name of `stylize models`, a folder in diffusers format, a .safetensors
+            checkpoint of SD 1.5, SD 2.1 or SDXL, or a hub id.
         device: "cpu", "cuda", "mps", ...; the best one here when `None`.
         dtype: of the networks; what the device does well when `None`.
-        controlnets: ControlNets by control name ("depth", "canny"), in place of the model's own.
+        controlnets: ControlNets by control name ("depth", "canny", "lineart", ...), in place of the model's own.
+        loras: LoRAs with their weights, such as `{"ink.safetensors": 0.8}`.
+        ip_adapter: an IP-Adapter, which lets a Stable Diffusion model read reference pictures.
+        textual_inversions: each is a word of the prompt, the one that its file is named by.
+        vae: in place of the model's own; also TAESD.
+        depth: a depth network of transformers (Depth Anything V2) in place of MiDaS.
+        offline: never ask the hub, whatever is missing.
+        say: gets a line before each download, with its size.
 
     Raises:
-        ModelError: the model cannot be found or loaded.
+        ModelError: the model or one of the others cannot be found or loaded, or does not fit the model's family.
     """
     from stylize.models import load_networks
     from stylize.pipeline import Stylizer
+    from stylize.sources import Extras
 
-    return Stylizer(load_networks(model, device=device, dtype=dtype, controlnets=controlnets))
+    extras = Extras(controlnets, loras or {}, ip_adapter, textual_inversions, vae, depth)
+    return Stylizer(load_networks(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say))
 
 
 def stylize_video(
@@ -102,7 +121,7 @@ def measure(
     if depth:
         import torch
 
-        from stylize.structure import PocketDepth
+        from stylize.estimators import PocketDepth
 
         estimate = PocketDepth(POCKET_FOLDER / "depth", torch.device("cpu"))
     meter = Meter(depth=estimate, similarity=similarity)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 from torch.nn import functional as F
 
 from stylize.memory import KeysValues, StepCache
@@ -22,6 +23,8 @@ class Exchange:
     """Frames to look at."""
     weight: float = 1.0
     """g in `self + g (extended - self)`, the temporal guidance of Gen-1 (Esser et al. 2023) inside the attention."""
+    image_weight: float = 1.0
+    """How much of the reference picture IP-Adapter's layers add."""
     own: dict[str, KeysValues] = field(default_factory=dict)
     """Filled in by the layers: this frame's keys and values."""
 
@@ -80,11 +83,34 @@ def _heads(tokens: torch.Tensor, heads: int) -> torch.Tensor:
     return tokens.view(*tokens.shape[:2], heads, -1).transpose(1, 2)
 
 
+class ImagePromptAttention(torch.nn.Module):
+    """IP-Adapter's decoupled cross-attention (Ye et al. 2023), diffusers' own; its weight comes with the call."""
+
+    def __init__(self, processor: Any) -> None:
+        super().__init__()
+        self.processor = processor
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+        exchange: Exchange | None = None,
+    ) -> torch.Tensor:
+        """As `CrossFrameAttention`; `encoder_hidden_states` are the words' and a list of the pictures'."""
+        self.processor.scale = [1.0 if exchange is None else exchange.image_weight]
+        output: torch.Tensor = self.processor(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+        return output
+
+
 def install(unet: Any) -> None:
     """Gives every attention layer of the UNet our processor; the decoder's self-attention looks across frames."""
-    unet.set_attn_processor(
-        {
-            name: CrossFrameAttention(name, across_frames=name.startswith(DECODER) and ".attn1." in name)
-            for name in unet.attn_processors
-        }
-    )
+
+    def ours(name: str, processor: Any) -> Any:
+        if isinstance(processor, IPAdapterAttnProcessor2_0):
+            return ImagePromptAttention(processor)
+        return CrossFrameAttention(name, across_frames=name.startswith(DECODER) and ".attn1." in name)
+
+    unet.set_attn_processor({name: ours(name, processor) for name, processor in unet.attn_processors.items()})

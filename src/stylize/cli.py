@@ -13,9 +13,10 @@ import typer
 
 from stylize import __version__, options
 from stylize.console import FAILED, one_line_errors, say, warnings_as_lines
+from stylize.parsing import parse_control, parse_named, parse_rate, parse_size, parse_weighted
 from stylize.progress import duration, progress_bar
-from stylize.registry import MODELS, POCKET
-from stylize.style import Style, parse_control, parse_rate, parse_size
+from stylize.registry import POCKET, known_models, models_file
+from stylize.style import Style
 
 if TYPE_CHECKING:
     from stylize.networks import Networks
@@ -51,7 +52,15 @@ def run(
     mode: options.How = "full",
     temporal: options.TemporalWeight = 1.0,
     control: options.Control = None,
+    controlnet: options.ControlNet = None,
+    lora: options.Lora = None,
+    ip_adapter: options.IpAdapter = None,
+    textual_inversion: options.TextualInversion = None,
+    vae: options.Vae = None,
+    depth_model: options.DepthModel = None,
     guidance: options.Guidance = None,
+    guidance_rescale: options.GuidanceRescale = 0.0,
+    clip_skip: options.ClipSkip = 0,
     steps: options.Steps = None,
     seed: options.Seed = 0,
     size: options.Size = None,
@@ -60,6 +69,7 @@ def run(
     end: options.End = None,
     fps: options.Fps = None,
     device: options.Device = None,
+    offline: options.Offline = False,
     codec: Annotated[str | None, typer.Option(help="h264 h265 av1 vp9 prores ffv1 [default: by the name].")] = None,
     crf: Annotated[int | None, typer.Option(help="Quality, 0 is lossless or nearly [default: by the codec].")] = None,
     preset: Annotated[str, typer.Option(help="Speed of the encoder, ultrafast to veryslow.")] = "medium",
@@ -90,7 +100,7 @@ def run(
             from stylize.reference import read_picture
 
             read_picture(reference)
-        stylizer = _loaded(model, device, quiet=quiet)
+        stylizer = _loaded(given)
         with warnings_as_lines(shown=not quiet):
             bars = functools.partial(progress_bar, shown=not quiet)
             failed = restyle_all(stylizer, style, todo, bars, say, _told(as_json, quiet))
@@ -112,7 +122,15 @@ def preview(
     mode: options.How = "full",
     temporal: options.TemporalWeight = 1.0,
     control: options.Control = None,
+    controlnet: options.ControlNet = None,
+    lora: options.Lora = None,
+    ip_adapter: options.IpAdapter = None,
+    textual_inversion: options.TextualInversion = None,
+    vae: options.Vae = None,
+    depth_model: options.DepthModel = None,
     guidance: options.Guidance = None,
+    guidance_rescale: options.GuidanceRescale = 0.0,
+    clip_skip: options.ClipSkip = 0,
     steps: options.Steps = None,
     seed: options.Seed = 0,
     size: options.Size = None,
@@ -121,6 +139,7 @@ def preview(
     end: options.End = None,
     fps: options.Fps = None,
     device: options.Device = None,
+    offline: options.Offline = False,
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -135,7 +154,7 @@ def preview(
 
         check_sheet(output, force=force)
         with warnings_as_lines(shown=not quiet):
-            stylizer = _loaded(model, device, quiet=quiet)
+            stylizer = _loaded(given)
             made = make_preview(
                 stylizer, source, output, style, count=count, start=start, end=end, fps=parse_rate(fps), force=force
             )
@@ -155,15 +174,25 @@ def _style(given: Mapping[str, Any]) -> Style:
     return Style(**{f.name: given[f.name] for f in fields(Style) if f.name in given} | parsed)
 
 
-def _loaded(model: str, device: str | None, *, quiet: bool) -> Stylizer:
-    card = MODELS.get(model)
-    if card is not None and not card.on_disk and not quiet:
-        say(f"{model} is not on disk: about {card.size_mb / 1000:.1f} GB come from the hub, once")
+def _loaded(given: Mapping[str, Any]) -> Stylizer:
+    """The model that a command's options name, with all that they add to it."""
     from stylize.api import load_stylizer
 
-    stylizer = load_stylizer(model, device=device)
-    if not quiet:
-        say(_explanation(stylizer.networks))
+    tell = None if given["quiet"] else say
+    stylizer = load_stylizer(
+        given["model"],
+        device=given["device"],
+        controlnets=dict(map(parse_named, given["controlnet"])) if given["controlnet"] else None,
+        loras=dict(map(parse_weighted, given["lora"] or [])),
+        ip_adapter=given["ip_adapter"],
+        textual_inversions=given["textual_inversion"] or [],
+        vae=given["vae"],
+        depth=given["depth_model"],
+        offline=given["offline"],
+        say=tell,
+    )
+    if tell is not None:
+        tell(_explanation(stylizer.networks))
     return stylizer
 
 
@@ -214,30 +243,20 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
 ) -> None:
     """List the models that have a name: what for, licence, size, on disk or not."""
+    with one_line_errors():
+        cards = known_models().values()
     if as_json:
-        rows = [
-            {
-                "name": card.name,
-                "base": card.base,
-                "licence": card.licence,
-                "size_mb": card.size_mb,
-                "on_disk": card.on_disk,
-                "purpose": card.purpose,
-                "looks": card.looks,
-                "tones": card.tones,
-            }
-            for card in MODELS.values()
-        ]
-        typer.echo(json.dumps(rows))
+        typer.echo(json.dumps([card.facts() for card in cards]))
         return
-    for card in MODELS.values():
+    for card in cards:
         state = "on disk" if card.on_disk else "not on disk"
-        typer.echo(f"{card.name}  ({card.base}; {card.licence}; {card.size_mb} MB, {state})")
+        size = f"{card.size_mb} MB, " if card.size_mb else ""
+        typer.echo(f"{card.name}  ({card.base}; {card.licence}; {size}{state})")
         typer.echo(f"    {card.purpose}")
         if card.looks:
             typer.echo(f"    looks: {', '.join(card.looks)}")
             typer.echo(f"    tones: {', '.join(card.tones)}")
-    typer.echo("Any folder in diffusers format works too: stylize run ... --model FOLDER")
+    typer.echo(f"Any folder in diffusers format or .safetensors checkpoint works too; own names: {models_file()}")
 
 
 def _explanation(networks: Networks) -> str:

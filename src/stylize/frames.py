@@ -58,12 +58,12 @@ class StructureMaps:
     """What holds the forms: one map a control, named as ControlNets are."""
 
     maps: Mapping[str, npt.NDArray[np.float32]]
-    """By name ("depth", "canny"): float32 `[T, 1, H, W]` in [0, 1]; in depth, near is 1."""
+    """By name ("depth", "canny"): float32 `[T, C, H, W]` in [0, 1], C is 1 or 3; in depth, near is 1."""
 
     def __post_init__(self) -> None:
         for name, values in self.maps.items():
-            if values.ndim != 4 or values.shape[1] != 1:
-                raise ValueError(f"{name} must be [T, 1, H, W], got {values.shape}")
+            if values.ndim != 4 or values.shape[1] not in (1, 3):
+                raise ValueError(f"{name} must be [T, 1 or 3, H, W], got {values.shape}")
 
     def __repr__(self) -> str:
         return f"StructureMaps({', '.join(f'{n} {v.shape}' for n, v in self.maps.items())})"

@@ -1,13 +1,10 @@
-"""From names to networks: the built-in model, folders in diffusers format, and the hub."""
+"""From names to networks: the built-in model, folders in diffusers format, single files, and the hub."""
 
 from __future__ import annotations
 
-import json
-import platform
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +14,22 @@ import transformers
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from stylize import attention
+from stylize import adapters, attention
 from stylize.errors import ModelError
-from stylize.networks import ControlNet, Defaults, Networks
+from stylize.estimators import MIDAS_REPOSITORY, DepthEstimator, LazyDepth, MidasDepth, PocketDepth, TransformersDepth
+from stylize.hardware import choose_device, default_dtype
+from stylize.networks import ControlNet, Networks
+from stylize.places import PART_FILES, Place, Say, fetched, parse_place
+from stylize.recipes import Recipe
 from stylize.reference import ImagePrompt
-from stylize.registry import MODELS, ModelCard
-from stylize.structure import MIDAS_REPOSITORY, DepthEstimator, MidasDepth, PocketDepth
-from stylize.vocabulary import Vocabulary
+from stylize.single_file import load_single_file
+from stylize.sources import MIDAS, Extras, Source, find_source
 
-COMPONENTS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler")
 LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
-SETTINGS = "stylize.json"
-MIDAS = "midas"
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a model's parts are: folders or hub ids."""
-
-    name: str
-    base: str
-    controlnets: Mapping[str, tuple[str, str | None]]
-    """By control: folder or hub id, and the subfolder in it."""
-    depth: str
-    """Folder of a built-in style depth network, or "midas"."""
-    defaults: Defaults
-    vocabulary: Vocabulary | None = None
-    image_prompt: str | None = None
-    """Subfolder of the image-prompt adapter, if the folder has one."""
+PARTS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler")
+SECOND = ("tokenizer_2", "text_encoder_2")
+"""What SDXL has beside them."""
+WEIGHTS = "diffusion_pytorch_model"
 
 
 def load_networks(
@@ -52,191 +37,164 @@ def load_networks(
     *,
     device: str | None = None,
     dtype: torch.dtype | None = None,
-    controlnets: Mapping[str, str | Path] | None = None,
+    extras: Extras | None = None,
+    offline: bool = False,
+    say: Say | None = None,
 ) -> Networks:
-    """Loads a model by name, folder or hub id; one code path for all.
+    """Loads a model by name, folder, file or hub id; one code path for all.
 
     Args:
         device: "cpu", "cuda", "mps", ...; the best one here when `None`.
         dtype: what the device does well when `None` (`default_dtype`).
-        controlnets: ControlNets by control name, folders or hub ids, in place of the model's own.
+        extras: ControlNets, LoRAs and other parts that are added or put in place of the model's own.
+        offline: never ask the hub.
+        say: gets a line before each download.
 
     Raises:
-        ModelError: unknown name, not a model folder, a part missing, not on disk and offline.
+        ModelError: unknown name, not a model folder, a part missing or of another family, not on disk and offline.
     """
-    place = _device(device)
+    place = choose_device(device)
     kind = default_dtype(place) if dtype is None else dtype
-    source = _source(str(model), controlnets)
-    with _quiet():
-        index = _index(source)
-        parts = {name: _component(source.base, name, index.get(name), kind) for name in COMPONENTS}
-        nets = {n: ControlNet(_controlnet(*where, kind)).to(place) for n, where in source.controlnets.items()}
-    for name in ("text_encoder", "vae", "unet"):
-        parts[name] = parts[name].to(place).eval().requires_grad_(False)
-    attention.install(parts["unet"])
-    adapter = source.image_prompt
+    with quiet():
+        source = find_source(str(model), extras or Extras(), offline=offline, say=say)
+
+        def here(part: str | Path) -> Place:
+            return fetched(parse_place(part), PART_FILES, offline=offline, say=say)
+
+        pipe, own = _pipeline(source, kind)
+        named = source.extras.controlnets or {}
+        nets = {name: _controlnet(here(where), pipe.unet, kind) for name, where in named.items()}
+        if source.extras.vae is not None:
+            pipe.register_modules(vae=_vae(here(source.extras.vae), kind))
+        adapters.add(pipe, source.extras, here)
+        image_prompt = _image_prompt(source, place, kind)
+    scheduler = _scheduler(own, source.recipe)
+    for part in (pipe.text_encoder, getattr(pipe, "text_encoder_2", None), pipe.image_encoder, pipe.unet, pipe.vae):
+        if part is not None:
+            part.to(place).eval().requires_grad_(False)
+    if kind == torch.float16 and getattr(pipe.vae.config, "force_upcast", False):
+        pipe.vae.to(torch.float32)  # SDXL's own overflows in half precision
+    attention.install(pipe.unet)
     return Networks(
-        name=source.name,
-        controlnets=nets,
-        estimate_depth=LazyDepth(source.depth, place),
+        name=source.name + adapters.described(source.extras),
+        pipe=pipe,
+        controlnets={name: ControlNet(net).to(place) for name, net in nets.items()},
+        scheduler=scheduler,
+        estimate_depth=LazyDepth(lambda: _depth(source, place, offline=offline)),
         device=place,
         dtype=kind,
-        defaults=source.defaults,
+        defaults=source.defaults(type(scheduler).__name__),
         vocabulary=source.vocabulary,
-        image_prompt=ImagePrompt.load(Path(source.base), adapter, place, kind) if adapter else None,
-        **parts,
+        image_prompt=image_prompt,
     )
 
 
-class LazyDepth:
-    """A depth estimator that is loaded when the first map is asked of it: without the depth control it never is."""
-
-    def __init__(self, source: str, device: torch.device) -> None:
-        self._source, self._device = source, device
-        self._estimator: DepthEstimator | None = None
-
-    def __call__(self, picture: Any) -> Any:
-        if self._estimator is None:
-            with _quiet():
-                if self._source == MIDAS:
-                    self._estimator = MidasDepth(MIDAS_REPOSITORY, self._device)
-                else:
-                    self._estimator = PocketDepth(self._source, self._device)
-        return self._estimator(picture)
-
-
-def default_dtype(device: torch.device) -> torch.dtype:
-    """float16 on GPUs; on CPUs bfloat16 where it is faster than float32, which the instruction set alone does not tell.
-
-    Measured (docs/performance.md): AMX and AMD's AVX512-BF16 gain; Intel's AVX512-BF16 without AMX loses a third.
-    """
-    if device.type in ("cuda", "mps", "xpu"):
-        return torch.float16
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return torch.bfloat16 if amx or (bf16 and _is_amd()) else torch.float32
+def _pipeline(source: Source, dtype: torch.dtype) -> tuple[Any, Any]:
+    """diffusers' text-to-image pipeline with the model's parts, and the model's scheduler."""
+    if source.base.file:
+        pipe = load_single_file(source.base.path, dtype)
+        return pipe, pipe.scheduler
+    folder = source.base.path
+    index = dict(diffusers.DiffusionPipeline.load_config(folder))
+    second = SECOND if index.get("text_encoder_2", [None])[0] else ()
+    parts = {name: _part(folder, name, index.get(name), dtype) for name in (*PARTS, *second)}
+    scheduler = parts["scheduler"]
+    # a copy of it: the pipeline changes what it holds to what its own call expects
+    parts["scheduler"] = type(scheduler).from_config(scheduler.config)
+    if second:
+        zeros = index.get("force_zeros_for_empty_prompt", True)
+        xl = diffusers.StableDiffusionXLPipeline
+        return xl(**parts, force_zeros_for_empty_prompt=zeros, add_watermarker=False), scheduler
+    plain = diffusers.StableDiffusionPipeline
+    return plain(**parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False), scheduler
 
 
-def _is_amd() -> bool:
-    try:
-        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(errors="replace")[:4096]
-    except OSError:
-        return "AMD" in platform.processor()
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"device '{name}' is not available", "use cpu, or install a torch that supports it") from error
-    return device
-
-
-def _source(model: str, controlnets: Mapping[str, str | Path] | None) -> Source:
-    """Finds out what `model` names, without loading weights."""
-    card = MODELS.get(model)
-    folder = Path(card.folder if card is not None and card.folder else model).expanduser()
-    if card is not None and not card.folder:
-        source = _from_card(card)
-    elif folder.is_dir():
-        source = _from_folder(folder, model)
-    elif folder.exists():
-        raise ModelError(f"{model}: is a file, not a model folder", "name a folder in diffusers format")
-    elif model.count("/") == 1 and not model.startswith((".", "/", "~")):
-        source = Source(model, model, {}, MIDAS, Defaults())
-    else:
-        raise ModelError(f"unknown model '{model}'", f"use {', '.join(MODELS)}, or a folder in diffusers format")
-    if controlnets is None:
-        return source
-    named = {name: (str(where), None) for name, where in controlnets.items()}
-    return replace(source, controlnets=named)
-
-
-def _from_card(card: ModelCard) -> Source:
-    controls: dict[str, tuple[str, str | None]] = {name: (where, None) for name, where in card.controlnets.items()}
-    return Source(card.name, card.base, controls, MIDAS, Defaults())
-
-
-def _from_folder(folder: Path, name: str) -> Source:
-    if not (folder / "model_index.json").is_file():
-        raise ModelError(f"{folder}: is not a model folder", "it must hold model_index.json, as diffusers saves it")
-    settings: dict[str, Any] = {}
-    if (folder / SETTINGS).is_file():
-        try:
-            settings = json.loads((folder / SETTINGS).read_text())
-        except ValueError as error:
-            raise ModelError(f"{folder / SETTINGS}: is not JSON", "repair it") from error
-    nets = settings.get("controlnets")
-    if nets is None:
-        nets = {p.name.removeprefix("controlnet_"): p.name for p in sorted(folder.glob("controlnet_[a-z]*"))}
-    depth = settings.get("depth_estimator", MIDAS)
-    return Source(
-        name=name,
-        base=str(folder),
-        controlnets={control: (str(folder), subfolder) for control, subfolder in nets.items()},
-        depth=MIDAS if depth == MIDAS else str(folder / depth),
-        defaults=Defaults(**settings.get("defaults", {})),
-        vocabulary=_vocabulary(settings),
-        image_prompt=settings.get("image_prompt"),
-    )
-
-
-def _vocabulary(settings: Mapping[str, Any]) -> Vocabulary | None:
-    if "words" not in settings:
-        return None
-    looks, tones = ({name: tuple(p) for name, p in settings.get(kind, {}).items()} for kind in ("looks", "tones"))
-    return Vocabulary(looks, tones, frozenset(settings["words"]))
-
-
-def _index(source: Source) -> dict[str, Any]:
-    try:
-        return dict(diffusers.DiffusionPipeline.load_config(source.base))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{source.base}: not on disk and not on the hub", "check the name, or go online once"
-        ) from error
-
-
-def _component(base: str, name: str, entry: Any, dtype: torch.dtype) -> Any:
+def _part(folder: Path, name: str, entry: Any, dtype: torch.dtype) -> Any:
     """One part, by the class that model_index.json names; only diffusers' and transformers' own classes are taken."""
     library, class_name = entry if isinstance(entry, (list, tuple)) and len(entry) == 2 else (None, None)
     kind = getattr(LIBRARIES.get(library or ""), class_name or "", None)
     if kind is None:
-        raise ModelError(f"{base}: names no usable {name} ({class_name})", "use a Stable Diffusion class model")
-    if Path(base).is_dir() and not (Path(base) / name).is_dir():  # a tokenizer without files would load as an empty one
-        raise ModelError(f"{base}: has no {name}", "the model folder is incomplete: copy it again")
-    options: dict[str, Any] = {"subfolder": name, **_local_only(base)}
+        what = f"{folder}: names no usable {name} ({class_name})"
+        raise ModelError(what, "use a model of the SD 1.5, SD 2.1 or SDXL family")
+    if not (folder / name).is_dir():  # a tokenizer without files would load as an empty one
+        raise ModelError(f"{folder}: has no {name}", "the model folder is incomplete: copy or download it again")
+    options: dict[str, Any] = {"subfolder": name, "local_files_only": True}
     if issubclass(kind, torch.nn.Module):
-        options |= {"dtype": dtype, "use_safetensors": True}
+        options |= {"dtype": dtype, "use_safetensors": True} | _variant(folder / name)
     try:
-        return kind.from_pretrained(base, **options)
+        return kind.from_pretrained(folder, **options)
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{base}: its {name} cannot be loaded", "the folder lacks a file, or has no .safetensors weights"
-        ) from error
+        what = f"{folder}: its {name} cannot be loaded"
+        raise ModelError(what, "the folder lacks a file, or has no .safetensors weights") from error
 
 
-def _controlnet(base: str, subfolder: str | None, dtype: torch.dtype) -> Any:
-    where = _local_only(base) | ({"subfolder": subfolder} if subfolder else {})
+def _variant(folder: Path) -> dict[str, str]:
+    """Half-precision files where there are no others."""
+    whole = [p for p in folder.glob("*.safetensors*") if ".fp16." not in p.name]
+    return {"variant": "fp16"} if not whole and any(folder.glob("*.fp16.safetensors")) else {}
+
+
+def _controlnet(place: Place, unet: Any, dtype: torch.dtype) -> Any:
+    if place.path.is_dir() and not (place.path / "config.json").is_file():
+        raise ModelError(f"{place.text}: is no ControlNet that can be loaded", "it must hold config.json and weights")
     try:
-        return diffusers.ControlNetModel.from_pretrained(base, dtype=dtype, use_safetensors=True, **where)
-    except (OSError, ValueError) as error:
-        place = f"{base}/{subfolder}" if subfolder else base
-        raise ModelError(
-            f"{place}: is no ControlNet that can be loaded", "check the name, or go online once"
-        ) from error
+        if place.file:
+            net = diffusers.ControlNetModel.from_single_file(str(place.path), dtype=dtype, local_files_only=True)
+        else:
+            net = diffusers.ControlNetModel.from_pretrained(
+                place.path, dtype=dtype, use_safetensors=True, local_files_only=True, **_variant(place.path)
+            )
+    except (OSError, ValueError, KeyError) as error:
+        what = f"{place.text}: is no ControlNet that can be loaded"
+        raise ModelError(what, "name its folder in diffusers format, or a hub id") from error
+    for ours, theirs in zip(adapters.fingerprint(net), adapters.fingerprint(unet), strict=True):
+        if ours != theirs:
+            family = adapters.family(net), adapters.family(unet)
+            what = f"{place.text}: is a ControlNet for {family[0]}, the model is of {family[1]}"
+            raise ModelError(what, "use one that was made for the model's family")
+    return net
 
 
-def _local_only(base: str) -> dict[str, Any]:
-    """A part missing in a folder must not become a hub request for a repository of that name."""
-    return {"local_files_only": True} if Path(base).is_dir() else {}
+def _vae(place: Place, dtype: torch.dtype) -> Any:
+    """AutoencoderKL, or AutoencoderTiny as TAESD is."""
+    try:
+        kind = getattr(diffusers, diffusers.AutoencoderKL.load_config(place.path)["_class_name"])
+        if kind not in (diffusers.AutoencoderKL, diffusers.AutoencoderTiny):
+            raise ValueError(kind)
+        return kind.from_pretrained(
+            place.path, dtype=dtype, use_safetensors=True, local_files_only=True, **_variant(place.path)
+        )
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{place.text}: is no VAE that can be loaded", "name a folder in diffusers format") from error
+
+
+def _scheduler(own: Any, recipe: Recipe | None) -> Any:
+    """The folder's own, or what the few-step form was distilled for."""
+    if recipe is None:
+        return own
+    return getattr(diffusers, recipe.scheduler).from_config(own.config, **recipe.options)
+
+
+def _image_prompt(source: Source, device: torch.device, dtype: torch.dtype) -> ImagePrompt | None:
+    """What `--reference` needs of a model whose folder has it built in."""
+    adapter = source.settings.get("image_prompt")
+    if adapter is None or source.extras.ip_adapter is not None:
+        return None
+    return ImagePrompt.load(source.base.path, adapter, device, dtype)
+
+
+def _depth(source: Source, device: torch.device, *, offline: bool) -> DepthEstimator:
+    with quiet():
+        if source.extras.depth is not None:
+            place = fetched(parse_place(source.extras.depth), PART_FILES, offline=offline)
+            return TransformersDepth(place.path, device)
+        if source.depth == MIDAS:
+            return MidasDepth(MIDAS_REPOSITORY, device)
+        return PocketDepth(source.depth, device)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silences the libraries' progress bars, notices and warnings while they load; errors still come as exceptions."""
     before = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 from stylize.attention import Exchange
+from stylize.estimators import DepthEstimator
 from stylize.reference import ImagePrompt
-from stylize.structure import DepthEstimator
 from stylize.vocabulary import Vocabulary
+from stylize.words import encode_words
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,27 @@ class ControlNet:
             part.to(device).eval().requires_grad_(False)
         return self
 
+    def residuals(
+        self,
+        latents: torch.Tensor,
+        t: torch.Tensor,
+        words: torch.Tensor,
+        embedded: torch.Tensor,
+        weight: float,
+        added: Mapping[str, torch.Tensor],
+    ) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
+        """What is added to the UNet's skip connections and to its middle."""
+        down, middle = self.network(
+            latents,
+            t,
+            encoder_hidden_states=words,
+            controlnet_cond=embedded.expand(len(latents), -1, -1, -1),
+            conditioning_scale=weight,
+            added_cond_kwargs=dict(added) or None,
+            return_dict=False,
+        )
+        return down, middle
+
     def embed(self, control: torch.Tensor) -> torch.Tensor:
         """Map `[1, 3, H, W]` in [0, 1] to its embedding `[1, C, H / 8, W / 8]`."""
         if self._flips:
@@ -68,15 +92,30 @@ class ControlNet:
         return embedded.flip(1) if self._flips else embedded  # the network flips what it is given, now the embedding
 
 
+@dataclass(frozen=True)
+class Prompted:
+    """What a prompt and a reference have become; with guidance the negative prompt's first, then G is 2, else 1."""
+
+    words: torch.Tensor
+    """`[G, tokens, C]`, what cross-attention reads."""
+    pooled: torch.Tensor | None = None
+    """`[G, C']`, one vector a prompt: SDXL's second condition."""
+    image: torch.Tensor | None = None
+    """What IP-Adapter's layers read of the reference, `[G, 1, ...]`."""
+    image_weight: float = 1.0
+
+    @property
+    def groups(self) -> int:
+        return len(self.words)
+
+
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """Tokenizer, text encoder, VAE, UNet, ControlNets and scheduler, on one device in one dtype."""
+    """Text encoders, VAE, UNet, ControlNets and scheduler, on one device in one dtype."""
 
     name: str
-    tokenizer: Any
-    text_encoder: Any
-    vae: Any
-    unet: Any
+    pipe: Any
+    """diffusers' text-to-image pipeline of the family. It holds the parts and encodes prompts; it is never called."""
     controlnets: Mapping[str, ControlNet]
     scheduler: Any
     estimate_depth: DepthEstimator
@@ -86,36 +125,52 @@ class Networks:
     vocabulary: Vocabulary | None = None
     """The words that the model knows; `None` where it is general."""
     image_prompt: ImagePrompt | None = None
-    """Reads a reference picture, if the model can."""
+    """Reads a reference picture into words of the prompt, if the model can; IP-Adapter's layers are in the UNet."""
+
+    @property
+    def unet(self) -> Any:
+        return self.pipe.unet
+
+    @property
+    def vae(self) -> Any:
+        return self.pipe.vae
+
+    @property
+    def has_ip_adapter(self) -> bool:
+        return getattr(self.unet, "encoder_hid_proj", None) is not None
+
+    @property
+    def embeds_guidance(self) -> bool:
+        """Whether the UNet was told the guidance scale as it learnt (LCM), so that it needs no second pass for it."""
+        return getattr(self.unet.config, "time_cond_proj_dim", None) is not None
 
     @torch.inference_mode()
-    def encode_prompts(self, texts: list[str]) -> torch.Tensor:
-        """`[len(texts), tokens, C]`; what is longer than the tokenizer's limit is cut off, as CLIP does."""
-        return torch.cat([self._encode_prompt(text) for text in texts]).to(self.dtype)
+    def encode_prompt(self, prompt: str, negative: str, *, guided: bool, clip_skip: int = 0) -> Prompted:
+        """Words to embeddings; with SDXL an empty negative prompt is all zeros where its folder says so."""
+        encoded = encode_words(
+            self.pipe, prompt, negative, guided=guided, clip_skip=clip_skip, device=self.device,
+            general=self.vocabulary is None,
+        )  # fmt: skip
+        parts = [None if x is None else x.to(self.device, self.dtype) for x in encoded]
+        words, without, pooled, pooled_without = [*parts, None, None][:4]
 
-    def _encode_prompt(self, text: str) -> torch.Tensor:
-        tokens = self.tokenizer(
-            text,
-            padding="max_length",
-            max_length=self.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        uses_mask = getattr(self.text_encoder.config, "use_attention_mask", False)
-        mask = tokens.attention_mask.to(self.device) if uses_mask else None
-        embeddings: torch.Tensor = self.text_encoder(tokens.input_ids.to(self.device), attention_mask=mask)[0]
-        return embeddings
+        def both(one: torch.Tensor | None, other: torch.Tensor | None) -> torch.Tensor | None:
+            return torch.cat([other, one]) if guided and one is not None and other is not None else one
+
+        joined = both(words, without)
+        assert joined is not None
+        return Prompted(joined, both(pooled, pooled_without))
 
     def encode(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """`[1, 3, H, W]` in [-1, 1], sides divisible by 8, to scaled latents `[1, C, H / 8, W / 8]`."""
-        encoded = self.vae.encode(pixels.to(self.device, self.dtype))
+        encoded = self.vae.encode(pixels.to(self.device, self.vae.dtype))
         latents = encoded.latent_dist.sample(generator) if hasattr(encoded, "latent_dist") else encoded.latents
-        scaled: torch.Tensor = self._scaling * latents
+        scaled: torch.Tensor = (self._scaling * latents).to(self.dtype)
         return scaled
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Scaled latents to pixels, float32 `[1, 3, H, W]` around [-1, 1]."""
-        pixels: torch.Tensor = self.vae.decode(latents / self._scaling, return_dict=False)[0]
+        pixels: torch.Tensor = self.vae.decode((latents / self._scaling).to(self.vae.dtype), return_dict=False)[0]
         return pixels.float()
 
     def embed_control(self, name: str, control: torch.Tensor) -> torch.Tensor:
@@ -126,35 +181,48 @@ class Networks:
         self,
         latents: torch.Tensor,
         t: torch.Tensor,
-        embeddings: torch.Tensor,
+        prompt: Prompted,
         controls: Mapping[str, torch.Tensor],
         weights: Mapping[str, float],
         exchange: Exchange,
+        guidance_scale: float = 1.0,
     ) -> torch.Tensor:
-        """The UNet's prediction with the sum of the ControlNets' residuals; `[G, C, h, w]` in and out."""
+        """The UNet's prediction with the sum of the ControlNets' residuals; `[G, C, h, w]` in and out.
+
+        Args:
+            weights: of the ControlNets that count at this step; the others are not asked.
+            guidance_scale: only for networks that learnt it as a condition.
+        """
+        added = self._added(prompt, latents)
         down: list[torch.Tensor] | None = None
         middle: torch.Tensor | None = None
-        for name, embedded in controls.items():
-            more, mid = self.controlnets[name].network(
-                latents,
-                t,
-                encoder_hidden_states=embeddings,
-                controlnet_cond=embedded.expand(len(latents), -1, -1, -1),
-                conditioning_scale=weights[name],
-                return_dict=False,
-            )
+        for name, weight in weights.items():
+            more, mid = self.controlnets[name].residuals(latents, t, prompt.words, controls[name], weight, added)
             down = list(more) if down is None else [a + b for a, b in zip(down, more, strict=True)]
             middle = mid if middle is None else middle + mid
+        if prompt.image is not None:
+            added = added | {"image_embeds": [prompt.image]}
+        told = guidance_embedding(guidance_scale, self.unet.config.time_cond_proj_dim) if self.embeds_guidance else None
         prediction: torch.Tensor = self.unet(
             latents,
             t,
-            encoder_hidden_states=embeddings,
+            encoder_hidden_states=prompt.words,
+            timestep_cond=None if told is None else told.to(latents),
             cross_attention_kwargs={"exchange": exchange},
+            added_cond_kwargs=added or None,
             down_block_additional_residuals=down,
             mid_block_additional_residual=middle,
             return_dict=False,
         )[0]
         return prediction
+
+    def _added(self, prompt: Prompted, latents: torch.Tensor) -> dict[str, Any]:
+        """SDXL's conditions beside the words: pooled prompt, and size, crop and target size (Podell et al. 2023)."""
+        if prompt.pooled is None:
+            return {}
+        height, width = (side * self.pipe.vae_scale_factor for side in latents.shape[-2:])
+        sizes = torch.tensor([[height, width, 0, 0, height, width]] * len(latents)).to(latents)
+        return {"text_embeds": prompt.pooled, "time_ids": sizes}
 
     def step_options(self, generator: torch.Generator) -> dict[str, Any]:
         """What this scheduler's `step` takes beside the prediction."""
@@ -197,3 +265,11 @@ class Networks:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def guidance_embedding(scale: float, channels: int) -> torch.Tensor:
+    """`1000 (scale - 1)` in sines and cosines, `[1, channels]`, as LCM's UNets learnt it (Luo et al. 2023)."""
+    half = channels // 2
+    waves = torch.exp(torch.arange(half, dtype=torch.float32) * (-math.log(10000) / (half - 1)))
+    angles = 1000 * (scale - 1) * waves[None]
+    return F.pad(torch.cat([angles.sin(), angles.cos()], dim=1), (0, channels % 2))

@@ -84,7 +84,9 @@ class Stylizer:
         memory, detector = (state.memory, state.detector) if state else (Memory(), CutDetector())
 
         def diffuse(clip: Clip, memory: Memory, motion: Motion | None = None) -> tuple[Clip, Memory]:
-            maps, depth_range = take_maps(clip, conditions.controls, self.networks.estimate_depth, memory.depth_range)
+            maps, depth_range = take_maps(
+                clip, conditions.controls, self.networks.estimate_depth, memory.depth_range, str(self.networks.device)
+            )
             memory = replace(memory, depth_range=depth_range)
             frames, memory = restyle_clip(self.networks, conditions, clip, maps, memory, motion)
             return replace(clip, frames=frames), memory

@@ -1,20 +1,22 @@
-"""From the words and the reference of a style to the embeddings that the UNet reads."""
+"""From the words and the reference of a style to what the UNet reads."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import torch
+from PIL import Image
 
 from stylize.errors import ModelError, PromptWarning
-from stylize.networks import Networks
+from stylize.networks import Networks, Prompted
 from stylize.reference import read_picture
 from stylize.style import Style
 from stylize.vocabulary import PLAIN
 
 
-def embeddings_for(networks: Networks, style: Style, *, guided: bool) -> torch.Tensor:
-    """`[G, tokens, C]`: guided, the negative prompt's first and G is 2; else G is 1. A reference's tokens come last.
+def prompt_for(networks: Networks, style: Style, *, guided: bool) -> Prompted:
+    """The style's words and reference as the UNet reads them; guided, the negative prompt's beside them.
 
     Raises:
         ModelError: a reference for a model that reads none.
@@ -24,16 +26,29 @@ def embeddings_for(networks: Networks, style: Style, *, guided: bool) -> torch.T
         PromptWarning: the model does not know some words, or no look that it knows is asked for.
     """
     referred = style.reference is not None and style.reference_weight > 0
-    texts = [style.negative_prompt, style.prompt] if guided else [style.prompt]
-    words = networks.encode_prompts(_understood(networks, texts, needs_look=not referred))
+    negative, prompt = _understood(networks, [style.negative_prompt, style.prompt], needs_look=not referred)
+    words = networks.encode_prompt(prompt, negative, guided=guided, clip_skip=style.clip_skip)
     if style.reference is None or not referred:
-        return words
+        return _without_image(networks, words)
+    picture = read_picture(style.reference)
+    if networks.has_ip_adapter:
+        seen = networks.pipe.prepare_ip_adapter_image_embeds([picture], None, networks.device, 1, guided)
+        return replace(words, image=seen[0].to(networks.dtype), image_weight=style.reference_weight)
     if networks.image_prompt is None:
-        raise ModelError(f"{networks.name} reads no reference picture", "use --model pocket, or a prompt alone")
-    tokens = networks.image_prompt(read_picture(style.reference))
-    blank = words[:, -tokens.shape[1] :]  # padding: what stands there when nothing is said
-    image = torch.lerp(blank[-1:], tokens.to(words), style.reference_weight)
-    return torch.cat([words, torch.cat([blank[:-1], image])], 1)
+        raise ModelError(f"{networks.name} reads no reference picture", "use --model pocket, or add --ip-adapter")
+    tokens = networks.image_prompt(picture)
+    blank = words.words[:, -tokens.shape[1] :]  # padding: what stands there when nothing is said
+    image = torch.lerp(blank[-1:], tokens.to(words.words), style.reference_weight)
+    return replace(words, words=torch.cat([words.words, torch.cat([blank[:-1], image])], 1))
+
+
+def _without_image(networks: Networks, words: Prompted) -> Prompted:
+    """IP-Adapter's layers ask for a picture even where none is wanted: they get a grey one, and no weight."""
+    if not networks.has_ip_adapter:
+        return words
+    grey = Image.new("RGB", (64, 64), (128, 128, 128))
+    seen = networks.pipe.prepare_ip_adapter_image_embeds([grey], None, networks.device, 1, words.groups == 2)
+    return replace(words, image=seen[0].to(networks.dtype), image_weight=0.0)
 
 
 def _understood(networks: Networks, texts: list[str], *, needs_look: bool) -> list[str]:

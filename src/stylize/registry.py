@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from stylize.errors import ModelError
 
 POCKET = "pocket"
 POCKET_FOLDER = Path(__file__).parent / POCKET
@@ -24,6 +28,12 @@ class ModelCard:
     """On disk, with its ControlNets and depth estimator."""
     purpose: str
     controlnets: Mapping[str, str] = field(default_factory=dict)
+    """By control name, hub ids or paths; so are the following."""
+    loras: Mapping[str, float] = field(default_factory=dict)
+    """With their weights."""
+    ip_adapter: str = ""
+    vae: str = ""
+    family: str = ""
     folder: Path | None = None
     """Where it is, if it is not on the hub."""
 
@@ -37,6 +47,11 @@ class ModelCard:
         """Names of the palettes, lights, seasons and times of day it knows; likewise."""
         return self._names("tones")
 
+    def facts(self) -> dict[str, Any]:
+        """All that a listing says of it, as JSON has it."""
+        plain = ("name", "base", "family", "licence", "size_mb", "on_disk", "purpose", "looks", "tones")
+        return {name: getattr(self, name) for name in plain} | {"beside": [*self.controlnets, *self.loras]}
+
     def _names(self, kind: str) -> tuple[str, ...]:
         settings = self.folder / "stylize.json" if self.folder is not None else None
         if settings is None or not settings.is_file():
@@ -48,15 +63,30 @@ class ModelCard:
         """Whether it runs without a download."""
         if self.folder is not None:
             return (self.folder / "model_index.json").is_file()
-        return all(_in_hub_cache(repository) for repository in (self.base, *self.controlnets.values()))
+        parts = (self.base, *self.controlnets.values(), *self.loras, self.ip_adapter, self.vae)
+        return all(_is_here(part) for part in parts if part)
 
 
-def _in_hub_cache(repository: str) -> bool:
-    """Whether the hub's own cache has a snapshot of the repository."""
+def _is_here(place: str) -> bool:
+    """Whether it is a path that exists, or the hub's own cache has a snapshot of the repository."""
+    if Path(place).expanduser().exists():
+        return True
+    repository = "/".join(place.split("/")[:2])
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
     cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
     return any((cache / f"models--{repository.replace('/', '--')}" / "snapshots").glob("*"))
 
+
+CONTROLS_SD15 = {
+    "depth": "lllyasviel/control_v11f1p_sd15_depth",
+    "canny": "lllyasviel/control_v11p_sd15_canny",
+}
+CONTROLS_SDXL = {
+    "depth": "diffusers/controlnet-depth-sdxl-1.0",
+    "canny": "diffusers/controlnet-canny-sdxl-1.0",
+}
+SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 MODELS: dict[str, ModelCard] = {
     card.name: card
@@ -65,20 +95,80 @@ MODELS: dict[str, ModelCard] = {
             name=POCKET,
             base="built in",
             licence="Apache-2.0",
-            size_mb=50,
+            size_mb=52,
             purpose="25 looks by name, or a reference picture, on a laptop without a GPU, offline",
+            family="pocket",
             folder=POCKET_FOLDER,
         ),
         ModelCard(
             name="sd15",
-            base="stable-diffusion-v1-5/stable-diffusion-v1-5",
+            base=SD15,
             licence="CreativeML OpenRAIL-M",
             size_mb=7600,
             purpose="any look in words; wants a GPU; downloaded from the hub on first use",
-            controlnets={
-                "depth": "lllyasviel/control_v11f1p_sd15_depth",
-                "canny": "lllyasviel/control_v11p_sd15_canny",
-            },
+            family="SD 1.5",
+            controlnets=CONTROLS_SD15,
+        ),
+        ModelCard(
+            name="sd15-lcm",
+            base=SD15,
+            licence="CreativeML OpenRAIL-M",
+            size_mb=7700,
+            purpose="as sd15 in 4 steps instead of 20, without guidance",
+            family="SD 1.5",
+            controlnets=CONTROLS_SD15,
+            loras={"latent-consistency/lcm-lora-sdv1-5": 1.0},
+        ),
+        ModelCard(
+            name="sdxl",
+            base=SDXL,
+            licence="CreativeML OpenRAIL++-M",
+            size_mb=24000,
+            purpose="any look in words, in 1024 pixels; wants a GPU with 12 GB or more",
+            family="SDXL",
+            controlnets=CONTROLS_SDXL,
+        ),
+        ModelCard(
+            name="sdxl-lightning",
+            base=SDXL,
+            licence="CreativeML OpenRAIL++-M",
+            size_mb=24400,
+            purpose="as sdxl in 4 steps, without guidance",
+            family="SDXL",
+            controlnets=CONTROLS_SDXL,
+            loras={"ByteDance/SDXL-Lightning/sdxl_lightning_4step_lora.safetensors": 1.0},
         ),
     )
 }
+"""The models that the package names itself."""
+
+
+def models_file() -> Path:
+    """Where a user's own names are kept: `STYLIZE_MODELS`, else `~/.config/stylize/models.toml`."""
+    return Path(os.environ.get("STYLIZE_MODELS", "~/.config/stylize/models.toml")).expanduser()
+
+
+def known_models() -> dict[str, ModelCard]:
+    """The package's models and the user's; the user's go first where both have a name.
+
+    A user's file has a table for each name, with the fields of `ModelCard`, of which only `base` is needed:
+
+        [anime]
+        base = "~/models/anime.safetensors"
+        controlnets = { lineart = "lllyasviel/control_v11p_sd15_lineart" }
+        loras = { "~/loras/ink.safetensors" = 0.8 }
+
+    Raises:
+        ModelError: the file cannot be read, or has a field that is none.
+    """
+    path = models_file()
+    if not path.is_file():
+        return dict(MODELS)
+    try:
+        tables = tomllib.loads(path.read_text())
+        blank: dict[str, Any] = {"licence": "its own", "size_mb": 0, "purpose": "yours"}
+        own = {name: ModelCard(**(blank | table | {"name": name})) for name, table in tables.items()}
+    except (OSError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).replace("ModelCard.__init__() ", "").split())
+        raise ModelError(f"{path}: is no list of models ({reason})", "give each a table with its base") from error
+    return MODELS | own

@@ -16,9 +16,9 @@ from stylize.fill import Image, Seen, fuse, to_bytes
 from stylize.frames import Clip, Picture, StructureMaps
 from stylize.memory import FrameCache, Memory
 from stylize.motion import Motion, motion_between
-from stylize.networks import Networks
-from stylize.prompting import embeddings_for
-from stylize.style import Style, Temporal
+from stylize.networks import Networks, Prompted
+from stylize.prompting import prompt_for
+from stylize.style import Control, Style, Temporal
 
 LATENT_GRID = 8
 
@@ -27,18 +27,18 @@ LATENT_GRID = 8
 class Conditions:
     """What is the same for every frame of a video: the prompt's embeddings and the numbers of the run."""
 
-    embeddings: torch.Tensor
-    """`[G, tokens, C]`: with guidance the negative prompt's first, G is 2; else G is 1."""
+    prompt: Prompted
     guidance_scale: float
+    guidance_rescale: float
     steps: int
     strength: float
-    controls: dict[str, float]
+    controls: dict[str, Control]
     temporal: Temporal
     seed: int
 
-    @property
-    def groups(self) -> int:
-        return len(self.embeddings)
+    def weights_at(self, step: int, steps: int) -> dict[str, float]:
+        """The ControlNets that count in this step."""
+        return {name: control.weight for name, control in self.controls.items() if control.counts_at(step, steps)}
 
 
 def conditions_for(networks: Networks, style: Style) -> Conditions:
@@ -56,13 +56,14 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
         raise StyleError(f"strength {strength:g} of {steps} steps leaves none to run", "raise either")
     if style.negative_prompt and guidance <= 1:
         raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
-    asked = {n: w for n, w in defaults.controls.items() if n in networks.controlnets}
-    controls = {n: w for n, w in (asked if style.controls is None else style.controls).items() if w > 0}
+    own = {n: Control(w) for n, w in defaults.controls.items() if n in networks.controlnets}
+    controls = {n: c for n, c in (own if style.controls is None else style.asked_controls).items() if c.weight > 0}
     if missing := set(controls) - set(networks.controlnets):
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
-    embeddings = embeddings_for(networks, style, guided=guidance > 1)
-    return Conditions(embeddings, guidance, steps, strength, controls, style.means, style.seed)
+    prompt = prompt_for(networks, style, guided=guidance > 1 and not networks.embeds_guidance)
+    rescale = style.guidance_rescale
+    return Conditions(prompt, guidance, rescale, steps, strength, controls, style.means, style.seed)
 
 
 @torch.inference_mode()
@@ -128,19 +129,31 @@ def denoise(
         The restyled latents, and the frame's keys and values at every step.
     """
     scheduler, timesteps = _schedule(networks, conditions)
+    prompt = conditions.prompt
     noise = torch.randn(latents.shape, generator=generator, dtype=torch.float32).to(latents)
     latents = scheduler.add_noise(latents, noise, timesteps[:1])
     cache = []
     for step, t in enumerate(timesteps):
-        exchange = Exchange(memory.references(step), conditions.temporal.attention)
-        doubled = scheduler.scale_model_input(torch.cat([latents] * conditions.groups), t)
-        prediction = networks.predict(doubled, t, conditions.embeddings, controls, conditions.controls, exchange)
-        if conditions.groups == 2:
-            without, with_prompt = prediction.chunk(2)
-            prediction = without + conditions.guidance_scale * (with_prompt - without)
+        exchange = Exchange(memory.references(step), conditions.temporal.attention, prompt.image_weight)
+        grouped = scheduler.scale_model_input(torch.cat([latents] * prompt.groups), t)
+        weights = conditions.weights_at(step, len(timesteps))
+        prediction = networks.predict(grouped, t, prompt, controls, weights, exchange, conditions.guidance_scale)
+        if prompt.groups == 2:
+            prediction = _guided(prediction, conditions.guidance_scale, conditions.guidance_rescale)
         latents = scheduler.step(prediction, t, latents, **networks.step_options(generator), return_dict=False)[0]
         cache.append(exchange.own)
     return latents, tuple(cache)
+
+
+def _guided(prediction: torch.Tensor, scale: float, rescale: float) -> torch.Tensor:
+    """Classifier-free guidance (Ho and Salimans 2022), its deviation brought back by `rescale` (Lin et al. 2023)."""
+    without, with_prompt = prediction.chunk(2)
+    guided = without + scale * (with_prompt - without)
+    if rescale == 0:
+        return guided
+    dims = tuple(range(1, guided.ndim))
+    steadied = guided * (with_prompt.std(dims, keepdim=True) / guided.std(dims, keepdim=True))
+    return torch.lerp(guided, steadied, rescale)
 
 
 def steps_to_run(scheduler: Any, steps: int, strength: float) -> int:

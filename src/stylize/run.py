@@ -74,7 +74,7 @@ class Run:
         networks, style = self.stylizer.networks, self.style
         given = {f.name.replace("_", " "): getattr(style, f.name) for f in fields(style)}
         given["temporal"] = asdict(style.means)
-        given["controls"] = None if style.controls is None else dict(style.controls)
+        given["controls"] = None if style.controls is None else {n: asdict(c) for n, c in style.asked_controls.items()}
         given["reference"] = None if style.reference is None else fingerprint(Path(style.reference))
         given["size"], given["fit"] = list(self.size), list(self.reader.size)
         return given | {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from os import PathLike
 from typing import Literal, TypeAlias, get_args
 
@@ -25,6 +24,21 @@ class Temporal:
     """Self-attention also reads the shot's first and the previous frame (`stylize.attention`)."""
     fusion: float = 1.0
     """The previous result is carried along the source's motion and the new one mixed in (`stylize.fill`)."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A ControlNet's part in a run."""
+
+    weight: float = 1.0
+    """In [0, 2]."""
+    start: float = 0.0
+    end: float = 1.0
+    """The share of the steps from which on and up to which it counts, in [0, 1]."""
+
+    def counts_at(self, step: int, steps: int) -> bool:
+        """Whether it does in `step` of `steps`, from 0, as diffusers' pipelines reckon."""
+        return step / steps >= self.start and (step + 1) / steps <= self.end
 
 
 @dataclass(frozen=True)
@@ -51,8 +65,12 @@ class Style:
     """Classifier-free guidance; 1 switches it off and halves the work."""
     steps: int | None = None
     """Steps of the whole noise schedule, of which `strength` are run; with few-step schedulers (LCM, TCD) all are."""
-    controls: Mapping[str, float] | None = None
-    """Weight of each ControlNet by name, in [0, 2]; 0 leaves it out, and so does not naming it."""
+    guidance_rescale: float = 0.0
+    """Brings guidance's contrast back to the plain prediction's, in [0, 1] (Lin et al. 2023, sec. 3.4)."""
+    clip_skip: int = 0
+    """Last layers of the text encoder that are not used, 0 to 11; some checkpoints were trained with 1."""
+    controls: Mapping[str, float | Control] | None = None
+    """Weight of each ControlNet by name, in [0, 2], or a `Control`; 0 leaves it out, and so does not naming it."""
     mode: Mode = "full"
     """"full" diffuses every frame; "fast" only keyframes, and fills in between them along the motion."""
     temporal: float | Temporal = 1.0
@@ -74,8 +92,12 @@ class Style:
         _check("guidance scale", self.guidance_scale, 1, 50)
         for weight in (self.means.attention, self.means.fusion):
             _check("temporal", weight, 0, 1)
-        for name, weight in (self.controls or {}).items():
-            _check(f"weight of the control '{name}'", weight, 0, 2)
+        _check("guidance rescale", self.guidance_rescale, 0, 1)
+        _check("clip skip", self.clip_skip, 0, 11)
+        for name, control in self.asked_controls.items():
+            _check(f"weight of the control '{name}'", control.weight, 0, 2)
+            _check(f"start of the control '{name}'", control.start, 0, 1)
+            _check(f"end of the control '{name}'", control.end, control.start, 1)
         if self.steps is not None and not 1 <= self.steps <= 1000:
             raise StyleError(f"steps {self.steps} is out of range", "use 1 to 1000")
         if not 0 <= self.seed < 2**63:
@@ -94,6 +116,11 @@ class Style:
         return width, height
 
     @property
+    def asked_controls(self) -> dict[str, Control]:
+        """`controls`, each as a `Control`; empty where the model's own are wanted."""
+        return {n: c if isinstance(c, Control) else Control(c) for n, c in (self.controls or {}).items()}
+
+    @property
     def means(self) -> Temporal:
         """`temporal`, each of the means by itself."""
         return self.temporal if isinstance(self.temporal, Temporal) else Temporal(self.temporal, self.temporal)
@@ -105,33 +132,3 @@ def _check(name: str, value: float | None, low: float, high: float, *, open_belo
     if not math.isfinite(value) or not low <= value <= high or (open_below and value == low):
         bounds = f"above {low}, up to {high}" if open_below else f"{low} to {high}"
         raise StyleError(f"{name} {value} is out of range", f"use {bounds}")
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """`"512x288"` to `(512, 288)`."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isascii() and height.isascii() and width.isdigit() and height.isdigit()):
-        raise StyleError(f"'{text}' is not a size", "write WIDTHxHEIGHT, such as 512x288")
-    return int(width), int(height)
-
-
-def parse_control(text: str) -> tuple[str, float]:
-    """`"depth:0.5"` to `("depth", 0.5)`."""
-    name, colon, weight = text.partition(":")
-    try:
-        return name, float(weight) if colon else 1.0
-    except ValueError:
-        raise StyleError(f"'{text}' is not a control", "write NAME:WEIGHT, such as depth:0.5") from None
-
-
-def parse_rate(text: str | None) -> Fraction | None:
-    """`"24"` or `"30000/1001"` to pictures a second."""
-    if text is None:
-        return None
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not 0 < rate <= 1000:
-        raise StyleError(f"'{text}' is not a frame rate", "write a number up to 1000, such as 24 or 30000/1001")
-    return rate

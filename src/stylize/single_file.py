@@ -1,0 +1,173 @@
+"""Checkpoints in one .safetensors file, as exchanged by people: SD 1.5, SD 2.1 and SDXL, without asking the hub."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers.loaders.single_file_utils import infer_diffusers_model_type
+from safetensors import SafetensorError, safe_open
+from transformers import CLIPTokenizer
+
+from stylize.errors import ModelError
+
+Config = dict[str, Any]
+
+VOCABULARY = 49408
+"""Tokens of CLIP: 256 bytes, as many at the end of a word, 48,894 merges, two marks."""
+
+
+def _unet(width: int, **more: Any) -> Config:
+    return {
+        "_class_name": "UNet2DConditionModel", "in_channels": 4, "out_channels": 4, "layers_per_block": 2,
+        "block_out_channels": [320, 640, 1280, 1280], "cross_attention_dim": width, "sample_size": 64,
+        "down_block_types": ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],
+        "up_block_types": ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3,
+    } | more  # fmt: skip
+
+
+def _vae(scaling: float, **more: Any) -> Config:
+    return {
+        "_class_name": "AutoencoderKL", "in_channels": 3, "out_channels": 3, "latent_channels": 4,
+        "layers_per_block": 2, "block_out_channels": [128, 256, 512, 512], "norm_num_groups": 32,
+        "down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4,
+        "scaling_factor": scaling, "sample_size": 512,
+    } | more  # fmt: skip
+
+
+def _text(width: int, layers: int, heads: int, act: str, projection: int, kind: str = "CLIPTextModel") -> Config:
+    return {
+        "architectures": [kind], "model_type": "clip_text_model", "hidden_size": width, "intermediate_size": 4 * width,
+        "num_hidden_layers": layers, "num_attention_heads": heads, "hidden_act": act, "projection_dim": projection,
+        "vocab_size": VOCABULARY, "max_position_embeddings": 77, "bos_token_id": 0, "eos_token_id": 2,
+        "pad_token_id": 1,
+    }  # fmt: skip
+
+
+NOISE = {
+    "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000,
+    "steps_offset": 1, "set_alpha_to_one": False, "clip_sample": False,
+}  # fmt: skip
+CLIP_L = _text(768, 12, 12, "quick_gelu", 768)
+CONFIGS: dict[str, dict[str, Config]] = {
+    "v1": {
+        "unet": _unet(768, attention_head_dim=8),
+        "vae": _vae(0.18215),
+        "text_encoder": CLIP_L,
+        "scheduler": NOISE | {"_class_name": "PNDMScheduler", "skip_prk_steps": True},
+    },
+    "v2": {
+        "unet": _unet(
+            1024, attention_head_dim=[5, 10, 20, 20], use_linear_projection=True, upcast_attention=True, sample_size=96
+        ),
+        "vae": _vae(0.18215, sample_size=768),
+        "text_encoder": _text(1024, 23, 16, "gelu", 512),
+        "scheduler": NOISE | {"_class_name": "DDIMScheduler", "prediction_type": "v_prediction"},
+    },
+    "xl_base": {
+        "unet": _unet(
+            2048, attention_head_dim=[5, 10, 20], use_linear_projection=True, sample_size=128,
+            block_out_channels=[320, 640, 1280], transformer_layers_per_block=[1, 2, 10],
+            down_block_types=["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+            up_block_types=["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+            addition_embed_type="text_time", addition_time_embed_dim=256, projection_class_embeddings_input_dim=2816,
+        ),
+        "vae": _vae(0.13025, sample_size=1024, force_upcast=True),
+        "text_encoder": CLIP_L,
+        "text_encoder_2": _text(1280, 32, 20, "gelu", 1280, "CLIPTextModelWithProjection"),
+        "scheduler": NOISE | {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading"},
+    },
+}  # fmt: skip
+"""The families' own configurations, as their model repositories publish them."""
+PADDING = {"v1": ["<|endoftext|>"], "v2": ["!"], "xl_base": ["<|endoftext|>", "!"]}
+"""What each tokenizer of a family pads with."""
+
+
+def load_single_file(path: Path, dtype: torch.dtype, configs: Path | None = None) -> Any:
+    """diffusers' pipeline of the family that the file's keys tell.
+
+    Args:
+        configs: a folder in diffusers format with other configurations and tokenizers than the family's own.
+
+    Raises:
+        ModelError: it is no whole checkpoint of a known family.
+    """
+    kind = _family(path)
+    with tempfile.TemporaryDirectory() as folder:
+        where = configs or _write_configs(Path(folder), kind)
+        xl = kind == "xl_base"
+        pipeline = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
+        options = {"add_watermarker": False} if xl else {"safety_checker": None, "requires_safety_checker": False}
+        try:
+            return pipeline.from_single_file(
+                str(path), config=str(where), dtype=dtype, local_files_only=True, **options
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+            raise ModelError(f"{path}: cannot be loaded", "it is damaged, or no whole checkpoint") from error
+
+
+def _family(path: Path) -> str:
+    try:
+        with safe_open(path, "pt") as stored:
+            tensors = {key: stored.get_slice(key) for key in stored.keys()}  # noqa: SIM118  # it is no mapping
+            shapes = {key: torch.empty(piece.get_shape(), device="meta") for key, piece in tensors.items()}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: is no .safetensors file", "it is damaged: download it again") from error
+    whole = any(key.startswith("model.diffusion_model.") for key in shapes)
+    kind = str(infer_diffusers_model_type(shapes)) if whole else "none"
+    if kind not in CONFIGS:
+        what = f"{path}: is no checkpoint of SD 1.5, SD 2.1 or SDXL"
+        raise ModelError(what, "LoRAs go to --lora, ControlNets to --controlnet, VAEs to --vae")
+    return kind
+
+
+def _write_configs(folder: Path, kind: str) -> Path:
+    """A model folder without weights."""
+    xl = kind == "xl_base"
+    index: Config = {"_class_name": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline"}
+    for name, config in CONFIGS[kind].items():
+        (folder / name).mkdir()
+        file = "scheduler_config.json" if name == "scheduler" else "config.json"
+        (folder / name / file).write_text(json.dumps(config))
+        text = name.startswith("text_encoder")
+        known = config["architectures"][0] if text else config["_class_name"]
+        index[name] = ["transformers" if text else "diffusers", known]
+    for name, padding in zip(("tokenizer", "tokenizer_2"), PADDING[kind], strict=False):
+        clip_tokenizer(padding).save_pretrained(folder / name)
+        index[name] = ["transformers", "CLIPTokenizer"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
+def clip_tokenizer(padding: str) -> CLIPTokenizer:
+    """CLIP's own tokenizer, from the list of merges that the package open_clip carries (Radford et al. 2021).
+
+    Raises:
+        ModelError: that package is not installed.
+    """
+    spec = importlib.util.find_spec("open_clip")  # found, not imported: only its list is wanted
+    if spec is None or not spec.submodule_search_locations:
+        what = "checkpoints in one file need CLIP's list of words"
+        raise ModelError(what, "pip install 'stylize[single-file]'")
+    file = Path(spec.submodule_search_locations[0]) / "bpe_simple_vocab_16e6.txt.gz"
+    count = VOCABULARY - 2 * 256 - 2
+    lines = gzip.decompress(file.read_bytes()).decode("utf-8").split("\n")[1 : count + 1]
+    merges = [(one, two) for one, two in (line.split() for line in lines)]
+    letters = _byte_letters()
+    words = [*letters, *(c + "</w>" for c in letters), *(one + two for one, two in merges)]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: i for i, word in enumerate(words)}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token=padding, model_max_length=77)
+
+
+def _byte_letters() -> list[str]:
+    """A printable letter for every byte in the order of CLIP's vocabulary: printable ones as they are, others moved."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in printable]
+    return [chr(b) for b in printable] + [chr(256 + i) for i in range(len(others))]

@@ -1,0 +1,69 @@
+"""The words of a prompt to embeddings: diffusers' own way, and compel's where words are weighted or many."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import compel
+import torch
+from diffusers import StableDiffusionXLPipeline
+
+from stylize.errors import StyleError
+
+MARKED = re.compile(r"[)\w\"'][+-]{1,}(\s|,|$)|\)\d*\.?\d+|\)\.(and|blend|swap)\(")
+"""compel's marks: `word++`, `(some words)1.3`, `("one", "other").blend(0.7, 0.3)`."""
+
+
+def encode_words(
+    pipe: Any, prompt: str, negative: str, *, guided: bool, clip_skip: int, device: torch.device, general: bool = True
+) -> tuple[torch.Tensor | None, ...]:
+    """Embeddings of prompt and negative prompt, then, with SDXL, the pooled ones of both.
+
+    Args:
+        general: a model that reads weighted and long prompts; for others, what is longer than their limit is cut off.
+
+    Raises:
+        StyleError: weights or a length that cannot go together with `clip_skip`.
+    """
+    texts = [prompt, negative]
+    xl = isinstance(pipe, StableDiffusionXLPipeline)
+    if not general or not any(MARKED.search(text) or _is_long(pipe, text) for text in texts):
+        encoded: tuple[torch.Tensor | None, ...] = pipe.encode_prompt(
+            prompt,
+            device=device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=guided,
+            negative_prompt=negative or None,
+            **(
+                {"clip_skip": clip_skip or None} if xl else {"prompt_embeds": _skipped(pipe, prompt, clip_skip, device)}
+            ),
+        )
+        return encoded
+    if clip_skip:
+        raise StyleError("clip skip goes with plain prompts of up to 75 tokens", "take the weights out, or shorten it")
+    kind = compel.CompelForSDXL if xl else compel.CompelForSD
+    inversions = compel.DiffusersTextualInversionManager(pipe)
+    seen = kind(pipe, textual_inversion_manager=inversions, device=str(device))(prompt, negative_prompt=negative)
+    return seen.embeds, seen.negative_embeds, seen.pooled_embeds, seen.negative_pooled_embeds
+
+
+def _skipped(pipe: Any, prompt: str, clip_skip: int, device: torch.device) -> torch.Tensor | None:
+    """The prompt without the last `clip_skip` layers but for the final norm, as diffusers' SD 1.5 pipeline has it.
+
+    That one looks for the norm where transformers before 5.6 had it.
+    """
+    if not clip_skip:
+        return None
+    text = pipe.maybe_convert_prompt(prompt, pipe.tokenizer)
+    limit = pipe.tokenizer.model_max_length
+    tokens = pipe.tokenizer(text, padding="max_length", max_length=limit, truncation=True, return_tensors="pt")
+    hidden = pipe.text_encoder(tokens.input_ids.to(device), output_hidden_states=True).hidden_states
+    model = getattr(pipe.text_encoder, "text_model", pipe.text_encoder)
+    embeddings: torch.Tensor = model.final_layer_norm(hidden[-(clip_skip + 1)])
+    return embeddings
+
+
+def _is_long(pipe: Any, text: str) -> bool:
+    """Longer than one pass of the text encoder, with the marks for beginning and end."""
+    return bool(len(pipe.tokenizer(text).input_ids) > pipe.tokenizer.model_max_length)
