@@ -150,7 +150,8 @@ class Peer:
         pixels = torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255
         images = self._pipeline(
             prompt=[self._style.prompt] * len(batch), image=pixels, control_image=self._maps(batch),
-            controlnet_conditioning_scale=[c.weight for c in conditions.controls.values()], strength=conditions.strength,
+            controlnet_conditioning_scale=[c.weight for c in conditions.controls.values()],
+            strength=conditions.strength,
             num_inference_steps=len(timesteps), guidance_scale=conditions.guidance_scale,
             generator=[torch.Generator().manual_seed(self._style.seed) for _ in batch], output_type="np",
         ).images  # fmt: skip

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import add_lora
 from media import frame_times, frames, make_video
 from typer.testing import CliRunner
 
@@ -71,7 +72,23 @@ def test_run_summary_and_quiet(source: Path, tmp_path: Path, tiny_model: Path) -
         ({"--size": "0x99999"}, "size 0x99999 is out of range: use 16 to 8192 for both sides"),
         ({"--crf": "60"}, "crf 60 is out of range: use 0 to 51"),
         ({"--start": "5", "--end": "2"}, "start 5.0 and end 2.0 leave no frame: give seconds with 0 <= start < end"),
-        ({"--model": "poket"}, "unknown model 'poket': use pocket, sd15, or a folder in diffusers format"),
+        (
+            {"--model": "poket"},
+            "unknown model 'poket': use pocket, sd15, sd15-lcm, sdxl, sdxl-lightning, or a folder in diffusers format",
+        ),
+        (
+            {"--lora": "no.safetensors"},
+            "no.safetensors: is neither on disk nor a hub id: check the name; a hub id is owner/repository",
+        ),
+        ({"--lora": "no.ckpt:0.5"}, "no.ckpt: is a pickle, which can run code: convert it to .safetensors"),
+        ({"--controlnet": "canny"}, "'canny' names no ControlNet: write NAME=FOLDER or NAME=owner/repository"),
+        (
+            {"--ip-adapter": "h94/IP-Adapter"},
+            "h94/IP-Adapter: not on disk, and offline: go online once, or name a folder that has it",
+        ),
+        ({"--control": "canny:1@0.5"}, "'canny:1@0.5' is not a control: write NAME:WEIGHT, such as depth:0.5"),
+        ({"--control": "canny:1@0.9-0.5"}, "end of the control 'canny' 0.5 is out of range: use 0.9 to 1"),
+        ({"--clip-skip": "12"}, "clip skip 12 is out of range: use 0 to 11"),
         ({"--device": "warp"}, "device 'warp' is not available: use cpu, or install a torch that supports it"),
     ],
 )
@@ -82,6 +99,26 @@ def test_wrong_settings_are_one_line(
     flat = [str(x) for pair in options.items() for x in pair]
     assert run("run", source, *flat) == (1, "", f"stylize: {message}\n")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
+
+
+def test_a_control_that_the_model_lacks(source: Path, tmp_path: Path, tiny_model: Path) -> None:
+    code, _, err = run(
+        "run", source, "-o", tmp_path / "o.mp4", "--prompt", "ink", "--model", tiny_model, "--control", "lineart:1"
+    )
+    what = f"{tiny_model} has no ControlNet 'lineart': name one with --controlnet; it has depth, canny"
+    assert (code, err) == (1, f"stylize: {what}\n")
+
+
+def test_a_lora_a_controlnet_and_a_part_of_the_steps(source: Path, tmp_path: Path, tiny_model: Path) -> None:
+    lora, output = add_lora(tmp_path / "wash.safetensors", tiny_model, seed=1), tmp_path / "out.mp4"
+    chosen = ("--control", "canny:0.7@0-0.6", "--controlnet", f"canny={tiny_model / 'controlnet'}")
+    code, out, err = run(
+        "run", source, "-o", output, "--prompt", "ink", "--model", tiny_model, "--lora", f"{lora}:0.5", *chosen,
+        "--json", "--offline",
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)["model"] == f"{tiny_model} + wash:0.5"
+    assert len(frames(output)) == len(frames(source))
 
 
 def test_wrong_files_are_one_line(source: Path, tmp_path: Path) -> None:
@@ -131,7 +168,7 @@ def test_models_lists_what_there_is() -> None:
     code, out, _ = run("models")
     assert code == 0 and "pocket" in out and "on disk" in out and "sd15" in out and "watercolour" in out
     cards = json.loads(run("models", "--json")[1])
-    assert [card["name"] for card in cards] == ["pocket", "sd15"]
+    assert [card["name"] for card in cards] == ["pocket", "sd15", "sd15-lcm", "sdxl", "sdxl-lightning"]
     assert cards[0]["on_disk"] is True and "ukiyo-e" in cards[0]["looks"]
 
 

@@ -276,3 +276,62 @@ def test_another_vae(family_folder: Folder, tmp_path: Path) -> None:
     assert out.frames.shape == (1, 48, 64, 3)
     with pytest.raises(ModelError, match="is no VAE that can be loaded"):
         load(family_folder("sd15"), vae=family_folder("sd15") / "unet")
+
+
+def union_folder(model: Path, folder: Path) -> Path:
+    """A tiny ControlNet-Union for SDXL, in the hub's layout."""
+    config = diffusers.ControlNetModel.load_config(model / "controlnet")
+    wanted = (
+        "in_channels", "block_out_channels", "down_block_types", "layers_per_block", "attention_head_dim",
+        "norm_num_groups", "cross_attention_dim", "use_linear_projection", "addition_embed_type",
+        "addition_time_embed_dim", "projection_class_embeddings_input_dim", "conditioning_embedding_out_channels",
+    )  # fmt: skip
+    torch.manual_seed(7)
+    net = diffusers.ControlNetUnionModel(
+        **{k: config[k] for k in wanted}, num_trans_channel=32, num_trans_head=4, num_proj_channel=32
+    )
+    with torch.no_grad():
+        for parameter in [*net.controlnet_down_blocks.parameters(), *net.controlnet_mid_block.parameters()]:
+            parameter.normal_(std=0.05)
+        for parameter in [*net.controlnet_cond_embedding.conv_out.parameters(), *net.spatial_ch_projs.parameters()]:
+            parameter.normal_(std=0.1)
+    net.save_pretrained(folder)
+    return folder
+
+
+def test_controlnet_union(family_folder: Folder, tmp_path: Path) -> None:
+    """One control equals diffusers' union pipeline; several share one network, and each shows."""
+    folder = family_folder("sdxl")
+    union = union_folder(folder, tmp_path / "union")
+    networks = load(folder, controlnets={"depth": union, "canny": union, "normal": union})
+    one, other, _ = networks.controlnets.values()
+    assert one.network is other.network
+    style = a_style(controls={"canny": 0.8})
+    clip = make_clip(1)
+    conditions = conditions_for(networks, style)
+    maps, _ = take_maps(clip, conditions.controls, networks.estimate_depth, None)
+    pixels = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 127.5 - 1
+    control = torch.from_numpy(maps.maps["canny"]).expand(-1, 3, -1, -1)
+    generator = torch.Generator().manual_seed(11)
+    with torch.inference_mode():
+        latents = networks.encode(pixels, generator)
+        embedded = {"canny": networks.embed_control("canny", control)}
+        ours, _ = denoise(networks, conditions, latents, embedded, generator, Memory())
+    base = pipeline_of(folder, "sdxl")
+    net = diffusers.ControlNetUnionModel.from_pretrained(union)
+    parts = {name: part for name, part in base.components.items() if name != "controlnet"}
+    pipeline = diffusers.StableDiffusionXLControlNetUnionImg2ImgPipeline(**parts, controlnet=net)
+    pipeline.set_progress_bar_config(disable=True)
+    theirs = pipeline(
+        prompt=style.prompt, negative_prompt=style.negative_prompt, image=(pixels + 1) / 2, control_image=[control],
+        control_mode=[3], controlnet_conditioning_scale=0.8, num_inference_steps=5, strength=0.7, guidance_scale=3.0,
+        generator=torch.Generator().manual_seed(11), output_type="latent",
+    ).images  # fmt: skip
+    assert_equal(ours, theirs, latents)
+    results = [
+        joined(list(Stylizer(networks).stream([clip], a_style(controls=controls))))
+        for controls in ({"depth": 1.0}, {"canny": 1.0}, {"depth": 0.5}, {"depth": 1.0, "canny": 1.0})
+    ]
+    assert all(not np.array_equal(a, b) for i, a in enumerate(results) for b in results[i + 1 :])
+    with pytest.raises(ModelError, match="this ControlNet-Union has no control 'shuffle': it has openpose"):
+        load(folder, controlnets={"shuffle": union})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylize.registry import POCKET, POCKET_FOLDER
-from stylize.style import Style
+from stylize.style import Layout, Style
 
 if TYPE_CHECKING:
     import torch
@@ -24,11 +24,13 @@ def load_stylizer(
     device: str | None = None,
     dtype: torch.dtype | None = None,
     controlnets: Mapping[str, str | Path] | None = None,
+    controls: Sequence[str] = (),
     loras: Mapping[str | Path, float] | None = None,
     ip_adapter: str | Path | None = None,
     textual_inversions: Sequence[str | Path] = (),
     vae: str | Path | None = None,
     depth: str | Path | None = None,
+    memory: Layout | None = None,
     offline: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Stylizer:
@@ -42,11 +44,14 @@ def load_stylizer(
         device: "cpu", "cuda", "mps", ...; the best one here when `None`.
         dtype: of the networks; what the device does well when `None`.
         controlnets: ControlNets by control name ("depth", "canny", "lineart", ...), in place of the model's own.
+        controls: names of the controls that will be asked for: only their ControlNets are loaded then, and those that
+            the model lacks ("lineart", "openpose", ...) are the family's published ones.
         loras: LoRAs with their weights, such as `{"ink.safetensors": 0.8}`.
         ip_adapter: an IP-Adapter, which lets a Stable Diffusion model read reference pictures.
         textual_inversions: each is a word of the prompt, the one that its file is named by.
         vae: in place of the model's own; also TAESD.
         depth: a depth network of transformers (Depth Anything V2) in place of MiDaS.
+        memory: how the networks are laid out; what fits is chosen when `None`.
         offline: never ask the hub, whatever is missing.
         say: gets a line before each download, with its size.
 
@@ -57,8 +62,9 @@ def load_stylizer(
     from stylize.pipeline import Stylizer
     from stylize.sources import Extras
 
-    extras = Extras(controlnets, loras or {}, ip_adapter, textual_inversions, vae, depth)
-    return Stylizer(load_networks(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say))
+    extras = Extras(controlnets, controls, loras or {}, ip_adapter, textual_inversions, vae, depth)
+    networks = load_networks(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
+    return Stylizer(networks, memory)
 
 
 def stylize_video(

@@ -69,6 +69,7 @@ def run(
     end: options.End = None,
     fps: options.Fps = None,
     device: options.Device = None,
+    memory: options.Memory = None,
     offline: options.Offline = False,
     codec: Annotated[str | None, typer.Option(help="h264 h265 av1 vp9 prores ffv1 [default: by the name].")] = None,
     crf: Annotated[int | None, typer.Option(help="Quality, 0 is lossless or nearly [default: by the codec].")] = None,
@@ -139,6 +140,7 @@ def preview(
     end: options.End = None,
     fps: options.Fps = None,
     device: options.Device = None,
+    memory: options.Memory = None,
     offline: options.Offline = False,
     force: options.Force = False,
     quiet: options.Quiet = False,
@@ -183,11 +185,13 @@ def _loaded(given: Mapping[str, Any]) -> Stylizer:
         given["model"],
         device=given["device"],
         controlnets=dict(map(parse_named, given["controlnet"])) if given["controlnet"] else None,
+        controls=[parse_control(text)[0] for text in given["control"] or []],
         loras=dict(map(parse_weighted, given["lora"] or [])),
         ip_adapter=given["ip_adapter"],
         textual_inversions=given["textual_inversion"] or [],
         vae=given["vae"],
         depth=given["depth_model"],
+        memory=given["memory"],
         offline=given["offline"],
         say=tell,
     )
@@ -257,6 +261,21 @@ def models(
             typer.echo(f"    looks: {', '.join(card.looks)}")
             typer.echo(f"    tones: {', '.join(card.tones)}")
     typer.echo(f"Any folder in diffusers format or .safetensors checkpoint works too; own names: {models_file()}")
+
+
+@app.command()
+def doctor() -> None:
+    """Look the installation over: versions, devices, what is broken, which models are on disk."""
+    from stylize.doctor import examine
+
+    found = examine()
+    for line in found.lines:
+        typer.echo(line)
+    for problem in found.problems:
+        say(problem)
+    if found.problems:
+        raise typer.Exit(FAILED)
+    typer.echo("all is well")
 
 
 def _explanation(networks: Networks) -> str:

@@ -35,6 +35,11 @@ CONTROLS = ("depth", "canny", *WITH_WEIGHTS, "tile", "shuffle")
 """Names of all controls that maps can be made for; depth has networks of its own."""
 
 
+def annotators() -> str:
+    """Where the detectors' weights are: the hub's repository, or the folder that `STYLIZE_ANNOTATORS` names."""
+    return os.environ.get("STYLIZE_ANNOTATORS", ANNOTATORS)
+
+
 @functools.cache
 def controlnet_aux() -> Any:
     """Imported on first use: it takes seconds, warns a dozen times, and sets a variable that hides OpenMP faults."""
@@ -73,13 +78,11 @@ def detector(name: str, device: str = "cpu") -> Callable[[Picture], Map]:
 @functools.cache
 def _loaded(name: str, device: str) -> Any:
     kind = getattr(controlnet_aux(), WITH_WEIGHTS[name])
-    source = os.environ.get("STYLIZE_ANNOTATORS", ANNOTATORS)
     try:
-        found = kind.from_pretrained(source)
+        found = kind.from_pretrained(annotators())
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"the detector for '{name}' is not on disk", f"go online once: its weights come from {ANNOTATORS}"
-        ) from error
+        what = f"the weights of the detector for '{name}' are not on disk"
+        raise ModelError(what, f"go online once: they come from {ANNOTATORS}") from error
     return found.to(device) if hasattr(found, "to") else found
 
 

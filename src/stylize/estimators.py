@@ -20,7 +20,6 @@ from stylize.frames import Picture
 Map = npt.NDArray[np.float32]
 
 MIDAS = "midas"
-MIDAS_REPOSITORY = "lllyasviel/Annotators"
 MIDAS_FILE = "dpt_hybrid-midas-501f0c75.pt"
 
 

@@ -82,7 +82,7 @@ def is_still(before: Picture, after: Picture) -> bool:
 
 def _news(before: Picture, frame: _Waiting) -> float:
     """Share of the frame that the one before does not explain."""
-    error = np.abs(warp(unit(before), frame.back.flow) - unit(frame.picture)).mean(-1)
+    error = cv2.absdiff(warp(unit(before), frame.back.flow), unit(frame.picture)).mean(-1)
     return float((~frame.back.visible | (error > UNEXPLAINED)).mean())
 
 

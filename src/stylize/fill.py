@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stylize.frames import Picture
-from stylize.motion import Flow, Mask, Motion, warp
+from stylize.motion import Flow, Mask, Motion, length, warp
 
 Image: TypeAlias = npt.NDArray[np.float32]
 """RGB `[H, W, 3]` in [0, 1]."""
@@ -54,14 +54,16 @@ def fuse(before: Seen, source: Picture, diffused: Image, motion: Motion, weight:
         before: the frame before, or a keyframe if `motion` leads there.
         motion: from `source` back to `before`.
     """
-    flow, error = _settled(unit(before.source), unit(source), motion)
+    now = unit(source)
+    flow, error, expected = _settled(unit(before.source), now, motion)
     trusted = cv2.erode(motion.visible.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
     share = weight * SHARE * trusted * cv2.GaussianBlur(trusted, (0, 0), 1) * np.exp(-((error / TOLERANCE) ** 2))
     carried = warp(before.styled, flow, cubic=True)
     mixed = diffused + share[..., None] * (carried - diffused)
-    light = np.abs(_blurred(warp(unit(before.source), flow) - unit(source), DETAIL)).mean(-1)
-    follow = 1 - np.exp(-((light / LIGHT) ** 2))
-    return _with_detail(mixed + follow[..., None] * _blurred(diffused - mixed, LIGHT_BLUR), diffused)
+    follow = 1 - np.exp(-((_mean(np.abs(_blurred(expected - now, DETAIL))) / LIGHT) ** 2))
+    if follow.max() > 1e-3:
+        mixed = mixed + follow[..., None] * _blurred(diffused - mixed, LIGHT_BLUR)
+    return _with_detail(mixed, diffused)
 
 
 def between(
@@ -79,7 +81,7 @@ def between(
         sides = [(first, to_first, 1 - part), (last, to_last, part)]
         weights, pictures = [], []
         for key, motion, near in sides:
-            flow, error = _settled(unit(key.source), unit(picture), motion)
+            flow, error, _ = _settled(unit(key.source), unit(picture), motion)
             known = cv2.GaussianBlur(motion.visible.astype(np.float32), (0, 0), 1) * motion.visible
             weights.append(near * (known + 1e-3) * np.exp(-((error / TOLERANCE) ** 2)) + 1e-6)
             pictures.append(warp(key.styled, flow, cubic=True))
@@ -112,24 +114,30 @@ def to_bytes(image: Image) -> Picture:
     return np.round(image * 255).astype(np.uint8)
 
 
-def _settled(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image]:
-    """The flow with its errors on still ground taken out, and what remains unexplained, `[H, W]`.
+def _settled(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image, Image]:
+    """The flow with its errors on still ground taken out, what remains unexplained `[H, W]`, and what it predicts.
 
     Flow trembles by fractions of a pixel where nothing moves; resampled again and again, that blurs.
     """
-    moved, stayed = (np.abs(x - later).mean(-1) for x in (warp(earlier, motion.flow), earlier))
-    around = cv2.blur(np.stack([moved, stayed], -1), (5, 5))
-    still = (around[..., 1] <= around[..., 0] + STILL) & (np.linalg.norm(motion.flow, axis=-1) < 1)
+    expected = warp(earlier, motion.flow)
+    moved, stayed = _mean(cv2.absdiff(expected, later)), _mean(cv2.absdiff(earlier, later))
+    still = (cv2.blur(stayed, (5, 5)) <= cv2.blur(moved, (5, 5)) + STILL) & (length(motion.flow) < 1)
     flow = np.where(still[..., None], np.float32(0), motion.flow)
-    return flow, np.asarray(cv2.blur(np.where(still, np.minimum(moved, stayed), moved), (3, 3)), np.float32)
+    error = cv2.blur(np.where(still, np.minimum(moved, stayed), moved), (3, 3))
+    return flow, np.asarray(error, np.float32), np.where(still[..., None], earlier, expected)
 
 
 def _with_detail(mixed: Image, model: Image) -> Image:
     """`mixed` with its detail scaled to the local strength that it has in `model`."""
     details = [x - _blurred(x, DETAIL) for x in (mixed, model)]
-    strength = [np.sqrt(_blurred((d**2).mean(-1), DETAIL)) + 0.004 for d in details]
+    strength = [np.sqrt(_blurred(_mean(d**2), DETAIL)) + 0.004 for d in details]
     gain = np.clip(strength[1] / strength[0], MIN_GAIN, MAX_GAIN)[..., None]
     return np.asarray((mixed + (gain - 1) * details[0]).clip(0, 1), np.float32)
+
+
+def _mean(image: Image) -> Image:
+    """Over the channels, `[H, W]`."""
+    return np.asarray(cv2.transform(image, np.full((1, 3), 1 / 3, np.float32)), np.float32)
 
 
 def _blurred(image: Image, deviation: float) -> Image:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
+import psutil
 import torch
+from diffusers.hooks import apply_group_offloading
 
-from stylize.errors import ModelError
+from stylize.errors import ModelError, StylizeError
+from stylize.style import Layout
+
+if TYPE_CHECKING:
+    from stylize.networks import Networks
 
 
 def default_dtype(device: torch.device) -> torch.dtype:
@@ -43,3 +52,103 @@ def choose_device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"device '{name}' is not available", "use cpu, or install a torch that supports it") from error
     return device
+
+
+BUFFERS = 6
+"""Tensors of the widest layer that are alive at once, by the measure of diffusers' VAE decoder and UNet."""
+SPARE = 0.9
+"""Share of the free memory that a run may plan with."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run takes, in bytes; estimates but for the weights."""
+
+    weights: int
+    decoding: int
+    """The VAE at the frame's full size, which is the peak of a frame."""
+    denoising: int
+    """UNet and ControlNets at the latents' size."""
+
+    def of(self, layout: Layout) -> int:
+        """In this layout; a tile is an eighth of what the whole frame takes, and a layer of the weights."""
+        decoding = self.decoding if layout == "whole" else self.decoding // 8
+        weights = self.weights if layout != "offloaded" else self.weights // 8
+        return weights + max(decoding, self.denoising)
+
+
+def needs_of(networks: Networks, size: tuple[int, int], groups: int = 1) -> Needs:
+    """What the networks take for frames of `size`, width and height."""
+    pixels, latents = size[0] * size[1], size[0] * size[1] // networks.pipe.vae_scale_factor**2
+    vae, unet = networks.vae.config, networks.unet.config
+    widest = 2 * getattr(vae, "decoder_block_out_channels", vae.block_out_channels)[0]
+    return Needs(
+        weights=sum(p.nbytes for module in _modules(networks) for p in module.parameters()),
+        decoding=pixels * widest * BUFFERS * networks.vae.dtype.itemsize,
+        denoising=latents * sum(unet.block_out_channels) * BUFFERS * 4 * groups * networks.dtype.itemsize,
+    )
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that is free on the device; `None` where it cannot be asked."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return int(psutil.virtual_memory().available)
+
+
+def choose_layout(needs: Needs, free: int | None, loaded: int, wanted: Layout | None = None) -> Layout:
+    """The quickest layout that fits.
+
+    Args:
+        free: bytes; `None` takes the whole for granted.
+        loaded: bytes of the weights that are on the device already, which `free` does not count.
+        wanted: what a user asks for; it is taken whatever fits.
+
+    Raises:
+        StylizeError: none fits.
+    """
+    if wanted is not None or free is None:
+        return wanted or "whole"
+    room = SPARE * (free + loaded)
+    for layout in get_args(Layout):
+        if needs.of(layout) <= room:
+            fits: Layout = layout
+            return fits
+    least, there = needs.of("offloaded") / 1e9, room / 1e9
+    what = f"a frame takes about {least:.1f} GB, {there:.1f} GB are free"
+    raise StylizeError(what, "choose a smaller size, such as --size 512x288, or --fit 512")
+
+
+def arrange(
+    networks: Networks, size: tuple[int, int], wanted: Layout | None = None, say: Callable[[str], None] | None = None
+) -> Layout:
+    """Lays the networks out for frames of `size`, and says so in one line where that is not the whole."""
+    needs = needs_of(networks, size)
+    loaded = sum(p.nbytes for m in _modules(networks) for p in m.parameters() if p.device == networks.device)
+    layout = choose_layout(needs, free_bytes(networks.device), loaded, wanted)
+    (networks.vae.disable_tiling if layout == "whole" else networks.vae.enable_tiling)()
+    if layout != "whole" and say is not None:
+        how = "frames are decoded in tiles"
+        how += ", networks wait in the computer's memory" if layout == "offloaded" else ""
+        say(f"memory: about {needs.of('whole') / 1e9:.1f} GB would be needed, so {how}")
+    if layout == "offloaded" and networks.device.type != "cpu" and not _is_offloaded(networks.unet):
+        for module in (networks.unet, *(net.network for net in networks.controlnets.values())):
+            apply_group_offloading(module, networks.device, torch.device("cpu"), "leaf_level", use_stream=True)
+        for name in ("text_encoder", "text_encoder_2"):
+            if (module := getattr(networks.pipe, name, None)) is not None:
+                apply_group_offloading(module, networks.device, torch.device("cpu"), "leaf_level")
+    return layout
+
+
+def _is_offloaded(module: torch.nn.Module) -> bool:
+    return any(parameter.device.type == "cpu" for parameter in module.parameters())
+
+
+def _modules(networks: Networks) -> list[Any]:
+    pipe = networks.pipe
+    found = [pipe.unet, pipe.vae, pipe.text_encoder, getattr(pipe, "text_encoder_2", None), pipe.image_encoder]
+    return [module for module in found if module is not None] + list(
+        {id(net.network): net.network for net in networks.controlnets.values()}.values()
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from stylize import adapters, attention
+from stylize.controlnets import ControlNet, UnionControlNet
+from stylize.detectors import annotators
 from stylize.errors import ModelError
-from stylize.estimators import MIDAS_REPOSITORY, DepthEstimator, LazyDepth, MidasDepth, PocketDepth, TransformersDepth
+from stylize.estimators import DepthEstimator, LazyDepth, MidasDepth, PocketDepth, TransformersDepth
 from stylize.hardware import choose_device, default_dtype
-from stylize.networks import ControlNet, Networks
+from stylize.networks import Networks
 from stylize.places import PART_FILES, Place, Say, fetched, parse_place
 from stylize.recipes import Recipe
 from stylize.reference import ImagePrompt
+from stylize.registry import KNOWN_CONTROLNETS
 from stylize.single_file import load_single_file
 from stylize.sources import MIDAS, Extras, Source, find_source
 
@@ -62,8 +65,8 @@ def load_networks(
             return fetched(parse_place(part), PART_FILES, offline=offline, say=say)
 
         pipe, own = _pipeline(source, kind)
-        named = source.extras.controlnets or {}
-        nets = {name: _controlnet(here(where), pipe.unet, kind) for name, where in named.items()}
+        places = {name: here(where) for name, where in _wanted(source, adapters.family(pipe.unet)).items()}
+        nets = _controlnets(places, pipe.unet, kind)
         if source.extras.vae is not None:
             pipe.register_modules(vae=_vae(here(source.extras.vae), kind))
         adapters.add(pipe, source.extras, here)
@@ -78,7 +81,7 @@ def load_networks(
     return Networks(
         name=source.name + adapters.described(source.extras),
         pipe=pipe,
-        controlnets={name: ControlNet(net).to(place) for name, net in nets.items()},
+        controlnets={name: net.to(place) for name, net in nets.items()},
         scheduler=scheduler,
         estimate_depth=LazyDepth(lambda: _depth(source, place, offline=offline)),
         device=place,
@@ -134,6 +137,33 @@ def _variant(folder: Path) -> dict[str, str]:
     return {"variant": "fp16"} if not whole and any(folder.glob("*.fp16.safetensors")) else {}
 
 
+def _wanted(source: Source, family: str) -> Mapping[str, str | Path]:
+    """The ControlNets to load: the model's, or those that a run asks for by name, known ones from the hub."""
+    own = source.extras.controlnets or {}
+    if not source.extras.controls:
+        return own
+    there: dict[str, str | Path] = {**KNOWN_CONTROLNETS.get(family, {}), **own}
+    if missing := [name for name in source.extras.controls if name not in there]:
+        has = ", ".join(there) or "none of a known name"
+        raise ModelError(f"{source.name} has no ControlNet '{missing[0]}'", f"name one with --controlnet; it has {has}")
+    return {name: there[name] for name in source.extras.controls}
+
+
+def _controlnets(places: Mapping[str, Place], unet: Any, dtype: torch.dtype) -> dict[str, ControlNet]:
+    """By control name; controls of one ControlNet-Union share its network."""
+    nets: dict[str, ControlNet] = {}
+    unions: dict[Path, UnionControlNet] = {}
+    for name, place in places.items():
+        shared = unions.get(place.path)
+        network = shared.network if shared else _controlnet(place, unet, dtype)
+        if isinstance(network, diffusers.ControlNetUnionModel):
+            nets[name] = union = UnionControlNet(network, name, shared)
+            unions[place.path] = shared or union
+        else:
+            nets[name] = ControlNet(network)
+    return nets
+
+
 def _controlnet(place: Place, unet: Any, dtype: torch.dtype) -> Any:
     if place.path.is_dir() and not (place.path / "config.json").is_file():
         raise ModelError(f"{place.text}: is no ControlNet that can be loaded", "it must hold config.json and weights")
@@ -141,7 +171,8 @@ def _controlnet(place: Place, unet: Any, dtype: torch.dtype) -> Any:
         if place.file:
             net = diffusers.ControlNetModel.from_single_file(str(place.path), dtype=dtype, local_files_only=True)
         else:
-            net = diffusers.ControlNetModel.from_pretrained(
+            union = diffusers.ControlNetModel.load_config(place.path).get("_class_name") == "ControlNetUnionModel"
+            net = (diffusers.ControlNetUnionModel if union else diffusers.ControlNetModel).from_pretrained(
                 place.path, dtype=dtype, use_safetensors=True, local_files_only=True, **_variant(place.path)
             )
     except (OSError, ValueError, KeyError) as error:
@@ -189,7 +220,7 @@ def _depth(source: Source, device: torch.device, *, offline: bool) -> DepthEstim
             place = fetched(parse_place(source.extras.depth), PART_FILES, offline=offline)
             return TransformersDepth(place.path, device)
         if source.depth == MIDAS:
-            return MidasDepth(MIDAS_REPOSITORY, device)
+            return MidasDepth(annotators(), device)
         return PocketDepth(source.depth, device)
 
 

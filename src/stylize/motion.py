@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -54,8 +55,13 @@ def visible(flow: Flow, back: Flow) -> Mask:
     x, y = _targets(flow)
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     returned = warp(back, flow)
-    lengths = np.linalg.norm(flow, axis=-1) + np.linalg.norm(returned, axis=-1)
-    return np.asarray(inside & (np.linalg.norm(flow + returned, axis=-1) <= 0.01 * lengths + 0.5))
+    lengths = length(flow) + length(returned)
+    return np.asarray(inside & (length(flow + returned) <= 0.01 * lengths + 0.5))
+
+
+def length(flow: Flow) -> npt.NDArray[np.float32]:
+    """Of each vector, `[H, W]`."""
+    return np.asarray(cv2.magnitude(flow[..., 0], flow[..., 1]), np.float32)
 
 
 def motion_between(earlier: Picture, later: Picture) -> Motion:
@@ -70,6 +76,11 @@ def motions_between(earlier: Picture, later: Picture) -> tuple[Motion, Motion]:
 
 
 def _targets(flow: Flow) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    height, width = flow.shape[:2]
-    y, x = np.mgrid[:height, :width].astype(np.float32)
+    x, y = _grid(*flow.shape[:2])
     return x + flow[..., 0], y + flow[..., 1]
+
+
+@functools.lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return x, y

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from stylize.attention import Exchange
+from stylize.controlnets import ControlNet
 from stylize.estimators import DepthEstimator
 from stylize.reference import ImagePrompt
 from stylize.vocabulary import Vocabulary
@@ -43,53 +44,6 @@ class Evaluations:
     """All of them together."""
     frames: int = 0
     """Frames that were encoded, which is done once for each that is diffused."""
-
-
-class ControlNet:
-    """A diffusers ControlNet whose conditioning embedding is taken out.
-
-    The embedding works at full resolution and is the same at every step, so it is computed once a frame.
-    """
-
-    def __init__(self, network: Any) -> None:
-        self.network = network
-        self._embedding = network.controlnet_cond_embedding
-        network.controlnet_cond_embedding = torch.nn.Identity()
-        self._flips = network.config.controlnet_conditioning_channel_order == "bgr"
-
-    def to(self, device: torch.device) -> ControlNet:
-        """Moves both parts and makes them ready for inference."""
-        for part in (self.network, self._embedding):
-            part.to(device).eval().requires_grad_(False)
-        return self
-
-    def residuals(
-        self,
-        latents: torch.Tensor,
-        t: torch.Tensor,
-        words: torch.Tensor,
-        embedded: torch.Tensor,
-        weight: float,
-        added: Mapping[str, torch.Tensor],
-    ) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
-        """What is added to the UNet's skip connections and to its middle."""
-        down, middle = self.network(
-            latents,
-            t,
-            encoder_hidden_states=words,
-            controlnet_cond=embedded.expand(len(latents), -1, -1, -1),
-            conditioning_scale=weight,
-            added_cond_kwargs=dict(added) or None,
-            return_dict=False,
-        )
-        return down, middle
-
-    def embed(self, control: torch.Tensor) -> torch.Tensor:
-        """Map `[1, 3, H, W]` in [0, 1] to its embedding `[1, C, H / 8, W / 8]`."""
-        if self._flips:
-            control = control.flip(1)
-        embedded: torch.Tensor = self._embedding(control)
-        return embedded.flip(1) if self._flips else embedded  # the network flips what it is given, now the embedding
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stylize.style import Mode
+from stylize.style import Layout, Mode
 
 Prompt = Annotated[str, typer.Option(help="The look in words, such as 'ukiyo-e woodblock print'.")]
 NegativePrompt = Annotated[str, typer.Option(help="What to stay away from; needs --guidance above 1.")]
@@ -28,6 +28,7 @@ Vae = Annotated[str | None, typer.Option(help="VAE in place of the model's own, 
 DepthModel = Annotated[str | None, typer.Option(help="Depth network of transformers in place of MiDaS.")]
 GuidanceRescale = Annotated[float, typer.Option(help="Bring guidance's contrast back, 0 to 1.")]
 ClipSkip = Annotated[int, typer.Option(help="Last layers of the text encoder to leave out.")]
+Memory = Annotated[Layout | None, typer.Option(help="whole, tiled or offloaded [default: what fits].")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never ask the hub.")]
 Guidance = Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is off.")]
 Steps = Annotated[int | None, typer.Option(help="Denoising steps [default: the model's own].")]

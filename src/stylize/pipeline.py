@@ -17,6 +17,7 @@ from stylize.encode import check_output
 from stylize.errors import StylizeError
 from stylize.fast import restyle_keyframes
 from stylize.frames import Clip
+from stylize.hardware import arrange
 from stylize.memory import Memory
 from stylize.motion import Motion
 from stylize.networks import Networks
@@ -25,7 +26,7 @@ from stylize.run import Run
 from stylize.shots import CutDetector, split_shots
 from stylize.state import State
 from stylize.structure import take_maps
-from stylize.style import Style
+from stylize.style import Layout, Style
 from stylize.tracks import Say
 from stylize.video import Backend, VideoReader
 
@@ -58,8 +59,8 @@ class Report:
 class Stylizer:
     """A loaded model that restyles videos; get one from `load_stylizer`."""
 
-    def __init__(self, networks: Networks) -> None:
-        self.networks = networks
+    def __init__(self, networks: Networks, layout: Layout | None = None) -> None:
+        self.networks, self.layout = networks, layout
 
     def stream(self, video: VideoReader | Iterable[Clip], style: Style) -> Iterator[Clip]:
         """Restyled clips at the same times, as many frames; clips are cut anew so that none crosses a cut.
@@ -142,10 +143,11 @@ class Stylizer:
             size = style.size or reader.size
             reader.size = style.fitted(size)
             alpha = reader.info.has_alpha
+            layout = arrange(self.networks, reader.size, self.layout, say)
             encoding = choose_encoding(
                 output, size, codec=codec, crf=crf, preset=preset, pixel_format=pixel_format, alpha=alpha
             )
-            run = Run(self, style, reader, output, encoding, size, part=(start, end))
+            run = Run(self, style, reader, output, encoding, size, layout, part=(start, end))
             manifest, state = run.unfinished(resume=resume, force=force)
             with self.networks.counting() as evaluations, _memory_explained():
                 counts = run.carry_out(manifest, state, evaluations, progress, say)

@@ -72,21 +72,41 @@ def _is_here(place: str) -> bool:
     if Path(place).expanduser().exists():
         return True
     repository = "/".join(place.split("/")[:2])
+    return any((hub_cache() / f"models--{repository.replace('/', '--')}" / "snapshots").glob("*"))
+
+
+def hub_cache() -> Path:
+    """The hub's own cache folder."""
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    return any((cache / f"models--{repository.replace('/', '--')}" / "snapshots").glob("*"))
+    return Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
 
 
-CONTROLS_SD15 = {
-    "depth": "lllyasviel/control_v11f1p_sd15_depth",
-    "canny": "lllyasviel/control_v11p_sd15_canny",
-}
-CONTROLS_SDXL = {
-    "depth": "diffusers/controlnet-depth-sdxl-1.0",
-    "canny": "diffusers/controlnet-canny-sdxl-1.0",
-}
+KNOWN_CONTROLNETS: dict[str, dict[str, str]] = {
+    "SD 1.5": {
+        "depth": "lllyasviel/control_v11f1p_sd15_depth", "canny": "lllyasviel/control_v11p_sd15_canny",
+        "softedge": "lllyasviel/control_v11p_sd15_softedge", "scribble": "lllyasviel/control_v11p_sd15_scribble",
+        "lineart": "lllyasviel/control_v11p_sd15_lineart",
+        "lineart_anime": "lllyasviel/control_v11p_sd15s2_lineart_anime",
+        "openpose": "lllyasviel/control_v11p_sd15_openpose", "normal": "lllyasviel/control_v11p_sd15_normalbae",
+        "mlsd": "lllyasviel/control_v11p_sd15_mlsd", "tile": "lllyasviel/control_v11f1e_sd15_tile",
+        "shuffle": "lllyasviel/control_v11e_sd15_shuffle",
+    },
+    "SDXL": {
+        "depth": "diffusers/controlnet-depth-sdxl-1.0", "canny": "diffusers/controlnet-canny-sdxl-1.0",
+        **dict.fromkeys(
+            ("openpose", "softedge", "scribble", "lineart", "lineart_anime", "mlsd", "normal"),
+            "xinsir/controlnet-union-sdxl-1.0",
+        ),
+    },
+}  # fmt: skip
+"""Published ControlNets by family and control."""
 SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
+
+
+def _depth_and_canny(family: str) -> dict[str, str]:
+    return {name: KNOWN_CONTROLNETS[family][name] for name in ("depth", "canny")}
+
 
 MODELS: dict[str, ModelCard] = {
     card.name: card
@@ -107,7 +127,7 @@ MODELS: dict[str, ModelCard] = {
             size_mb=7600,
             purpose="any look in words; wants a GPU; downloaded from the hub on first use",
             family="SD 1.5",
-            controlnets=CONTROLS_SD15,
+            controlnets=_depth_and_canny("SD 1.5"),
         ),
         ModelCard(
             name="sd15-lcm",
@@ -116,7 +136,7 @@ MODELS: dict[str, ModelCard] = {
             size_mb=7700,
             purpose="as sd15 in 4 steps instead of 20, without guidance",
             family="SD 1.5",
-            controlnets=CONTROLS_SD15,
+            controlnets=_depth_and_canny("SD 1.5"),
             loras={"latent-consistency/lcm-lora-sdv1-5": 1.0},
         ),
         ModelCard(
@@ -126,7 +146,7 @@ MODELS: dict[str, ModelCard] = {
             size_mb=24000,
             purpose="any look in words, in 1024 pixels; wants a GPU with 12 GB or more",
             family="SDXL",
-            controlnets=CONTROLS_SDXL,
+            controlnets=_depth_and_canny("SDXL"),
         ),
         ModelCard(
             name="sdxl-lightning",
@@ -135,7 +155,7 @@ MODELS: dict[str, ModelCard] = {
             size_mb=24400,
             purpose="as sdxl in 4 steps, without guidance",
             family="SDXL",
-            controlnets=CONTROLS_SDXL,
+            controlnets=_depth_and_canny("SDXL"),
             loras={"ByteDance/SDXL-Lightning/sdxl_lightning_4step_lora.safetensors": 1.0},
         ),
     )

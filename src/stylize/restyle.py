@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,13 +88,18 @@ def restyle_clip(
     for i, picture in enumerate(clip.frames):
         last = memory.last if conditions.temporal.fusion > 0 else None
         controls = {name: torch.from_numpy(maps.maps[name][i : i + 1]) for name in conditions.controls}
-        styled, cache = _diffuse(networks, conditions, picture, controls, memory)
-        if last is not None:
-            motion = motion or motion_between(last.source, picture)
-            styled = fuse(last, picture, styled, motion, conditions.temporal.fusion)
+        with ThreadPoolExecutor(1, "stylize-flow") as beside:  # the source's motion, while the networks work
+            moved = beside.submit(_motion, last, picture, motion) if last is not None else None
+            styled, cache = _diffuse(networks, conditions, picture, controls, memory)
+        if last is not None and moved is not None:
+            styled = fuse(last, picture, styled, moved.result(), conditions.temporal.fusion)
         memory, motion = memory.after(cache, Seen(picture, styled)), None
         results.append(to_bytes(styled))
     return np.stack(results), memory
+
+
+def _motion(last: Seen, picture: Picture, known: Motion | None) -> Motion:
+    return known or motion_between(last.source, picture)
 
 
 def _diffuse(

@@ -19,7 +19,7 @@ from stylize.frames import Clip
 from stylize.networks import Evaluations
 from stylize.segments import Manifest, WorkFolder, check_fits
 from stylize.state import State
-from stylize.style import Style
+from stylize.style import Layout, Style
 from stylize.threads import ReadAhead
 from stylize.tracks import Say
 from stylize.video import VideoReader
@@ -42,6 +42,7 @@ class Run:
     encoding: Encoding
     size: tuple[int, int]
     """Of the result; the networks may see another."""
+    layout: Layout
     part: tuple[float | None, float | None]
 
     def unfinished(self, *, resume: bool, force: bool) -> tuple[Manifest | None, State | None]:
@@ -82,6 +83,7 @@ class Run:
             "input": fingerprint(self.reader.info.path),
             "model": f"{networks.name} {networks.fingerprint()}",
             "device": f"{networks.device.type} {networks.dtype}",
+            "memory": self.layout,
             "encoding": asdict(self.encoding),
             "start and end": list(self.part),
             "backend": self.reader.backend,

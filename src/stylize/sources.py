@@ -25,6 +25,9 @@ class Extras:
 
     controlnets: Mapping[str, str | Path] | None = None
     """By control name; `None` keeps the model's own."""
+    controls: Sequence[str] = ()
+    """The controls that the runs will ask for, if that is known: only their ControlNets are loaded then, and those that
+    the model lacks are the family's published ones."""
     loras: Mapping[str | Path, float] = field(default_factory=dict)
     """With their weights."""
     ip_adapter: str | Path | None = None

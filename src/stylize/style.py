@@ -11,6 +11,8 @@ from typing import Literal, TypeAlias, get_args
 from stylize.errors import StyleError
 
 Mode: TypeAlias = Literal["full", "fast"]
+Layout: TypeAlias = Literal["whole", "tiled", "offloaded"]
+"""Where networks are: all on the device; decoding in tiles too; or brought to it layer by layer."""
 
 MAX_SIDE = 8192
 MIN_SIDE = 16

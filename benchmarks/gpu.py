@@ -1,0 +1,215 @@
+"""What does a GPU make of Stable Diffusion class models? Real architectures at full size, with random weights.
+
+    python benchmarks/gpu.py [--family sd15] [--side 512] [--frames 32] [--steps 4]
+    python benchmarks/gpu.py --small        # proves the script on a CPU, at a size that says nothing about speed
+
+Rows: ours `full` and `fast`, diffusers' img2img ControlNet pipeline frame by frame, AnimateDiff's video-to-video
+ControlNet pipeline (SD 1.5 only); same networks, steps, two ControlNets, in one run. Columns: frames/s, peak VRAM, and
+FLOP/s of UNet and ControlNets as a share of what a large matrix product reaches on the same card. Prints a table, and
+one JSON object as the last line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+from common import hardware, moving_clips
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from stylize import Style, Stylizer, attention
+from stylize.attention import Exchange
+from stylize.controlnets import ControlNet
+from stylize.networks import Networks, Prompted
+from stylize.single_file import CONFIGS
+
+KINDS = {"sd15": "v1", "sdxl": "xl_base"}
+CONTROLS = ("depth", "canny")
+SMALL = {
+    "unet": {"block_out_channels": [32, 64, 64, 64], "layers_per_block": 1, "norm_num_groups": 8},
+    "vae": {"block_out_channels": [8, 8, 8, 8], "layers_per_block": 1, "norm_num_groups": 8},
+    "text_encoder": {"num_hidden_layers": 1},
+    "text_encoder_2": {"num_hidden_layers": 1},
+}  # fmt: skip
+
+
+def build(family: str, device: torch.device, dtype: torch.dtype, *, small: bool) -> tuple[Networks, Any]:
+    """The family's networks with random weights, and diffusers' img2img pipeline of the very same."""
+    configs = {n: c | (SMALL.get(n, {}) if small else {}) for n, c in CONFIGS[KINDS[family]].items()}
+    if small and family == "sdxl":
+        configs["unet"]["block_out_channels"] = [32, 64, 64]
+        configs["unet"]["transformer_layers_per_block"] = [1, 1, 1]
+    torch.set_default_dtype(dtype)
+    with device:
+        unet = diffusers.UNet2DConditionModel.from_config(configs["unet"])
+        vae = diffusers.AutoencoderKL.from_config(configs["vae"])
+        nets = [diffusers.ControlNetModel.from_unet(unet) for _ in CONTROLS]
+        text = {
+            name: (CLIPTextModelWithProjection if name.endswith("2") else CLIPTextModel)(CLIPTextConfig(**config))
+            for name, config in configs.items() if name.startswith("text_encoder")
+        }  # fmt: skip
+    torch.set_default_dtype(torch.float32)
+    tokens = {name.replace("text_encoder", "tokenizer"): letters() for name in text}
+    scheduler = diffusers.LCMScheduler.from_config(configs["scheduler"])
+    parts = {"vae": vae, "unet": unet, "scheduler": scheduler, **text, **tokens}
+    xl = family == "sdxl"
+    plain = {} if xl else {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    own = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
+    theirs = diffusers.StableDiffusionXLControlNetImg2ImgPipeline if xl else None
+    theirs = theirs or diffusers.StableDiffusionControlNetImg2ImgPipeline
+    pipe = own(**parts, **plain)
+    their_pipe = theirs(**parts, **plain, controlnet=diffusers.MultiControlNetModel(nets))
+    their_pipe.set_progress_bar_config(disable=True)
+    networks = Networks(
+        name=family, pipe=pipe, controlnets=dict(zip(CONTROLS, nets, strict=True)), scheduler=scheduler,
+        estimate_depth=lambda picture: picture.mean(-1).astype(np.float32), device=device, dtype=dtype,
+    )  # fmt: skip
+    return networks, their_pipe
+
+
+def letters() -> CLIPTokenizer:
+    """One token a letter: no words are needed where no picture is looked at."""
+    signs = [chr(i) for i in range(33, 127)]
+    tokens = [*signs, *(c + "</w>" for c in signs), "<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(vocab={t: i for i, t in enumerate(tokens)}, merges=[], model_max_length=77)
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
+    """FLOP/s of a large matrix product, the card's practical ceiling."""
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    for _ in range(3):
+        a @ b
+    seconds = clocked(device, lambda: [a @ b for _ in range(10)])
+    return 10 * 2 * side**3 / seconds
+
+
+def clocked(device: torch.device, work: Callable[[], Any]) -> float:
+    """Seconds, with everything that was started finished."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+@torch.inference_mode()
+def step_flops(networks: Networks, side: int) -> float:
+    """FLOP of one step: UNet and both ControlNets."""
+    latents = torch.randn(1, 4, side // 8, side // 8, device=networks.device, dtype=networks.dtype)
+    prompt: Prompted = networks.encode_prompt("ink", "", guided=False)
+    control = torch.rand(1, 3, side, side)
+    controls = {name: networks.embed_control(name, control) for name in CONTROLS}
+    weights = dict.fromkeys(CONTROLS, 1.0)
+    with FlopCounterMode(display=False) as counter:
+        networks.predict(latents, torch.tensor(500, device=networks.device), prompt, controls, weights, Exchange())
+    return float(counter.get_total_flops())
+
+
+def measured(device: torch.device, frames: int, work: Callable[[], Any]) -> dict[str, float]:
+    """Frames a second and peak memory of the card."""
+    work()  # warm-up
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    seconds = clocked(device, work)
+    peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else float("nan")
+    return {"frames_per_second": frames / seconds, "peak_gib": peak}
+
+
+def animatediff(pipe: Any, frames: list[np.ndarray], maps: list[torch.Tensor], steps: int) -> Callable[[], Any]:
+    """diffusers' AnimateDiff with the same UNet, a random motion module, the same two ControlNets."""
+    motion = diffusers.MotionAdapter(block_out_channels=pipe.unet.config.block_out_channels)
+    motion = motion.to(pipe.unet.device, pipe.unet.dtype)
+    theirs = diffusers.AnimateDiffVideoToVideoControlNetPipeline(
+        vae=pipe.vae, text_encoder=pipe.text_encoder, tokenizer=pipe.tokenizer, unet=pipe.unet, motion_adapter=motion,
+        controlnet=pipe.controlnet, scheduler=pipe.scheduler,
+    )  # fmt: skip
+    theirs.set_progress_bar_config(disable=True)
+    images = [_picture(frame) for frame in frames]
+    controls = [[_picture((m[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)) for m in maps] for _ in CONTROLS]
+    return lambda: theirs(
+        video=images, conditioning_frames=controls, prompt="ink", strength=0.8, num_inference_steps=steps,
+        guidance_scale=1.0, output_type="pt",
+    )  # fmt: skip
+
+
+def _picture(pixels: np.ndarray) -> Any:
+    from PIL import Image
+
+    return Image.fromarray(pixels)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", choices=list(KINDS), default="sd15")
+    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--frames", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--small", action="store_true", help="tiny networks, on any machine")
+    args = parser.parse_args()
+    if not torch.cuda.is_available() and not args.small:
+        raise SystemExit("benchmarks/gpu.py: no CUDA device: run it on one, or prove it with --small")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.float16 if device.type == "cuda" else torch.float32
+    side, frames = (64, 4) if args.small else (args.side, args.frames)
+    networks, theirs = build(args.family, device, dtype, small=args.small)
+    rate, flops = matrix_rate(device, dtype, 512 if args.small else 8192), step_flops_of(networks, theirs, side)
+    clips = list(moving_clips(frames, side, side))
+    pixels = [torch.from_numpy(c.frames).permute(0, 3, 1, 2).float() / 255 for c in clips]
+    torch.set_grad_enabled(False)
+
+    def frame_by_frame() -> None:
+        for picture in pixels:
+            theirs(
+                prompt="ink", image=picture, control_image=[picture, picture], strength=1.0, guidance_scale=1.0,
+                num_inference_steps=args.steps, output_type="pt",
+            )  # fmt: skip
+
+    rows = {"diffusers, frame by frame": measured(device, frames, frame_by_frame)}
+    if args.family == "sd15":
+        length = min(frames, 16)
+        run = animatediff(theirs, [c.frames[0] for c in clips[:length]], pixels[:length], args.steps)
+        rows[f"AnimateDiff, {length} frames at once"] = measured(device, length, run)
+    nets = {name: ControlNet(net).to(device) for name, net in networks.controlnets.items()}
+    attention.install(networks.unet)
+    ours = Stylizer(type(networks)(**{**networks.__dict__, "controlnets": nets}))
+    for mode in ("full", "fast"):
+        style = Style(prompt="ink", steps=args.steps, strength=0.8, guidance_scale=1.0, mode=mode)  # type: ignore[arg-type]
+        rows[f"stylize, {mode}"] = measured(device, frames, lambda style=style: list(ours.stream(clips, style)))
+    report(args, side, frames, rate, flops, rows)
+
+
+def step_flops_of(networks: Networks, theirs: Any, side: int) -> float:
+    """FLOP of a step, counted on copies' behalf before anything is installed: ControlNets are put back after."""
+    embeddings = [net.controlnet_cond_embedding for net in theirs.controlnet.nets]
+    wrapped = {name: ControlNet(net) for name, net in networks.controlnets.items()}
+    flops = step_flops(type(networks)(**{**networks.__dict__, "controlnets": wrapped}), side)
+    for net, embedding in zip(theirs.controlnet.nets, embeddings, strict=True):
+        net.controlnet_cond_embedding = embedding
+    return flops
+
+
+def report(
+    args: argparse.Namespace, side: int, frames: int, rate: float, flops: float, rows: dict[str, dict[str, float]]
+) -> None:
+    size = "small networks" if args.small else "full size"
+    print(f"{hardware()}; {args.family}, {size}, random weights, {side}x{side}, {frames} frames, {args.steps} steps")
+    print(f"matrix product: {rate / 1e12:.2f} TFLOP/s; a step of UNet and two ControlNets: {flops / 1e12:.4f} TFLOP")
+    print(f"{'method':<32} {'frames/s':>9} {'peak GiB':>9} {'of the matrix rate':>19}")
+    for name, row in rows.items():
+        row["of_matrix_rate"] = row["frames_per_second"] * args.steps * flops / rate if "fast" not in name else 0.0
+        share = f"{row['of_matrix_rate']:.1%}" if row["of_matrix_rate"] else "-"
+        print(f"{name:<32} {row['frames_per_second']:>9.2f} {row['peak_gib']:>9.2f} {share:>19}")
+    print(json.dumps({"benchmark": "gpu", "hardware": hardware(), "family": args.family, "side": side, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""What fits into a device's memory, and what `stylize doctor` finds."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_restyle import joined, make_clip
+from typer.testing import CliRunner
+
+from stylize import Style, StylizeError, Stylizer, doctor, hardware
+from stylize.cli import app
+from stylize.hardware import Needs, arrange, choose_layout, needs_of
+from stylize.networks import Networks
+
+GB = 10**9
+NEEDS = Needs(weights=4 * GB, decoding=4 * GB, denoising=GB // 2)
+
+
+@pytest.mark.parametrize(
+    ("free", "layout"), [(10, "whole"), (8.8, "tiled"), (5.1, "tiled"), (4.9, "offloaded"), (1.2, "offloaded")]
+)
+def test_the_quickest_layout_that_fits(free: float, layout: str) -> None:
+    assert choose_layout(NEEDS, int(free * GB), loaded=0) == layout
+
+
+def test_weights_that_are_there_already_count_as_room() -> None:
+    assert choose_layout(NEEDS, 5 * GB, loaded=4 * GB) == "whole"
+
+
+def test_what_a_user_asks_for_is_taken() -> None:
+    assert choose_layout(NEEDS, GB, loaded=0, wanted="tiled") == "tiled"
+
+
+def test_nothing_fits() -> None:
+    with pytest.raises(StylizeError, match=r"a frame takes about 1\.0 GB, 0\.5 GB are free: choose a smaller size"):
+        choose_layout(NEEDS, GB // 2, loaded=0)
+
+
+def test_memory_that_cannot_be_asked_is_taken_for_granted() -> None:
+    assert choose_layout(NEEDS, None, loaded=0) == "whole"
+
+
+def test_needs_grow_with_the_frame(tiny: Networks) -> None:
+    small, large = needs_of(tiny, (64, 48)), needs_of(tiny, (128, 96))
+    assert large.decoding == 4 * small.decoding and large.weights == small.weights
+    parameters = sum(p.nbytes for p in tiny.unet.parameters())
+    assert small.weights > parameters
+
+
+def test_little_memory_is_said_and_leaves_no_trace(tiny: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, style, said = make_clip(1, size=(96, 80)), Style(prompt="ink"), list[str]()
+    whole = joined(list(Stylizer(tiny).stream([clip], style)))
+    needs = needs_of(tiny, (96, 80))
+    monkeypatch.setattr(hardware, "free_bytes", lambda _: int(needs.of("tiled") / 0.89) - needs.weights)
+    assert arrange(tiny, (96, 80), say=said.append) == "tiled"
+    assert len(said) == 1 and said[0].endswith("so frames are decoded in tiles")
+    assert joined(list(Stylizer(tiny).stream([clip], style))).shape == whole.shape
+    monkeypatch.undo()
+    assert arrange(tiny, (96, 80)) == "whole"
+    assert np.array_equal(whole, joined(list(Stylizer(tiny).stream([clip], style))))
+
+
+def test_doctor_finds_this_installation_well() -> None:
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 0, result.output
+    assert f"torch {torch.__version__}" in result.stdout or f"torch {metadata.version('torch')}" in result.stdout
+    for line in ("runs on ", "encoders: libx264", "models on disk: pocket", "hub cache: ", "all is well"):
+        assert line in result.stdout
+
+
+def test_doctor_finds_two_builds_of_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Distribution:
+        def __init__(self, name: str) -> None:
+            self.metadata = {"Name": name}
+
+    found = doctor.Findings()
+    names = ["opencv-python", "opencv-python-headless", "numpy"]
+    monkeypatch.setattr(doctor.metadata, "distributions", lambda: [Distribution(name) for name in names])
+    doctor._twice(found)
+    assert found.problems == [
+        "OpenCV is installed 2 times (opencv-python, opencv-python-headless): pip uninstall opencv-python, then "
+        "pip install --force-reinstall opencv-python-headless"
+    ]
+
+
+def test_doctor_says_what_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> Any:
+        if name == "torchvision":
+            raise RuntimeError("operator torchvision::nms\n does not exist")
+        return None
+
+    monkeypatch.setattr(doctor.importlib, "import_module", broken)
+    found = doctor.Findings()
+    doctor._imports(found)
+    reason = "operator torchvision::nms does not exist"
+    assert found.problems == [f"torchvision cannot be imported ({reason}): install it again"]
