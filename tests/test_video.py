@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -392,3 +394,37 @@ def test_disk_full(tmp_path: Path) -> None:
         shutil.rmtree(folder)
         with pytest.raises(VideoError, match=r"out\.mp4: cannot be written"), writer:
             pass
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "codec", "options"),
+    [
+        (".h264", "h264", "libx264", {"bf": "2"}), (".avi", "avi", "libx264", {"bf": "2"}),
+        (".avi", "avi", "mpeg4", {}), (".m2v", "mpeg2video", "mpeg2video", {"bf": "2", "qmax": "2"}),
+        (".y4m", "yuv4mpegpipe", "rawvideo", {}), (".flv", "flv", "libx264", {}),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::stylize.errors.VideoWarning")
+def test_containers_that_say_little_of_time(
+    tmp_path: Path, suffix: str, kind: str, codec: str, options: dict[str, str]
+) -> None:
+    """Raw streams and AVI with reordered frames: every frame once, in order, at even distances; a part is a part."""
+    path, count = tmp_path / f"in{suffix}", 24
+    with av.open(str(path), "w", format=kind) as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(count):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * i, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with VideoReader(path) as reader:
+        clips = list(reader.clips(5))
+        assert reader.frame_count in (count, None)  # a raw stream has no times to count
+    times = [time for clip in clips for time in clip.times]
+    assert [b - a for a, b in itertools.pairwise(times)] == [Fraction(1, 25)] * (count - 1)
+    levels = np.concatenate([clip.frames for clip in clips]).mean((1, 2, 3))
+    assert np.abs(levels - 10 * np.arange(count)).max() < 4
+    with VideoReader(path, start=0.4, end=0.6) as reader:
+        part = np.concatenate([clip.frames for clip in reader.clips()]).mean((1, 2, 3))
+    assert np.abs(part - 10 * np.arange(10, 15)).max() < 4

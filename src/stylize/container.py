@@ -55,6 +55,8 @@ class VideoInfo:
     """Of each colour component."""
     has_alpha: bool
     has_audio: bool
+    has_times: bool = True
+    """The container says when each frame is shown; AVI only has them in the order of decoding."""
 
     @property
     def frame_count(self) -> int | None:
@@ -122,6 +124,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             bits=max(component.bits for component in frame.format.components),
             has_alpha=_has_alpha(frame),
             has_audio=bool(container.streams.audio),
+            has_times=container.format.name != "avi",
         )
 
 

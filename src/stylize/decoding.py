@@ -146,12 +146,14 @@ def _timed(
     """Times, durations, pictures, and whether the picture stands for one that could not be decoded."""
     tick = max(1, round(1 / (info.frame_rate * info.time_base)))
     last: tuple[int, Picture] | None = None
-    lost = False
-    for frame in _from_start(info, begin):
+    lost, shown = False, 0
+    for frame in _from_start(info, begin if len(expected) else info.start):  # no seeking in raw streams
         if frame is None:
             lost = True
             continue
         pts = frame.pts if frame.pts is not None else (0 if last is None else last[0] + tick)
+        if not info.has_times and shown < len(expected):  # decoders give frames in the order in which they are shown
+            pts, shown = int(expected[shown]), shown + 1
         picture = to_rgb(info, frame)
         if lost:
             for time in _between(expected, None if last is None else last[0], pts):
@@ -176,7 +178,7 @@ def _from_start(info: VideoInfo, begin: Fraction) -> Iterator[Any]:
     From the very first where the container cannot seek exactly, or where what it calls a keyframe needs frames that
     were before it (it then decodes to garbage, marked as corrupt).
     """
-    if begin > info.start:
+    if begin > info.start and info.has_times:
         frames = _packetwise(info, int(begin / info.time_base))
         first = next(frames, None)
         if first is not None and not first.is_corrupt and (first.pts or 0) * info.time_base <= begin:

@@ -48,8 +48,11 @@ class Tracks:
             return
         self._input = self._resources.enter_context(open_container(self._source.path))
         if not self._encoding.container.sound:
-            if self._input.streams.audio:
-                self._say(f"{self._encoding.suffix} holds no sound: it is left out")
+            streams = self._input.streams
+            lost = [kind for kind, found in (("sound", streams.audio), ("subtitles", streams.subtitles)) if found]
+            if lost:
+                left = "they are" if "subtitles" in lost else "it is"
+                self._say(f"{self._encoding.suffix} holds no {' and no '.join(lost)}: {left} left out")
             return
         for stream in self._input.streams.audio:
             self._ways[stream.index] = self._copy(output, stream) or self._convert(output, stream)

@@ -85,6 +85,7 @@ class VideoReader:
             raise VideoError("decord is not installed", "choose the backend 'av'")
         self.backend = backend
         self._resources = ExitStack()
+        self._counted: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +102,9 @@ class VideoReader:
 
     @property
     def frame_count(self) -> int | None:
-        """How many frames there will be, as far as the header tells; for progress and estimates only."""
+        """How many frames there will be, as far as the header tells, or, once reading has begun, the packets."""
+        if self._counted is not None:
+            return self._counted
         info = self.info
         if info.frame_count is None or (self._first == info.start and self._last is None):
             return info.frame_count
@@ -169,6 +172,10 @@ class VideoReader:
         if self._pictures is not None:
             return pictures.frames(self._pictures, self.info.time_base)
         packets = packet_times(self.info, self._last)
+        base = self.info.time_base
+        low = np.searchsorted(packets.times, float(self._first / base))
+        high = len(packets.times) if self._last is None else np.searchsorted(packets.times, float(self._last / base))
+        self._counted = max(1, int(high - low)) if len(packets.times) else None
         # found out now, not when a night's work has reached the end of a truncated file
         self.damage.truncated, gap = packets.missing, packets.gap()
         if gap is not None:
