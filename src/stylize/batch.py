@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stylize.codecs import choose_encoding
 from stylize.encode import check_output
 from stylize.errors import StylizeError, VideoError
 from stylize.segments import WorkFolder
+from stylize.sheets import check_sheet
 from stylize.style import Style
 from stylize.video import VideoReader
 
 if TYPE_CHECKING:
     from stylize.pipeline import Progress, Report, Stylizer
+
+
+@dataclass(frozen=True)
+class Views:
+    """What is to be made of source and result after a run, and where."""
+
+    side_by_side: Path | None = None
+    split: Path | None = None
+    before_after: Path | None = None
+
+    def make(self, source: str, styled: Path, *, start: float | None, force: bool) -> None:
+        """Writes them."""
+        from stylize.comparison import before_after, compare
+
+        if self.side_by_side is not None:
+            compare(source, styled, self.side_by_side, "side-by-side", start=start, force=force)
+        if self.split is not None:
+            compare(source, styled, self.split, "split", start=start, force=force)
+        if self.before_after is not None:
+            before_after(source, styled, self.before_after, start=start, force=force)
+
+    def check(self, styled: Path, *, force: bool) -> None:
+        """Raises StylizeError where one of them cannot be written."""
+        for video in (self.side_by_side, self.split):
+            if video is not None:
+                check_output(video, source=styled, force=force)
+        if self.before_after is not None:
+            check_sheet(self.before_after, force=force)
 
 
 @dataclass(frozen=True)
@@ -36,10 +65,13 @@ class Job:
     crf: int | None = None
     preset: str = "medium"
     pixel_format: str | None = None
+    settings: Mapping[str, Any] | None = None
+    views: Views = Views()
 
     def check(self, style: Style) -> None:
         """Raises StylizeError for everything about the files that can be known before the work."""
         check_output(self.output, source=self.source, force=self.force, resume=self.resume)
+        self.views.check(self.output, force=self.force)
         reader = VideoReader(self.source, start=self.start, end=self.end, fps=self.fps)
         choose_encoding(
             self.output, style.size or reader.size, codec=self.codec, crf=self.crf, preset=self.preset,
@@ -48,11 +80,13 @@ class Job:
 
     def carry_out(self, stylizer: Stylizer, style: Style, progress: Progress, say: Callable[[str], None]) -> Report:
         """Restyles it."""
-        return stylizer.convert(
+        report = stylizer.convert(
             self.source, self.output, style, start=self.start, end=self.end, force=self.force, resume=self.resume,
             fps=self.fps, strict=self.strict, codec=self.codec, crf=self.crf, preset=self.preset,
-            pixel_format=self.pixel_format, progress=progress, say=say,
+            pixel_format=self.pixel_format, settings=self.settings, progress=progress, say=say,
         )  # fmt: skip
+        self.views.make(self.source, self.output, start=self.start, force=self.force)
+        return report
 
 
 def jobs(sources: Sequence[str], output: str, settings: Job) -> list[Job]:
@@ -64,6 +98,8 @@ def jobs(sources: Sequence[str], output: str, settings: Job) -> list[Job]:
     place = Path(output)
     if len(sources) == 1 and not place.is_dir() and not output.endswith(("/", "\\")):
         return [replace(settings, source=sources[0], output=place)]
+    if settings.views != Views():
+        raise VideoError("side-by-side, split and before-after are of one video", "name one source and one output")
     if place.suffix and not place.is_dir() and not output.endswith(("/", "\\")):
         raise VideoError(f"{output}: is one file for {len(sources)} videos", "name a folder: -o results/")
     try:

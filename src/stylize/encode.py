@@ -71,6 +71,7 @@ class VideoWriter:
             written at 0. `None` keeps the clock and everything.
         say: is told in a line of what had to be converted or left out; a warning if left out.
         manifest: an unfinished run to go on from.
+        comment: is written as the file's, where its container holds one.
 
     Raises:
         VideoError: the file cannot be written, or its container cannot hold what it is to.
@@ -92,6 +93,7 @@ class VideoWriter:
         identity: Mapping[str, Any] | None = None,
         manifest: Manifest | None = None,
         keep: bool = False,
+        comment: str = "",
     ) -> None:
         self.path, self.source, self.size = Path(path), source, size
         self.encoding = encoding or choose_encoding(path, size, crf=crf, preset=preset, alpha=source.has_alpha)
@@ -101,7 +103,7 @@ class VideoWriter:
         self._resumed = manifest is not None
         self.counts: Mapping[str, int] = self.manifest.counts
         self._open: _OpenSegment | None = None
-        self._worker = Worker()
+        self._worker, self.comment = Worker(), comment
         self._colour = source.colour.written
         if source.has_alpha and self.encoding.pixel_format not in (CODECS[self.encoding.codec].alpha, "bgra"):
             self._say(f"{self.encoding.suffix} holds no transparency here: it is left out (.mov, .webm and .mkv do)")

@@ -60,6 +60,8 @@ def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) 
             if encoding.codec == "h265" and encoding.container.is_quicktime:
                 stream.codec_context.codec_tag = "hvc1"
             tracks.declare(container)
+            if writer.comment:
+                container.metadata["comment"] = writer.comment
         others = tracks.packets()
         waiting = next(others, None)
         for packet in _complete(packets_of(folder, manifest), sums=encoding.container.is_quicktime):

@@ -1,12 +1,16 @@
-"""The command line's options that more than one command has, each written once."""
+"""The options that say how a video shall look, written once for all commands that have them."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from stylize.errors import StyleError
+from stylize.registry import POCKET
 from stylize.style import Layout, Mode
 
 Prompt = Annotated[str, typer.Option(help="The look in words, such as 'ukiyo-e woodblock print'.")]
@@ -41,3 +45,73 @@ Fps = Annotated[str | None, typer.Option(help="Pictures a second, for pictures: 
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps ... [default: the best one here].")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+StyleFile = Annotated[
+    Path | None, typer.Option("--style", help="TOML with any of these options; those given here win.")
+]
+Like = Annotated[Path | None, typer.Option(help="A result, whose settings are taken over.")]
+
+SHARED: dict[str, tuple[Any, Any]] = {
+    "prompt": (Prompt, ""), "negative_prompt": (NegativePrompt, ""), "reference": (Reference, None),
+    "reference_weight": (ReferenceWeight, 1.0), "model": (Model, POCKET), "strength": (Strength, None),
+    "mode": (How, "full"), "temporal": (TemporalWeight, 1.0), "control": (Control, None),
+    "controlnet": (ControlNet, None), "lora": (Lora, None), "ip_adapter": (IpAdapter, None),
+    "textual_inversion": (TextualInversion, None), "vae": (Vae, None), "depth_model": (DepthModel, None),
+    "guidance": (Guidance, None), "guidance_rescale": (GuidanceRescale, 0.0), "clip_skip": (ClipSkip, 0),
+    "steps": (Steps, None), "seed": (Seed, 0), "size": (Size, None), "fit": (Fit, None), "start": (Start, None),
+    "end": (End, None), "fps": (Fps, None), "style_file": (StyleFile, None), "like": (Like, None),
+    "device": (Device, None), "memory": (Memory, None), "offline": (Offline, False), "force": (Force, False),
+    "quiet": (Quiet, False),
+}  # fmt: skip
+"""Types and defaults by name, in the order of the help."""
+HERE = ("style_file", "like", "start", "end", "device", "memory", "offline", "force", "quiet")
+"""What belongs to one call, not to a look: a result does not carry it."""
+
+
+def with_shared(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the shared options; it gets the values of all options by name as `given`."""
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "given"]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    shared = [inspect.Parameter(n, keyword, default=d, annotation=kind) for n, (kind, d) in SHARED.items()]
+    context = inspect.Parameter("context", keyword, annotation=typer.Context)
+
+    def full(**values: Any) -> None:
+        found: typer.Context = values.pop("context")
+        command(**{p.name: values[p.name] for p in own}, given=Given(found, values))
+
+    full.__name__, full.__doc__ = command.__name__, command.__doc__
+    parameters = [*(p.replace(kind=keyword) for p in own), *shared, context]
+    full.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    full.__annotations__ = {p.name: p.annotation for p in parameters}
+    return full
+
+
+class Given:
+    """The values of a command's options, with those of files read in where none is given on the command line."""
+
+    def __init__(self, context: typer.Context, values: Mapping[str, Any]) -> None:
+        self._context, self._values = context, dict(values)
+
+    def read(self) -> dict[str, Any]:
+        """All of them; those given win over the style file's, those over the ones of `--like`.
+
+        Raises:
+            StylizeError: a file cannot be read, or has an option or a value that is none.
+        """
+        from stylize.stylefile import read_settings, read_style_file
+
+        values, parameters = dict(self._values), {p.name: p for p in self._context.command.params}
+        known = [name for name in parameters if name in SHARED and name not in ("style_file", "like")]
+        found: dict[str, Any] = {}
+        if values["like"] is not None:
+            found |= read_settings(values["like"], [name for name in known if name not in HERE])
+        if values["style_file"] is not None:
+            found |= read_style_file(values["style_file"], known)
+        for name, value in found.items():
+            source = self._context.get_parameter_source(name)
+            if source is not None and source.name == "DEFAULT":
+                try:
+                    values[name] = parameters[name].process_value(self._context, value)
+                except typer.BadParameter as error:
+                    where = values["style_file"] or values["like"]
+                    raise StyleError(f"{where}: {name} = {value!r} has no meaning", error.message) from error
+        return values

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 from stylize.errors import StyleError
 from stylize.style import Control
+
+SWEPT: dict[str, Callable[[str], Any]] = {
+    "prompt": str, "negative_prompt": str, "strength": float, "guidance": float, "steps": int, "seed": int,
+    "reference": str, "reference_weight": float,
+}  # fmt: skip
+"""Options whose values can be compared on a sheet."""
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -57,3 +65,20 @@ def parse_named(text: str) -> tuple[str, str]:
     if not (name and equals and place):
         raise StyleError(f"'{text}' names no ControlNet", "write NAME=FOLDER or NAME=owner/repository")
     return name, place
+
+
+def parse_sweep(text: str) -> dict[str, dict[str, Any]]:
+    """`"strength=0.5|0.7"` to what changes, by a caption for each: `{"strength 0.5": {"strength": 0.5}, ...}`.
+
+    Raises:
+        StyleError: no option that can be swept, or a value that is none of its.
+    """
+    name, equals, values = text.partition("=")
+    name = name.strip().replace("-", "_")
+    if not equals or name not in SWEPT or not values.strip():
+        raise StyleError(f"'{text}' is no comparison", f"write 'strength=0.5|0.7'; it goes with {', '.join(SWEPT)}")
+    try:
+        found = {value.strip(): SWEPT[name](value.strip()) for value in values.split("|")}
+    except ValueError:
+        raise StyleError(f"'{text}' has a value that {name} cannot have", "write 'strength=0.5|0.7'") from None
+    return {f"{name.replace('_', ' ')} {value}": {name: parsed} for value, parsed in found.items()}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from os import PathLike
+from typing import Any
 
 import torch
 
@@ -120,6 +121,7 @@ class Stylizer:
         backend: Backend = "auto",
         progress: Progress | None = None,
         say: Say | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> Report:
         """Restyles a video file into another, with the same times, size, sound and all else that it can hold.
 
@@ -131,6 +133,7 @@ class Stylizer:
             strict: refuse a damaged source; otherwise frames that cannot be decoded repeat the one before.
             codec, crf, preset, pixel_format: as in `choose_encoding`; the kind of file has good ones.
             progress: called after every frame.
+            settings: what the result's comment says it was made with, as options of `stylize run`; else the style.
             say: is told in a line of what had to be converted or left out; a warning if left out.
 
         Raises:
@@ -147,7 +150,7 @@ class Stylizer:
             encoding = choose_encoding(
                 output, size, codec=codec, crf=crf, preset=preset, pixel_format=pixel_format, alpha=alpha
             )
-            run = Run(self, style, reader, output, encoding, size, layout, part=(start, end))
+            run = Run(self, style, reader, output, encoding, size, layout, (start, end), settings)
             manifest, state = run.unfinished(resume=resume, force=force)
             with self.networks.counting() as evaluations, _memory_explained():
                 counts = run.carry_out(manifest, state, evaluations, progress, say)

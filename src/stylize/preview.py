@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import cv2
 import numpy as np
 
+from stylize.codecs import choose_encoding
+from stylize.colour import Colour
 from stylize.errors import StyleError, VideoError
 from stylize.fast import MAX_GAP
 from stylize.frames import Clip, Picture
+from stylize.hardware import needs_of
+from stylize.sheets import arranged, check_sheet, write_sheet
 from stylize.style import Style
 from stylize.video import VideoReader
 
 if TYPE_CHECKING:
     from stylize.pipeline import Stylizer
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-TILE = 640
-"""Width of a picture on the sheet at most, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class Preview:
     """That diffusing one takes here."""
     frames_in_all: int | None
     """Of the whole run, as far as the header tells."""
+    memory: int
+    """Bytes that the networks take for a frame, an estimate."""
+    bytes_a_frame: int
+    """Of the result at the most: frames that follow each other take less than these, which do not."""
 
     def seconds(self, style: Style) -> float | None:
         """How long the whole run will take: fast mode diffuses about every third frame of a moving clip."""
@@ -58,10 +64,16 @@ def make_preview(
     end: float | None = None,
     fps: Fraction | None = None,
     force: bool = False,
+    sweep: Sequence[Style] = (),
+    captions: Sequence[str] = (),
 ) -> Preview:
     """Writes a sheet of `count` frames spread over the source, each above its restyled self.
 
     Every frame is restyled as the first of a shot, so nothing is carried over from frames that were not made.
+
+    Args:
+        sweep: styles to compare, one row each, in place of `style` alone.
+        captions: what is written above the rows, the source's first; nothing if left out.
 
     Raises:
         StylizeError: a setting has no meaning, or a file cannot be read or written.
@@ -74,32 +86,21 @@ def make_preview(
         rate = reader.info.frame_rate
     begin = start or 0.0
     length = float((total or count) / rate)
-    columns, spent = [], []
-    for i in range(count):
-        clip = _frame_at(source, begin + length * (i + 0.5) / count, begin, end, style.fitted(size), fps)
-        began = time.perf_counter()
-        (styled,) = stylizer.stream([clip], style)
-        spent.append(time.perf_counter() - began)
-        columns.append(np.vstack([_tile(clip.frames[0]), _tile(styled.frames[0])]))
-    _write(sheet, np.hstack(columns))
-    # the first one also warms up
-    return Preview(str(sheet), count, float(np.median(spent[1:] or spent)), total)
-
-
-def check_sheet(path: str | PathLike[str], *, force: bool) -> Path:
-    """The path, if a sheet can be written there.
-
-    Raises:
-        VideoError: it is no picture's name, its folder is not there, or it exists.
-    """
-    sheet = Path(path)
-    if sheet.suffix.lower() not in SUFFIXES:
-        raise VideoError(f"{sheet}: is no name of a picture", f"end it in {', '.join(SUFFIXES)}")
-    if not sheet.parent.is_dir():
-        raise VideoError(f"{sheet}: the folder {sheet.parent} does not exist", "make it, or name another")
-    if sheet.exists() and not force:
-        raise VideoError(f"{sheet}: exists already", "name another file, or pass --force to replace it")
-    return sheet
+    moments = [begin + length * (i + 0.5) / count for i in range(count)]
+    clips = [_frame_at(source, moment, begin, end, style.fitted(size), fps) for moment in moments]
+    rows, spent = [[clip.frames[0] for clip in clips]], []
+    for asked in sweep or [style]:
+        row = []
+        for clip in clips:
+            began = time.perf_counter()
+            (styled,) = stylizer.stream([clip], asked)
+            spent.append(time.perf_counter() - began)
+            row.append(styled.frames[0])
+        rows.append(row)
+    write_sheet(sheet, arranged(rows, captions))
+    needs = needs_of(stylizer.networks, style.fitted(size))
+    seconds = float(np.median(spent[1:] or spent))  # the first one also warms up
+    return Preview(str(sheet), count, seconds, total, needs.of(stylizer.layout or "whole"), _encoded(rows[1], size))
 
 
 def _frame_at(
@@ -121,20 +122,18 @@ def _frame_at(
     raise AssertionError
 
 
-def _tile(picture: Picture) -> Picture:
-    scale = min(1.0, TILE / picture.shape[1])
-    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _write(sheet: Path, picture: Picture) -> None:
-    done, encoded = cv2.imencode(sheet.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    partial = sheet.with_name(f".{sheet.name}.part")
-    try:
-        partial.write_bytes(encoded.tobytes() if done else b"")
-        os.replace(partial, sheet)
-    except OSError as error:
-        raise VideoError(
-            f"{sheet}: cannot be written ({error.strerror})", "free space or name another folder"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+def _encoded(pictures: Sequence[Picture], size: tuple[int, int]) -> int:
+    """Bytes of a picture of the result, by the usual encoding of an mp4."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sample.mp4"
+        with av.open(str(path), "w") as container:
+            stream = choose_encoding(path, size).add_stream(
+                container, Fraction(25), size, Fraction(1, 25), Fraction(1), Colour(), alpha=False
+            )
+            for i, picture in enumerate(pictures):
+                frame = av.VideoFrame.from_ndarray(cv2.resize(picture, size), format="rgb24")
+                frame = frame.reformat(format=stream.pix_fmt)
+                frame.pts, frame.time_base = i, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return path.stat().st_size // len(pictures)

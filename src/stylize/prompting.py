@@ -12,7 +12,14 @@ from stylize.errors import ModelError, PromptWarning
 from stylize.networks import Networks, Prompted
 from stylize.reference import read_picture
 from stylize.style import Style
+from stylize.timeline import Timeline, parse_timeline
 from stylize.vocabulary import PLAIN
+
+
+def prompts_for(networks: Networks, style: Style, *, guided: bool) -> Timeline:
+    """The style's prompt, or, where it changes over time, each of them with its second; as `prompt_for`."""
+    moments = parse_timeline(style.prompt)
+    return Timeline(tuple((at, prompt_for(networks, replace(style, prompt=t), guided=guided)) for at, t in moments))
 
 
 def prompt_for(networks: Networks, style: Style, *, guided: bool) -> Prompted:

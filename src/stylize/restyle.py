@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from stylize.fill import Image, Seen, fuse, to_bytes
 from stylize.frames import Clip, Picture, StructureMaps
 from stylize.memory import FrameCache, Memory
 from stylize.motion import Motion, motion_between
-from stylize.networks import Networks, Prompted
-from stylize.prompting import prompt_for
+from stylize.networks import Networks
+from stylize.prompting import prompts_for
 from stylize.style import Control, Style, Temporal
+from stylize.timeline import Timeline
 
 LATENT_GRID = 8
 
@@ -28,7 +30,7 @@ LATENT_GRID = 8
 class Conditions:
     """What is the same for every frame of a video: the prompt's embeddings and the numbers of the run."""
 
-    prompt: Prompted
+    prompts: Timeline
     guidance_scale: float
     guidance_rescale: float
     steps: int
@@ -62,9 +64,9 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
     if missing := set(controls) - set(networks.controlnets):
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
-    prompt = prompt_for(networks, style, guided=guidance > 1 and not networks.embeds_guidance)
+    prompts = prompts_for(networks, style, guided=guidance > 1 and not networks.embeds_guidance)
     rescale = style.guidance_rescale
-    return Conditions(prompt, guidance, rescale, steps, strength, controls, style.means, style.seed)
+    return Conditions(prompts, guidance, rescale, steps, strength, controls, style.means, style.seed)
 
 
 @torch.inference_mode()
@@ -90,7 +92,7 @@ def restyle_clip(
         controls = {name: torch.from_numpy(maps.maps[name][i : i + 1]) for name in conditions.controls}
         with ThreadPoolExecutor(1, "stylize-flow") as beside:  # the source's motion, while the networks work
             moved = beside.submit(_motion, last, picture, motion) if last is not None else None
-            styled, cache = _diffuse(networks, conditions, picture, controls, memory)
+            styled, cache = _diffuse(networks, conditions, picture, clip.times[i], controls, memory)
         if last is not None and moved is not None:
             styled = fuse(last, picture, styled, moved.result(), conditions.temporal.fusion)
         memory, motion = memory.after(cache, Seen(picture, styled)), None
@@ -103,14 +105,19 @@ def _motion(last: Seen, picture: Picture, known: Motion | None) -> Motion:
 
 
 def _diffuse(
-    networks: Networks, conditions: Conditions, picture: Picture, controls: dict[str, torch.Tensor], memory: Memory
+    networks: Networks,
+    conditions: Conditions,
+    picture: Picture,
+    time: Fraction,
+    controls: dict[str, torch.Tensor],
+    memory: Memory,
 ) -> tuple[Image, FrameCache]:
     """The frame through the diffusion model, and its keys and values."""
     pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
     generator = torch.Generator("cpu").manual_seed(_seed_of_shot(conditions.seed, memory.shot))
     latents = networks.encode(_padded(pixels), generator)
     embedded = {name: networks.embed_control(name, _padded(m.expand(-1, 3, -1, -1))) for name, m in controls.items()}
-    latents, cache = denoise(networks, conditions, latents, embedded, generator, memory)
+    latents, cache = denoise(networks, conditions, latents, embedded, generator, memory, time)
     decoded = networks.decode(latents)[..., : picture.shape[0], : picture.shape[1]]
     styled = (decoded[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
     return np.ascontiguousarray(styled), cache
@@ -123,19 +130,21 @@ def denoise(
     controls: dict[str, torch.Tensor],
     generator: torch.Generator,
     memory: Memory,
+    time: Fraction = Fraction(0),
 ) -> tuple[torch.Tensor, FrameCache]:
     """Image to image in latent space (SDEdit, Meng et al. 2022) with ControlNets and cross-frame attention.
 
     Args:
         latents: the source frame's, scaled, `[1, C, h, w]`.
         controls: embedded maps by name (`Networks.embed_control`), `[1, C', h, w]`.
+        time: of the frame, on the source's clock; prompts may change over it.
         generator: draws the first noise, then whatever the scheduler needs at its steps.
 
     Returns:
         The restyled latents, and the frame's keys and values at every step.
     """
     scheduler, timesteps = _schedule(networks, conditions)
-    prompt = conditions.prompt
+    prompt = conditions.prompts.at(time)
     noise = torch.randn(latents.shape, generator=generator, dtype=torch.float32).to(latents)
     latents = scheduler.add_noise(latents, noise, timesteps[:1])
     cache = []

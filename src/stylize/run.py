@@ -20,6 +20,7 @@ from stylize.networks import Evaluations
 from stylize.segments import Manifest, WorkFolder, check_fits
 from stylize.state import State
 from stylize.style import Layout, Style
+from stylize.stylefile import options_of, settings_comment
 from stylize.threads import ReadAhead
 from stylize.tracks import Say
 from stylize.video import VideoReader
@@ -44,6 +45,8 @@ class Run:
     """Of the result; the networks may see another."""
     layout: Layout
     part: tuple[float | None, float | None]
+    settings: Mapping[str, Any] | None = None
+    """What the result says that it was made with; the style if left out."""
 
     def unfinished(self, *, resume: bool, force: bool) -> tuple[Manifest | None, State | None]:
         """What an earlier run of the same kind left, if it is to be gone on with.
@@ -104,6 +107,7 @@ class Run:
         writer = VideoWriter(
             self.output, self.reader.info, self.size, encoding=self.encoding, start=start, end=end, say=say,
             identity=self.identity(), manifest=manifest, keep=True,
+            comment=settings_comment(self.settings or options_of(self.style, self.stylizer.networks.name)),
         )  # fmt: skip
         frames, shots = manifest.frames if manifest else 0, before.get("shots", 0)
 

@@ -14,6 +14,9 @@ Mode: TypeAlias = Literal["full", "fast"]
 Layout: TypeAlias = Literal["whole", "tiled", "offloaded"]
 """Where networks are: all on the device; decoding in tiles too; or brought to it layer by layer."""
 
+View: TypeAlias = Literal["side-by-side", "split"]
+"""How source and result are shown in one video."""
+
 MAX_SIDE = 8192
 MIN_SIDE = 16
 
