@@ -40,7 +40,7 @@ from stylize.registry import MODELS
 PROMPTS = ("woodcut print", "watercolour painting", "van gogh painting", "pencil sketch")
 RATIOS = ("warp_error", "long_warp_error", "tof", "flicker")
 GUARDS = ("style_change", "sharpness", "edge_f1")
-SLICED = ("cockatoo", "bigbuckbunny", "fast-pan")
+SLICED = ("cockatoo", "bigbuckbunny", "city-night-CC0", "walk-sports2d", "rendered-seq7", "fast-pan")
 
 Rows = dict[str, dict[str, dict[str, float]]]
 """Figures by method and scene."""
@@ -237,7 +237,9 @@ The middle row of pixels over time (downwards), methods in the order of the tabl
             named += [strip, np.full((3, strip.shape[1], 3), 255, np.uint8)]
         columns += [np.vstack(named)]
     if columns:
-        picture = cv2.cvtColor(np.hstack(columns), cv2.COLOR_RGB2BGR)
+        columns += [np.full_like(columns[0], 255)] * (-len(columns) % 3)
+        grid = np.vstack([np.hstack(columns[i : i + 3]) for i in range(0, len(columns), 3)])
+        picture = cv2.cvtColor(grid, cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(out / "temporal-slices.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 

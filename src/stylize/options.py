@@ -11,7 +11,7 @@ import typer
 
 from stylize.errors import StyleError
 from stylize.registry import POCKET
-from stylize.style import Layout, Mode
+from stylize.style import Layout, Mode, Part
 
 Prompt = Annotated[str, typer.Option(help="The look in words, such as 'ukiyo-e woodblock print'.")]
 NegativePrompt = Annotated[str, typer.Option(help="What to stay away from; needs --guidance above 1.")]
@@ -32,6 +32,10 @@ Vae = Annotated[str | None, typer.Option(help="VAE in place of the model's own, 
 DepthModel = Annotated[str | None, typer.Option(help="Depth network of transformers in place of MiDaS.")]
 GuidanceRescale = Annotated[float, typer.Option(help="Bring guidance's contrast back, 0 to 1.")]
 ClipSkip = Annotated[int, typer.Option(help="Last layers of the text encoder to leave out.")]
+Mask = Annotated[Path | None, typer.Option(help="Matte of the subject: a still, a video, a folder of pictures.")]
+MaskFrom = Annotated[str, typer.Option(help="Make it: motion, box:X,Y,W,H, or a network as MODEL#LABEL.")]
+MaskPart = Annotated[Part, typer.Option(help="Restyle the subject, or the background.")]
+MaskFeather = Annotated[float, typer.Option(help="Softness of the matte's border, in pixels.")]
 Memory = Annotated[Layout | None, typer.Option(help="whole, tiled or offloaded [default: what fits].")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never ask the hub.")]
 Guidance = Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is off.")]
@@ -56,7 +60,9 @@ SHARED: dict[str, tuple[Any, Any]] = {
     "mode": (How, "full"), "temporal": (TemporalWeight, 1.0), "control": (Control, None),
     "controlnet": (ControlNet, None), "lora": (Lora, None), "ip_adapter": (IpAdapter, None),
     "textual_inversion": (TextualInversion, None), "vae": (Vae, None), "depth_model": (DepthModel, None),
-    "guidance": (Guidance, None), "guidance_rescale": (GuidanceRescale, 0.0), "clip_skip": (ClipSkip, 0),
+    "mask": (Mask, None), "mask_from": (MaskFrom, ""), "mask_part": (MaskPart, "subject"),
+    "mask_feather": (MaskFeather, 3.0), "guidance": (Guidance, None), "guidance_rescale": (GuidanceRescale, 0.0),
+    "clip_skip": (ClipSkip, 0),
     "steps": (Steps, None), "seed": (Seed, 0), "size": (Size, None), "fit": (Fit, None), "start": (Start, None),
     "end": (End, None), "fps": (Fps, None), "style_file": (StyleFile, None), "like": (Like, None),
     "device": (Device, None), "memory": (Memory, None), "offline": (Offline, False), "force": (Force, False),

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,8 +18,10 @@ from stylize.codecs import choose_encoding
 from stylize.encode import check_output
 from stylize.errors import StylizeError
 from stylize.fast import restyle_keyframes
-from stylize.frames import Clip
+from stylize.frames import Clip, Picture
 from stylize.hardware import arrange
+from stylize.masking import Masking
+from stylize.mattes import Matte, matte_source
 from stylize.memory import Memory
 from stylize.motion import Motion
 from stylize.networks import Networks
@@ -71,19 +74,21 @@ class Stylizer:
         Raises:
             StylizeError: a setting does not fit the model, or the video cannot be read.
         """
-        clips = video.clips() if isinstance(video, VideoReader) else video
-        return (clip for clip, _ in self.steps(clips, style))
+        clips, path = (video.clips(), video.info.path) if isinstance(video, VideoReader) else (video, None)
+        return (clip for clip, _ in self.steps(clips, style, source=path))
 
     def steps(
-        self, clips: Iterable[Clip], style: Style, state: State | None = None
+        self, clips: Iterable[Clip], style: Style, state: State | None = None, source: Path | None = None
     ) -> Iterator[tuple[Clip, State | None]]:
         """Restyled clips, beside each the state from which a run can go on after it, where one can.
 
         Args:
             state: of a run that was broken off; `clips` then begin with the first frame that it did not restyle.
+            source: the file that the clips come from; a mask from motion looks at its beginning.
         """
         conditions = conditions_for(self.networks, style)
         memory, detector = (state.memory, state.detector) if state else (Memory(), CutDetector())
+        masking = masking_for(style, source, state.matte if state else None)
 
         def diffuse(clip: Clip, memory: Memory, motion: Motion | None = None) -> tuple[Clip, Memory]:
             maps, depth_range = take_maps(
@@ -93,14 +98,17 @@ class Stylizer:
             frames, memory = restyle_clip(self.networks, conditions, clip, maps, memory, motion)
             return replace(clip, frames=frames), memory
 
-        parts = split_shots(clips, detector)
+        parts, waiting = split_shots(clips, detector), dict[int, Clip]()
         if style.mode == "fast":
-            for styled, after in restyle_keyframes(parts, lambda *frame: diffuse(*frame)[1], memory):
-                yield styled, State(after, detector.copy()) if after else None
+            known = remembered(parts, waiting) if masking else parts
+            for styled, after in restyle_keyframes(known, lambda *frame: diffuse(*frame)[1], memory):
+                done = masking.applied(waiting.pop(styled.index), styled) if masking else styled
+                yield done, State(after, detector.copy(), masking.before if masking else None) if after else None
             return
         for clip in parts:
             styled, memory = diffuse(clip, memory.cut() if clip.starts_shot else memory)
-            yield styled, State(memory, detector.copy())
+            done = masking.applied(clip, styled) if masking else styled
+            yield done, State(memory, detector.copy(), masking.before if masking else None)
 
     def convert(
         self,
@@ -168,6 +176,23 @@ class Stylizer:
             concealed=reader.damage.concealed,
             resumed_from=manifest.frames if manifest else 0,
         )
+
+
+def masking_for(style: Style, source: Path | None, before: tuple[Picture, Matte] | None) -> Masking | None:
+    """What keeps the rest of the picture as it is, if only a part is to be restyled."""
+    if style.mask is None and not style.mask_from:
+        return None
+    mattes = matte_source(None if style.mask is None else Path(style.mask), style.mask_from, source)
+    return Masking(mattes, background=style.mask_part == "background", feather=style.mask_feather, before=before)
+
+
+def remembered(clips: Iterable[Clip], waiting: dict[int, Clip]) -> Iterator[Clip]:
+    """The same clips, each of one frame, which is kept in `waiting` by its index until somebody takes it out."""
+    for clip in clips:
+        for i in range(len(clip)):
+            frame = clip.part(i, i + 1, starts_shot=clip.starts_shot and i == 0)
+            waiting[frame.index] = frame
+            yield frame
 
 
 @contextmanager

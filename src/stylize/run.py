@@ -80,6 +80,7 @@ class Run:
         given["temporal"] = asdict(style.means)
         given["controls"] = None if style.controls is None else {n: asdict(c) for n, c in style.asked_controls.items()}
         given["reference"] = None if style.reference is None else fingerprint(Path(style.reference))
+        given["mask"] = None if style.mask is None else fingerprint(Path(style.mask))
         given["size"], given["fit"] = list(self.size), list(self.reader.size)
         return given | {
             "version": __version__,
@@ -123,7 +124,7 @@ class Run:
                 return before
         # one frame at a time, for progress and Ctrl-C
         with writer, ReadAhead(self.reader.clips(length=1, skip=frames)) as clips:
-            for clip, after in self.stylizer.steps(clips, self.style, state):
+            for clip, after in self.stylizer.steps(clips, self.style, state, self.reader.info.path):
                 writer.write(scaled(clip, self.size))
                 frames, shots = frames + len(clip), shots + clip.starts_shot
                 if after is not None:

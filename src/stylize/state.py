@@ -12,6 +12,8 @@ from safetensors.torch import load, save
 
 from stylize.errors import VideoError
 from stylize.fill import Seen
+from stylize.frames import Picture
+from stylize.mattes import Matte
 from stylize.memory import FrameCache, Memory
 from stylize.shots import CutDetector
 from stylize.structure import DepthRange
@@ -25,6 +27,8 @@ class State:
 
     memory: Memory
     detector: CutDetector
+    matte: tuple[Picture, Matte] | None = None
+    """The last frame and its matte, where only a part is restyled."""
 
     def to_bytes(self) -> bytes:
         """As one safetensors file; its metadata hold the numbers."""
@@ -37,6 +41,8 @@ class State:
         if self.memory.last is not None:
             tensors["last/source"] = torch.from_numpy(self.memory.last.source.copy())
             tensors["last/styled"] = torch.from_numpy(self.memory.last.styled.copy())
+        if self.matte is not None:
+            tensors["matte/picture"], tensors["matte/matte"] = (torch.from_numpy(x.copy()) for x in self.matte)
         for name, array in self.detector.arrays().items():
             tensors[f"detector/{name}"] = torch.from_numpy(array.copy())
         depth = self.memory.depth_range
@@ -68,7 +74,10 @@ class State:
                 frames_in_shot=numbers["frames_in_shot"],
             )  # fmt: skip
             arrays = {k.removeprefix("detector/"): v.numpy() for k, v in tensors.items() if k.startswith("detector/")}
-            return cls(memory, CutDetector.of(arrays, numbers["usual"]))
+            matte = None
+            if "matte/matte" in tensors:
+                matte = tensors["matte/picture"].numpy(), tensors["matte/matte"].numpy()
+            return cls(memory, CutDetector.of(arrays, numbers["usual"]), matte)
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise VideoError("the state of the unfinished run is broken", "pass --force to begin again") from error
 

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, get_args
 from stylize.errors import StyleError
 
 Mode: TypeAlias = Literal["full", "fast"]
+Part: TypeAlias = Literal["subject", "background"]
 Layout: TypeAlias = Literal["whole", "tiled", "offloaded"]
 """Where networks are: all on the device; decoding in tiles too; or brought to it layer by layer."""
 
@@ -80,6 +81,14 @@ class Style:
     """"full" diffuses every frame; "fast" only keyframes, and fills in between them along the motion."""
     temporal: float | Temporal = 1.0
     """How much a frame holds on to earlier ones, by attention and along the motion, in [0, 1]; 0 is frame by frame."""
+    mask: str | PathLike[str] | None = None
+    """Matte of the subject: a still, a video, or a folder of pictures; only there the video is restyled."""
+    mask_from: str = ""
+    """Makes it instead: "motion", "box:X,Y,WIDTH,HEIGHT", or a segmentation network as MODEL#LABEL."""
+    mask_part: Part = "subject"
+    """What is restyled."""
+    mask_feather: float = 3.0
+    """Deviation of the blur of the matte's border, in pixels, up to 100."""
     seed: int = 0
     """Same seed, same inputs, same machine: same frames. 0 to 2**63 - 1."""
     size: tuple[int, int] | None = None
@@ -92,6 +101,7 @@ class Style:
             raise StyleError("the prompt is empty", "say how the video shall look, such as 'watercolour painting'")
         if self.mode not in get_args(Mode):
             raise StyleError(f"mode '{self.mode}' is not known", f"use {' or '.join(get_args(Mode))}")
+        self._check_mask()
         _check("reference weight", self.reference_weight, 0, 1.5)
         _check("strength", self.strength, 0, 1, open_below=True)
         _check("guidance scale", self.guidance_scale, 1, 50)
@@ -112,6 +122,13 @@ class Style:
             raise StyleError(f"size {text} is out of range", f"use {MIN_SIDE} to {MAX_SIDE} for both sides")
         if self.fit is not None and not 64 <= self.fit <= MAX_SIDE:
             raise StyleError(f"fit {self.fit} is out of range", f"use 64 to {MAX_SIDE}")
+
+    def _check_mask(self) -> None:
+        if self.mask is not None and self.mask_from:
+            raise StyleError("a mask is given and one is to be made", "leave out one of mask and mask-from")
+        if self.mask_part not in get_args(Part):
+            raise StyleError(f"mask part '{self.mask_part}' is not known", f"use {' or '.join(get_args(Part))}")
+        _check("mask feather", self.mask_feather, 0, 100)
 
     def fitted(self, size: tuple[int, int]) -> tuple[int, int]:
         """The size that the networks work at for a result of this size; `fit` shrinks, it does not enlarge."""

@@ -16,7 +16,7 @@ from stylize.style import Style
 
 MARK = "stylize "
 """What a result's comment begins with; settings as JSON follow."""
-PATHS = ("reference", "model", "lora", "ip_adapter", "textual_inversion", "vae", "depth_model")
+PATHS = ("reference", "mask", "model", "lora", "ip_adapter", "textual_inversion", "vae", "depth_model")
 """Options that may name files; relative ones are meant from the style file's folder."""
 
 

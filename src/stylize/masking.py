@@ -1,0 +1,76 @@
+"""Only a part of the picture is restyled: its matte steadied along the motion, feathered, and mixed in linear light."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from stylize.fill import Image, unit
+from stylize.frames import Clip, Picture
+from stylize.mattes import Matte, Source
+from stylize.motion import motion_between, warp
+
+STEADY = 0.5
+"""How much of the matte before is kept where the motion can be trusted."""
+FAINT = 1 / 255
+"""A matte below this is none: there the source stays to the bit."""
+
+
+class Masking:
+    """Puts restyled frames into their source; remembers the frame before.
+
+    Args:
+        mattes: of the subject.
+        background: restyle what is not the subject.
+        feather: deviation of the blur of the matte's border, in pixels.
+        before: the last frame of an unfinished run and its matte.
+    """
+
+    def __init__(
+        self, mattes: Source, *, background: bool, feather: float, before: tuple[Picture, Matte] | None = None
+    ) -> None:
+        self._mattes, self._background, self._feather = mattes, background, feather
+        self.before = before
+
+    def applied(self, source: Clip, styled: Clip) -> Clip:
+        """The styled clip within the mattes, the source's without; clips of one frame each."""
+        frames = []
+        for i, (picture, result) in enumerate(zip(source.frames, styled.frames, strict=True)):
+            fresh = source.starts_shot and i == 0
+            matte = self._mattes(picture, None if fresh else self.before, source.index + i)
+            if self.before is not None and not fresh:
+                matte = steadied(matte, picture, *self.before)
+            self.before = picture, matte
+            soft = feathered(1 - matte if self._background else matte, self._feather)
+            frames.append(composite(picture, result, soft))
+        return replace(styled, frames=np.stack(frames))
+
+
+def steadied(matte: Matte, picture: Picture, earlier: Picture, before: Matte) -> Matte:
+    """`matte` mixed with the one before, carried along the motion, where that can be trusted."""
+    motion = motion_between(earlier, picture)
+    share = STEADY * motion.visible
+    return np.asarray(matte + share * (warp(before, motion.flow) - matte), np.float32)
+
+
+def feathered(matte: Matte, deviation: float) -> Matte:
+    """With a soft border, and exactly 0 and 1 away from it."""
+    soft = cv2.GaussianBlur(matte, (0, 0), deviation) if deviation > 0 else matte
+    soft = np.where(soft < FAINT, 0, np.where(soft > 1 - FAINT, 1, soft))
+    return np.asarray(soft, np.float32)
+
+
+def composite(source: Picture, styled: Picture, matte: Matte) -> Picture:
+    """Mixed as light is: in linear light (sRGB, IEC 61966-2-1); where the matte is 0 or 1, one of them to the bit."""
+    share = matte[..., None]
+    mixed = linear(unit(source)) * (1 - share) + linear(unit(styled)) * share
+    encoded = np.where(mixed <= 0.0031308, 12.92 * mixed, 1.055 * np.maximum(mixed, 1e-9) ** (1 / 2.4) - 0.055)
+    result = np.round(encoded * 255).clip(0, 255).astype(np.uint8)
+    return np.where(share == 0, source, np.where(share == 1, styled, result))
+
+
+def linear(image: Image) -> Image:
+    """sRGB in [0, 1] to light."""
+    return np.asarray(np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4), np.float32)

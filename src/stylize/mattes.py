@@ -1,0 +1,207 @@
+"""Mattes: which part of a frame is the subject, from files, from what moves, from a box, or from a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stylize.errors import StyleError, VideoError
+from stylize.frames import Clip, Picture
+from stylize.motion import optical_flow, warp
+from stylize.pictures import SUFFIXES
+from stylize.video import VideoReader
+
+Matte: TypeAlias = npt.NDArray[np.float32]
+"""`[H, W]` in [0, 1]; 1 is the subject."""
+
+GRABCUT_SIDE, GRABCUT_ROUNDS = 320, 2
+"""Longer side at which GrabCut works, and its rounds a frame."""
+MOVED = 0.6
+"""Pixels by which something moves otherwise than its surroundings, so that it is the subject."""
+CARRY = 0.9
+"""What is left after a frame of a subject that does not move any more."""
+
+
+class Source(Protocol):
+    """Makes the matte of one frame after the other."""
+
+    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
+        """Of `picture`, uint8 RGB `[H, W, 3]`; `before` is the frame before with its matte, if there was one."""
+        ...
+
+
+def matte_source(mask: Path | None, made_from: str, source: Path | None = None) -> Source:
+    """The mattes that are asked for: a still, a video, a folder; or made from "motion", "box:X,Y,W,H", a network.
+
+    Args:
+        source: the video itself; motion looks at its beginning.
+
+    Raises:
+        StyleError: neither or both are asked for, or they cannot be used.
+    """
+    if mask is not None:
+        return _Still(mask) if mask.suffix.lower() in SUFFIXES and mask.is_file() else _Film(mask)
+    if made_from == "motion":
+        return _Moving(source)
+    if made_from.startswith("box:"):
+        return _Box(made_from)
+    return _Network(made_from)
+
+
+def as_matte(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> Matte:
+    """A picture of a matte, grey, in colour, or with transparency (which is then the matte), at `size`."""
+    if picture.ndim == 3 and picture.shape[2] == 4:
+        picture = picture[..., 3]
+    elif picture.ndim == 3:
+        picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
+
+
+class _Still:
+    """One matte for all frames."""
+
+    def __init__(self, path: Path) -> None:
+        found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if found is None:
+            raise StyleError(f"{path}: cannot be read as a matte", "name a picture, a video, or a folder of pictures")
+        deep = (found / 257).astype(np.uint8) if found.dtype == np.uint16 else found
+        self._matte = deep if deep.ndim == 2 or deep.shape[2] == 4 else deep[..., ::-1]
+
+    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
+        return as_matte(np.ascontiguousarray(self._matte), (picture.shape[1], picture.shape[0]))
+
+
+class _Film:
+    """A matte for each frame, in their order."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._clips, self._next = path, None, 0
+        self._reader = VideoReader(path)
+
+    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
+        if self._clips is None or index < self._next:
+            self._clips, self._next = self._reader.clips(1, skip=index), index
+        clip: Clip | None = None
+        while self._next <= index:
+            clip = next(self._clips, None)
+            if clip is None:
+                what = f"{self._path}: has {self._next} mattes, the video has more frames"
+                raise VideoError(what, "give one for each frame, or a single picture")
+            self._next += 1
+        assert clip is not None
+        shown = clip.frames[0] if clip.alpha is None else clip.alpha[0]
+        return as_matte(shown, (picture.shape[1], picture.shape[0]))
+
+    _clips: Iterator[Clip] | None
+
+
+class _Moving:
+    """What moves otherwise than the camera, cut out by GrabCut (Rother et al. 2004)."""
+
+    AHEAD = 4
+    """Frames that tell what will move in the first one."""
+
+    def __init__(self, source: Path | None) -> None:
+        if source is None:
+            raise StyleError("a mask from motion needs a video file", "give a matte, or a box")
+        self._source = source
+
+    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
+        if before is None:
+            return cut_out(picture, self._at_first(picture))
+        flow = optical_flow(picture, before[0])
+        seen = np.maximum(CARRY * warp(before[1], flow), moving(flow))
+        return cut_out(picture, np.asarray(seen, np.float32))
+
+    def _at_first(self, picture: Picture) -> Matte:
+        height, width = picture.shape[:2]
+        with VideoReader(self._source, size=(width, height)) as reader:
+            ahead = next(reader.clips(self.AHEAD)).frames
+        found = [moving(optical_flow(ahead[0], later)) for later in ahead[1:]]
+        return np.asarray(np.mean(found, 0) if found else np.zeros((height, width)), np.float32)
+
+
+class _Box:
+    """What is in a box in the first frame, followed along the motion and cut out anew in every frame."""
+
+    def __init__(self, text: str) -> None:
+        numbers = text.removeprefix("box:").split(",")
+        if len(numbers) != 4 or not all(number.strip().isdigit() for number in numbers):
+            raise StyleError(f"'{text}' is no box", "write box:X,Y,WIDTH,HEIGHT in pixels of the source")
+        self._box = tuple(int(number) for number in numbers)
+
+    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
+        if before is not None:
+            return cut_out(picture, warp(before[1], optical_flow(picture, before[0])))
+        x, y, width, height = self._box
+        if x + width > picture.shape[1] or y + height > picture.shape[0] or not width or not height:
+            raise StyleError(f"box {self._box} leaves the picture", f"it is {picture.shape[1]}x{picture.shape[0]}")
+        seed = np.zeros(picture.shape[:2], np.float32)
+        seed[y : y + height, x : x + width] = 0.6
+        return cut_out(picture, seed)
+
+
+class _Network:
+    """A segmentation network of transformers: `MODEL#LABEL`, as facebook/mask2former-swin-tiny-coco-panoptic#dog."""
+
+    def __init__(self, text: str) -> None:
+        from transformers import pipeline
+
+        name, _, self._label = text.partition("#")
+        try:
+            self._find: Any = pipeline("image-segmentation", model=name)
+        except (OSError, ValueError, KeyError) as error:
+            raise StyleError(f"cannot load a segmentation network from {name}", "use motion or box:X,Y,W,H") from error
+
+    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
+        from PIL import Image
+
+        found = {str(part["label"]): np.asarray(part["mask"]) for part in self._find(Image.fromarray(picture))}
+        known = {str(label) for label in self._find.model.config.id2label.values()}
+        if self._label not in known:
+            few = ", ".join(sorted(known)[:12])
+            raise StyleError(f"the network knows no '{self._label}'", f"write MODEL#LABEL; it knows {few}")
+        size = picture.shape[1], picture.shape[0]
+        nothing = np.zeros(picture.shape[:2], np.uint8)
+        return as_matte(found.get(self._label, nothing).astype(np.uint8), size)
+
+
+def moving(flow: npt.NDArray[np.float32]) -> Matte:
+    """How surely each pixel moves otherwise than the camera, whose motion is the similarity that fits most of them."""
+    height, width = flow.shape[:2]
+    y, x = np.mgrid[4:height:8, 4:width:8]
+    here = np.stack([x, y], -1).reshape(-1, 2).astype(np.float32)
+    there = here + flow[4::8, 4::8].reshape(-1, 2)
+    camera, _ = cv2.estimateAffinePartial2D(here, there, ransacReprojThreshold=1.0)
+    if camera is None:
+        return np.zeros((height, width), np.float32)
+    yy, xx = np.mgrid[:height, :width].astype(np.float32)
+    expected = np.stack([row[0] * xx + row[1] * yy + row[2] for row in camera], -1) - np.stack([xx, yy], -1)
+    off = np.linalg.norm(flow - expected, axis=-1)
+    return np.asarray(1 / (1 + np.exp(-(off - MOVED) * 6)), np.float32)
+
+
+def cut_out(picture: Picture, seed: Matte) -> Matte:
+    """GrabCut: borders go where colours change; `seed` says how surely each pixel is the subject."""
+    height, width = seed.shape
+    scale = min(1.0, GRABCUT_SIDE / max(height, width))
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    hints = cv2.resize(seed, size, interpolation=cv2.INTER_AREA)
+    labels = np.full(hints.shape, cv2.GC_PR_BGD, np.uint8)
+    labels[hints > 0.4] = cv2.GC_PR_FGD
+    labels[cv2.erode(hints, np.ones((7, 7))) > 0.8] = cv2.GC_FGD
+    labels[cv2.dilate(hints, np.ones((21, 21))) < 0.1] = cv2.GC_BGD
+    subject = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    if 20 < subject.sum() < labels.size - 20:  # it needs some of both
+        cv2.setRNGSeed(0)  # the same cut in every run
+        cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
+        subject = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    return np.asarray(
+        cv2.resize(subject.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+    )
