@@ -17,8 +17,9 @@ from diffusers.pipelines.deprecated.text_to_video_synthesis.pipeline_text_to_vid
 )
 
 from stylize import Clip, Style, Stylizer, Temporal, fill, restyle
+from stylize.detectors import canny
 from stylize.restyle import _schedule, conditions_for
-from stylize.structure import DepthRange, canny
+from stylize.structure import DepthRange
 
 Method = Callable[[np.ndarray], np.ndarray]
 """uint8 RGB `[T, H, W, 3]` in and out."""
@@ -50,7 +51,7 @@ def methods(stylizer: Stylizer, style: dict[str, object], folder: str) -> dict[s
     without = {
         "full without the same noise": _while(fresh_noise, full),
         "full without steady depth": _while(lambda: patch.object(DepthRange, "FOLLOW", 1.0), full),
-        "full without bringing detail back": _while(lambda: patch.object(fill, "_with_detail", _as_mixed), full),
+        "full, keeping less (0.9)": _while(lambda: patch.object(fill, "SHARE", 0.9), full),
     }
     floors = {"source": lambda frames: frames, "VAE round trip": _round_trip(stylizer)}
     return floors | peers | alone | ours | without
@@ -62,10 +63,6 @@ def fresh_noise() -> Iterator[None]:
     counter = itertools.count()
     with patch.object(restyle, "_seed_of_shot", lambda seed, _: seed + next(counter)):
         yield
-
-
-def _as_mixed(mixed: np.ndarray, _: np.ndarray) -> np.ndarray:
-    return np.asarray(mixed.clip(0, 1), np.float32)
 
 
 def _while(setting: Callable[[], object], method: Method) -> Method:

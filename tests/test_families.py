@@ -6,6 +6,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,27 @@ def test_guidance_that_the_unet_was_told() -> None:
     theirs = LatentConsistencyModelPipeline.get_guidance_scale_embedding
     expected = theirs(None, torch.tensor([7.5 - 1.0]), embedding_dim=256)
     assert torch.allclose(guidance_embedding(7.5, 256), expected, atol=1e-5)
+
+
+def test_an_lcm_of_its_own(family_folder: Folder, tmp_path: Path) -> None:
+    """A UNet that learnt the guidance scale gets it as a condition, in one pass; others would need two."""
+    folder = shutil.copytree(family_folder("sd15"), tmp_path / "LCM_tiny")
+    (folder / "stylize.json").unlink()
+    config = diffusers.UNet2DConditionModel.load_config(folder / "unet")
+    torch.manual_seed(3)
+    diffusers.UNet2DConditionModel.from_config({**config, "time_cond_proj_dim": 32}).save_pretrained(folder / "unet")
+    nets = {name: folder / net for name, net in (("depth", "controlnet"), ("canny", "controlnet_1"))}
+    networks = load(folder, controlnets=nets)
+    assert type(networks.scheduler).__name__ == "LCMScheduler"
+    assert (networks.defaults.steps, networks.defaults.guidance_scale) == (4, 8.0)
+    conditions = conditions_for(networks, Style(prompt="ink"))
+    assert conditions.prompts.at(Fraction(0)).groups == 1
+    clip = make_clip(1)
+    strong, weak = (
+        joined(list(Stylizer(networks).stream([clip], Style(prompt="ink", guidance_scale=g, controls={"canny": 1}))))
+        for g in (8.0, 3.0)
+    )
+    assert not np.array_equal(strong, weak)
 
 
 @pytest.mark.parametrize("rescale", [0.3, 0.7])

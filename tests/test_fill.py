@@ -71,18 +71,6 @@ def test_on_still_ground_a_trembling_flow_blurs_nothing() -> None:
     assert sharpness(to_bytes(last.styled)) > 0.98 * sharpness(frame)
 
 
-def test_strokes_out_of_phase_keep_their_strength() -> None:
-    y, _x = np.mgrid[:HEIGHT, :WIDTH]
-    strokes = [
-        np.repeat((0.5 + 0.4 * np.sin(2 * np.pi * (y + d) / 8))[..., None], 3, -1).astype(np.float32) for d in (0, 4)
-    ]
-    frame = picture(1, WIDTH, HEIGHT)
-    last = Seen(frame, strokes[0])
-    for _ in range(30):
-        last = Seen(frame, fuse(last, frame, strokes[1], STILL))
-        assert last.styled[20:-20].std() > 0.6 * strokes[0].std()
-
-
 @given(parts=st.lists(st.floats(-2, 2, width=16), min_size=1, max_size=6))
 @settings(max_examples=20, deadline=None)
 def test_chained_motions_add_up(parts: list[float]) -> None:

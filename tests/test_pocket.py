@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from stylize import Clip, Style, Stylizer, VideoReader, load_stylizer
+from stylize.detectors import canny
 from stylize.errors import PromptWarning
 from stylize.registry import MODELS
-from stylize.structure import canny
 
 FOLDER = Path(str(MODELS["pocket"].folder))
 CLIP = Path(__file__).parent.parent / "examples" / "cockatoo.mp4"

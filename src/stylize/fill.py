@@ -26,9 +26,8 @@ SHARE = 0.95
 """How much of the frame before is kept where it shows the same; what it misses is made up for in some 20 frames."""
 TOLERANCE = 0.12
 """Difference of the source to what the motion predicts, in [0, 1], at which the share falls to 1/e."""
-DETAIL = 4.0
-"""Deviation of the blur that separates detail from colour, in pixels."""
-MIN_GAIN, MAX_GAIN = 0.8, 1.5
+AROUND = 4.0
+"""Deviation of the blur by which the light around a pixel is judged, in pixels."""
 LIGHT, LIGHT_BLUR = 0.015, 8.0
 """Change of the blurred source from which on the light has changed and the colours follow, in [0, 1]; and the blur."""
 STILL = 0.002
@@ -44,11 +43,10 @@ class Seen:
 
 
 def fuse(before: Seen, source: Picture, diffused: Image, motion: Motion, weight: float = 1.0) -> Image:
-    """The restyled frame, steadied: `a warp(before) + (1 - a) diffused`, then with the detail of `diffused`.
+    """The restyled frame, steadied: `a warp(before) + (1 - a) diffused`.
 
-    `a = weight SHARE visible exp(-(|warp(source before) - source| / TOLERANCE)^2)`. Strokes that moved apart average
-    to grey, so the detail (what a blur takes away) is brought back to the local strength that it has in `diffused`.
-    Where the light changes (a fade, a passing shadow), colours follow `diffused` at once; only detail is carried.
+    `a = weight SHARE visible exp(-(|warp(source before) - source| / TOLERANCE)^2)`. Where the light changes (a fade, a
+    passing shadow), colours follow `diffused` at once; only detail is carried.
 
     Args:
         before: the frame before, or a keyframe if `motion` leads there.
@@ -60,10 +58,10 @@ def fuse(before: Seen, source: Picture, diffused: Image, motion: Motion, weight:
     share = weight * SHARE * trusted * cv2.GaussianBlur(trusted, (0, 0), 1) * np.exp(-((error / TOLERANCE) ** 2))
     carried = warp(before.styled, flow, cubic=True)
     mixed = diffused + share[..., None] * (carried - diffused)
-    follow = 1 - np.exp(-((_mean(np.abs(_blurred(expected - now, DETAIL))) / LIGHT) ** 2))
+    follow = 1 - np.exp(-((_mean(np.abs(_blurred(expected - now, AROUND))) / LIGHT) ** 2))
     if follow.max() > 1e-3:
         mixed = mixed + follow[..., None] * _blurred(diffused - mixed, LIGHT_BLUR)
-    return _with_detail(mixed, diffused)
+    return _clipped(mixed)
 
 
 def between(
@@ -87,7 +85,7 @@ def between(
             pictures.append(warp(key.styled, flow, cubic=True))
         share = (weights[1] / (weights[0] + weights[1]))[..., None]
         mixed = pictures[0] + share * (pictures[1] - pictures[0])
-        results.append(_with_detail(mixed, pictures[0] if part < 0.5 else pictures[1]))
+        results.append(_clipped(mixed))
     return results
 
 
@@ -127,12 +125,9 @@ def _settled(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image,
     return flow, np.asarray(error, np.float32), np.where(still[..., None], earlier, expected)
 
 
-def _with_detail(mixed: Image, model: Image) -> Image:
-    """`mixed` with its detail scaled to the local strength that it has in `model`."""
-    details = [x - _blurred(x, DETAIL) for x in (mixed, model)]
-    strength = [np.sqrt(_blurred(_mean(d**2), DETAIL)) + 0.004 for d in details]
-    gain = np.clip(strength[1] / strength[0], MIN_GAIN, MAX_GAIN)[..., None]
-    return np.asarray((mixed + (gain - 1) * details[0]).clip(0, 1), np.float32)
+def _clipped(image: Image) -> Image:
+    """Within [0, 1]: what cubic resampling adds at edges would grow from frame to frame otherwise."""
+    return np.asarray(image.clip(0, 1), np.float32)
 
 
 def _mean(image: Image) -> Image:

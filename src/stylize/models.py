@@ -20,7 +20,7 @@ from stylize.detectors import annotators
 from stylize.errors import ModelError
 from stylize.estimators import DepthEstimator, LazyDepth, MidasDepth, PocketDepth, TransformersDepth
 from stylize.hardware import choose_device, default_dtype
-from stylize.networks import Networks
+from stylize.networks import Networks, embeds_guidance
 from stylize.places import PART_FILES, Place, Say, fetched, parse_place
 from stylize.recipes import Recipe
 from stylize.reference import ImagePrompt
@@ -86,7 +86,7 @@ def load_networks(
         estimate_depth=LazyDepth(lambda: _depth(source, place, offline=offline)),
         device=place,
         dtype=kind,
-        defaults=source.defaults(type(scheduler).__name__),
+        defaults=source.defaults(type(scheduler).__name__, embeds_guidance=embeds_guidance(pipe.unet)),
         vocabulary=source.vocabulary,
         image_prompt=image_prompt,
     )

@@ -95,8 +95,8 @@ class Networks:
 
     @property
     def embeds_guidance(self) -> bool:
-        """Whether the UNet was told the guidance scale as it learnt (LCM), so that it needs no second pass for it."""
-        return getattr(self.unet.config, "time_cond_proj_dim", None) is not None
+        """As `embeds_guidance` says of its UNet."""
+        return embeds_guidance(self.unet)
 
     @torch.inference_mode()
     def encode_prompt(self, prompt: str, negative: str, *, guided: bool, clip_skip: int = 0) -> Prompted:
@@ -219,6 +219,11 @@ class Networks:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def embeds_guidance(unet: Any) -> bool:
+    """Whether the UNet was told the guidance scale as it learnt (LCM), so that it needs no second pass for it."""
+    return getattr(unet.config, "time_cond_proj_dim", None) is not None
 
 
 def guidance_embedding(scale: float, channels: int) -> torch.Tensor:

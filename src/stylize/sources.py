@@ -17,6 +17,8 @@ from stylize.vocabulary import Vocabulary
 
 SETTINGS = "stylize.json"
 MIDAS = "midas"
+LCM_GUIDANCE = 8.0
+"""What LCM_Dreamshaper_v7's card samples with; it learnt scales from 3 to 15 (Luo et al. 2023)."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,16 @@ class Source:
         """How a few-step form is sampled, if this is one: adapters say so before the model's own name does."""
         return recipe_for([*map(str, self.extras.loras), self.base.file or Path(self.base.text).name, self.name])
 
-    def defaults(self, scheduler: str) -> Defaults:
-        """What the folder says; else what fits its scheduler or its few-step form."""
+    def defaults(self, scheduler: str, *, embeds_guidance: bool) -> Defaults:
+        """What the folder says; else what fits its scheduler or its few-step form.
+
+        Args:
+            embeds_guidance: the UNet was told the guidance scale as it learnt, as LCM's own are.
+        """
         if "defaults" in self.settings:
             return Defaults(**self.settings["defaults"])
+        if embeds_guidance:
+            return Defaults(steps=RECIPES["lcm"].steps, guidance_scale=LCM_GUIDANCE)
         recipe = self.recipe or (RECIPES["lcm"] if scheduler in FEW_STEP_SCHEDULERS else None)
         return Defaults(steps=recipe.steps, guidance_scale=recipe.guidance_scale) if recipe else Defaults()
 
