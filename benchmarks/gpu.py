@@ -126,7 +126,11 @@ def measured(device: torch.device, frames: int, work: Callable[[], Any]) -> dict
 
 def animatediff(pipe: Any, frames: list[np.ndarray], maps: list[torch.Tensor], steps: int) -> Callable[[], Any]:
     """diffusers' AnimateDiff with the same UNet, a random motion module, the same two ControlNets."""
-    motion = diffusers.MotionAdapter(block_out_channels=pipe.unet.config.block_out_channels)
+    config = pipe.unet.config
+    motion = diffusers.MotionAdapter(
+        block_out_channels=config.block_out_channels, motion_layers_per_block=config.layers_per_block,
+        motion_norm_num_groups=config.norm_num_groups,
+    )  # fmt: skip
     motion = motion.to(pipe.unet.device, pipe.unet.dtype)
     theirs = diffusers.AnimateDiffVideoToVideoControlNetPipeline(
         vae=pipe.vae, text_encoder=pipe.text_encoder, tokenizer=pipe.tokenizer, unet=pipe.unet, motion_adapter=motion,
@@ -155,6 +159,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--small", action="store_true", help="tiny networks, on any machine")
     args = parser.parse_args()
+    diffusers.utils.logging.set_verbosity_error()
     if not torch.cuda.is_available() and not args.small:
         raise SystemExit("benchmarks/gpu.py: no CUDA device: run it on one, or prove it with --small")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
