@@ -21,15 +21,14 @@ RESNET = {
 VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 
 
-def single_file_tensors(folder: Path, *, xl: bool) -> Tensors:
-    """UNet, VAE and text encoder of a model with one layer a block."""
-    text = "conditioner.embedders.0.transformer." if xl else "cond_stage_model.transformer."
+def single_file_tensors(folder: Path) -> Tensors:
+    """UNet, VAE and text encoder of an SD 1.5 model with one layer a block."""
     stored = load_file(folder / "text_encoder" / "model.safetensors")
     wrapped = {k if k.startswith("text_model.") else f"text_model.{k}": v for k, v in stored.items()}
     return {
         **{f"model.diffusion_model.{k}": v for k, v in _unet(_weights(folder / "unet")).items()},
         **{f"first_stage_model.{k}": v for k, v in _vae(_weights(folder / "vae")).items()},
-        **{text + k: v for k, v in wrapped.items()},
+        **{f"cond_stage_model.transformer.{k}": v for k, v in wrapped.items()},
     }
 
 
@@ -50,7 +49,6 @@ def _unet(stored: Tensors) -> Tensors:
     fixed = {
         "conv_in.": "input_blocks.0.0.", "time_embedding.linear_1.": "time_embed.0.",
         "time_embedding.linear_2.": "time_embed.2.", "conv_norm_out.": "out.0.", "conv_out.": "out.2.",
-        "add_embedding.linear_1.": "label_emb.0.0.", "add_embedding.linear_2.": "label_emb.0.2.",
     }  # fmt: skip
     for key, tensor in stored.items():
         for ours, theirs in fixed.items():

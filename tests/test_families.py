@@ -14,18 +14,17 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from against import SEED, assert_equal, ours
 from conftest import CONTROLS, add_lora, build_ip_adapter
 from media import picture
 from PIL import Image
 from test_restyle import joined, make_clip
 
 from stylize import Control, ModelError, Style, Stylizer
-from stylize.memory import Memory
 from stylize.models import load_networks
 from stylize.networks import Networks, guidance_embedding
-from stylize.restyle import conditions_for, denoise
+from stylize.restyle import conditions_for
 from stylize.sources import Extras
-from stylize.structure import take_maps
 
 SIZE = (64, 48)
 Folder = Callable[[str], Path]
@@ -46,35 +45,19 @@ def both(
     networks: Networks, pipeline: Any, style: Style, **more: Any
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Our latents, theirs from the same noise, and the source's."""
-    clip = make_clip(1)
-    conditions = conditions_for(networks, style)
-    maps, _ = take_maps(clip, conditions.controls, networks.estimate_depth, None)
-    pixels = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 127.5 - 1
-    controls = {name: torch.from_numpy(m).expand(-1, 3, -1, -1) for name, m in maps.maps.items()}
-    generator = torch.Generator().manual_seed(11)
-    with torch.inference_mode():
-        latents = networks.encode(pixels, generator)
-        embedded = {name: networks.embed_control(name, m) for name, m in controls.items()}
-        ours, _ = denoise(networks, conditions, latents, embedded, generator, Memory())
+    mine = ours(networks, style, make_clip(1))
     pipeline.scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
     asked = style.asked_controls
     theirs = pipeline(
-        prompt=style.prompt, negative_prompt=style.negative_prompt or None, image=(pixels + 1) / 2,
-        control_image=[controls[name] for name in CONTROLS],
+        prompt=style.prompt, negative_prompt=style.negative_prompt or None, image=mine.image,
+        control_image=[mine.controls[name] for name in CONTROLS],
         controlnet_conditioning_scale=[asked[name].weight for name in CONTROLS],
         control_guidance_start=[asked[name].start for name in CONTROLS],
         control_guidance_end=[asked[name].end for name in CONTROLS],
         num_inference_steps=style.steps, strength=style.strength, guidance_scale=style.guidance_scale,
-        clip_skip=style.clip_skip or None, generator=torch.Generator().manual_seed(11), output_type="latent", **more,
+        clip_skip=style.clip_skip or None, generator=torch.Generator().manual_seed(SEED), output_type="latent", **more,
     ).images  # fmt: skip
-    return ours, theirs, latents
-
-
-def assert_equal(ours: torch.Tensor, theirs: torch.Tensor, source: torch.Tensor) -> None:
-    assert ours.shape == theirs.shape
-    # latents of random networks can be fifty times as large as real ones; then float32 itself rounds by more
-    assert ((ours - theirs).abs() < 1e-4 * theirs.abs().clamp(min=1)).all()
-    assert (theirs - source).abs().max() > 0.1  # and something was done
+    return mine.latents, theirs, mine.source
 
 
 def a_style(**more: Any) -> Style:
@@ -186,10 +169,10 @@ def test_loras(family_folder: Folder, family: str, tmp_path: Path) -> None:
             pipeline.load_lora_weights(tmp_path, weight_name=path.name, adapter_name=name)
     pipeline.set_adapters(["ink", "wash"], [0.8, 0.5])
     networks = load(folder, loras={one: 0.8, two: 0.5})
-    ours, theirs, source = both(networks, pipeline, a_style())
-    assert_equal(ours, theirs, source)
+    own, theirs, source = both(networks, pipeline, a_style())
+    assert_equal(own, theirs, source)
     plain, _, _ = both(load(folder), pipeline_of(folder, family), a_style())
-    assert (ours - plain).abs().max() > 0.01
+    assert (own - plain).abs().max() > 0.01
     assert networks.name.endswith(" + ink:0.8 + wash:0.5")
 
 
@@ -205,8 +188,8 @@ def test_ip_adapter(family_folder: Folder, family: str, plus: bool, tmp_path: Pa
     pipeline.set_ip_adapter_scale(0.6)
     networks = load(folder, ip_adapter=adapter)
     style = a_style(reference=reference, reference_weight=0.6)
-    ours, theirs, source = both(networks, pipeline, style, ip_adapter_image=Image.open(reference).convert("RGB"))
-    assert_equal(ours, theirs, source)
+    own, theirs, source = both(networks, pipeline, style, ip_adapter_image=Image.open(reference).convert("RGB"))
+    assert_equal(own, theirs, source)
     without = joined(list(Stylizer(networks).stream([make_clip(1)], a_style())))
     plain = joined(list(Stylizer(load(folder)).stream([make_clip(1)], a_style())))
     assert np.abs(without.astype(int) - plain).max() <= 1  # no reference, no change
@@ -330,26 +313,19 @@ def test_controlnet_union(family_folder: Folder, tmp_path: Path) -> None:
     assert one.network is other.network
     style = a_style(controls={"canny": 0.8})
     clip = make_clip(1)
-    conditions = conditions_for(networks, style)
-    maps, _ = take_maps(clip, conditions.controls, networks.estimate_depth, None)
-    pixels = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 127.5 - 1
-    control = torch.from_numpy(maps.maps["canny"]).expand(-1, 3, -1, -1)
-    generator = torch.Generator().manual_seed(11)
-    with torch.inference_mode():
-        latents = networks.encode(pixels, generator)
-        embedded = {"canny": networks.embed_control("canny", control)}
-        ours, _ = denoise(networks, conditions, latents, embedded, generator, Memory())
+    mine = ours(networks, style, clip)
     base = pipeline_of(folder, "sdxl")
     net = diffusers.ControlNetUnionModel.from_pretrained(union)
     parts = {name: part for name, part in base.components.items() if name != "controlnet"}
     pipeline = diffusers.StableDiffusionXLControlNetUnionImg2ImgPipeline(**parts, controlnet=net)
     pipeline.set_progress_bar_config(disable=True)
     theirs = pipeline(
-        prompt=style.prompt, negative_prompt=style.negative_prompt, image=(pixels + 1) / 2, control_image=[control],
+        prompt=style.prompt, negative_prompt=style.negative_prompt, image=mine.image,
+        control_image=[mine.controls["canny"]],
         control_mode=[3], controlnet_conditioning_scale=0.8, num_inference_steps=5, strength=0.7, guidance_scale=3.0,
-        generator=torch.Generator().manual_seed(11), output_type="latent",
+        generator=torch.Generator().manual_seed(SEED), output_type="latent",
     ).images  # fmt: skip
-    assert_equal(ours, theirs, latents)
+    assert_equal(mine.latents, theirs, mine.source)
     results = [
         joined(list(Stylizer(networks).stream([clip], a_style(controls=controls))))
         for controls in ({"depth": 1.0}, {"canny": 1.0}, {"depth": 0.5}, {"depth": 1.0, "canny": 1.0})

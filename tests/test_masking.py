@@ -171,7 +171,7 @@ def test_a_matte_is_steady_where_the_motion_is_known() -> None:
         return as_matte(matte, SIZE)
 
     masking = Masking(flickering, background=False, feather=0)
-    black, white = (np.full((1, *SIZE[::-1], 3), v, np.uint8) for v in (0, 255))
+    white = np.full((1, *SIZE[::-1], 3), 255, np.uint8)
     still = scene(0, pan=0)
     results = []
     for i in range(8):
@@ -181,7 +181,6 @@ def test_a_matte_is_steady_where_the_motion_is_known() -> None:
         results.append(masking.before[1])
     raw = np.abs(flickering(still, None, 0) - flickering(still, None, 1)).mean()
     assert np.abs(results[-1] - results[-2]).mean() < 0.55 * raw
-    assert black.shape == white.shape
 
 
 @pytest.mark.parametrize("mode", ["full", "fast"])

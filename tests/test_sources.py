@@ -175,6 +175,28 @@ def test_plain_names_have_no_recipe(name: str) -> None:
     assert recipe_for([name]) is None
 
 
+def test_a_folder_on_the_way_is_no_recipe(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "turbo").mkdir()
+    folder = shutil.copytree(tiny_model, tmp_path / "turbo" / "plain")
+    assert find_source(str(folder), Extras(loras={tmp_path / "lcm" / "ink.safetensors": 1.0})).recipe is None
+
+
+def test_a_download_that_broke_off_is_completed(cache: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the cache is no reason not to ask for the rest."""
+    snapshot = to_cache(cache, "someone/half", tiny_model)
+    weights = snapshot / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.unlink()
+
+    def download(_: str, *, allow_patterns: list[str], local_files_only: bool = False) -> str:
+        if not local_files_only:
+            shutil.copy(tiny_model / "unet" / weights.name, weights)
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    assert restyled(load_networks("someone/half", device="cpu")).std() > 0
+
+
 def test_a_few_step_folder_is_sampled_as_it_was_made(tiny_model: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_model, tmp_path / "tiny-lightning-4step")
     settings = json.loads((folder / "stylize.json").read_text())
@@ -226,19 +248,18 @@ def test_clips_tokenizer() -> None:
     assert padded[-1] == 0 and padded[2] == 49407
 
 
-def to_single_file(folder: Path, path: Path, *, xl: bool) -> Path:
+def to_single_file(folder: Path, path: Path) -> Path:
     """A diffusers folder's weights under the names that Stability's own code gave them."""
     from ldm_names import single_file_tensors
 
-    save_file(single_file_tensors(folder, xl=xl), path)
+    save_file(single_file_tensors(folder), path)
     return path
 
 
-@pytest.mark.parametrize("family", ["sd15"])
-def test_a_checkpoint_in_one_file(family_folder: Folder, family: str, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_checkpoint_in_one_file(family_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same frames as the folder that it was made of."""
-    folder = family_folder(family)
-    path = to_single_file(folder, tmp_path / "mine.safetensors", xl=family == "sdxl")
+    folder = family_folder("sd15")
+    path = to_single_file(folder, tmp_path / "mine.safetensors")
     monkeypatch.setattr(single_file, "_write_configs", lambda *_: folder)
     nets = {name: folder / net for name, net in (("depth", "controlnet"), ("canny", "controlnet_1"))}
     one = load_networks(path, device="cpu", dtype=torch.float32, extras=Extras(controlnets=nets))

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from stylize import Style, StyleError, Stylizer
 from stylize.cli import app
 from stylize.networks import Networks, Prompted
-from stylize.stylefile import read_settings
+from stylize.stylefile import beside_own, read_settings, settings_comment
 from stylize.timeline import Timeline, mixed, parse_timeline
 
 
@@ -196,4 +196,10 @@ def test_the_report_is_json_still(source: Path, tmp_path: Path, tiny_model: Path
     code, out, _ = run("run", source, "-o", tmp_path / "o.mp4", "--prompt", "ink", "--model", tiny_model, "--json")
     assert code == 0 and json.loads(out)["frames"] == 4
     with av.open(str(tmp_path / "o.mp4")) as container:
-        assert container.metadata["comment"].startswith("stylize {")
+        assert container.metadata["comment"].startswith("stylize settings: {")
+
+
+def test_the_sources_own_comment_stays() -> None:
+    first = beside_own("a day out", settings_comment({"prompt": "ink"}))
+    assert first == 'a day out\nstylize settings: {"prompt": "ink"}'
+    assert beside_own(first, settings_comment({"prompt": "oil"})) == 'a day out\nstylize settings: {"prompt": "oil"}'

@@ -72,8 +72,7 @@ def add_ip_adapter(pipe: Any, place: Place, here: Here) -> None:
             f"{place.text}: names no file", "name one, such as h94/IP-Adapter/models/ip-adapter_sd15.safetensors"
         )
     encoders = [p for p in (place.path.parent / ENCODER, place.path.parent.parent / "models" / ENCODER) if p.is_dir()]
-    if place.repository or not encoders:
-        encoders = [*encoders, *_encoder_of_repository(place, here)]
+    encoders = encoders or _encoder_of_repository(place, here)
     if not encoders:
         what = f"{place.text}: has no image encoder beside it"
         raise ModelError(what, f"put the adapter's {ENCODER} folder beside the file")
@@ -90,7 +89,7 @@ def add_ip_adapter(pipe: Any, place: Place, here: Here) -> None:
 def _encoder_of_repository(place: Place, here: Here) -> list[Path]:
     """The hub's repository keeps it beside the file."""
     parts = place.text.split("/")
-    if place.folder is None or len(parts) < 3 or Path(place.text).expanduser().exists():
+    if len(parts) < 3 or Path(place.text).expanduser().exists():
         return []
     return [here("/".join([*parts[:-1], ENCODER])).path]
 

@@ -74,15 +74,13 @@ def before_after(
         VideoError: one of them cannot be read, or the sheet not be written.
     """
     path = check_sheet(sheet, force=force)
-    chosen: list[tuple[Picture, Picture]] = []
     with VideoReader(styled) as after, VideoReader(source, start=start, size=after.size) as before:
         pairs = ((one.frames[0], other.frames[0]) for one, other in _pairs(before, after))
-        total = after.frame_count or count
-        wanted = {math.floor(total * (i + 0.5) / count) for i in range(count)}
-        for i, pair in enumerate(pairs):
-            if i in wanted or not chosen:
-                chosen = [*chosen, pair] if i else [pair]
-    rows = list(zip(*(chosen[-count:] if len(chosen) > count else chosen), strict=True))
+        first = next(pairs)
+        total = after.frame_count or count  # counted, now that reading has begun
+        wanted = {total * (2 * i + 1) // (2 * count) for i in range(count)}
+        chosen = [pair for i, pair in enumerate(itertools.chain([first], pairs)) if i in wanted]
+    rows = list(zip(*chosen, strict=True))
     write_sheet(path, arranged(rows))
     return path
 

@@ -48,12 +48,16 @@ class ControlNet:
             latents,
             t,
             encoder_hidden_states=words,
-            controlnet_cond=embedded.expand(len(latents), -1, -1, -1),
             conditioning_scale=weight,
             added_cond_kwargs=dict(added) or None,
             return_dict=False,
+            **self._shown(embedded.expand(len(latents), -1, -1, -1)),
         )
         return down, middle
+
+    def _shown(self, embedded: torch.Tensor) -> dict[str, Any]:
+        """The network's arguments for its map, `[G, C, h, w]`."""
+        return {"controlnet_cond": embedded}
 
     def embed(self, control: torch.Tensor) -> torch.Tensor:
         """Map `[1, 3, H, W]` in [0, 1] to its embedding `[1, C, H / 8, W / 8]`."""
@@ -81,27 +85,7 @@ class UnionControlNet(ControlNet):
         else:
             self.network, self._embedding, self._flips = network, sharing._embedding, sharing._flips
 
-    def residuals(
-        self,
-        latents: torch.Tensor,
-        t: torch.Tensor,
-        words: torch.Tensor,
-        embedded: torch.Tensor,
-        weight: float,
-        added: Mapping[str, torch.Tensor],
-    ) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
-        """As of a plain ControlNet."""
-        kinds = torch.zeros(len(latents), self.network.config.num_control_type).to(latents)
+    def _shown(self, embedded: torch.Tensor) -> dict[str, Any]:
+        kinds = torch.zeros(len(embedded), self.network.config.num_control_type).to(embedded)
         kinds[:, self._kind] = 1
-        down, middle = self.network(
-            latents,
-            t,
-            encoder_hidden_states=words,
-            controlnet_cond=[embedded.expand(len(latents), -1, -1, -1)],
-            control_type=kinds,
-            control_type_idx=[self._kind],
-            conditioning_scale=weight,
-            added_cond_kwargs=dict(added),
-            return_dict=False,
-        )
-        return down, middle
+        return {"controlnet_cond": [embedded], "control_type": kinds, "control_type_idx": [self._kind]}

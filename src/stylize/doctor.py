@@ -14,11 +14,10 @@ from stylize.registry import hub_cache, known_models, models_file
 
 PACKAGES = (
     "stylize", "torch", "torchvision", "diffusers", "transformers", "controlnet-aux", "peft", "compel", "av", "decord",
-    "opencv-python-headless", "numpy", "gradio", "open_clip_torch",
+    "opencv-python-headless", "numpy", "open_clip_torch",
 )  # fmt: skip
 OPTIONAL = {
     "decord": "PyAV reads every video instead",
-    "gradio": "pip install 'stylize[ui]' for the page",
     "open_clip_torch": "pip install 'stylize[single-file]' for checkpoints in one file",
 }
 MODULES = ("torch", "torchvision", "cv2", "av", "diffusers", "transformers", "peft", "compel")

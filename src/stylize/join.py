@@ -13,6 +13,7 @@ import cv2
 
 from stylize.errors import VideoError
 from stylize.segments import Manifest, packets_of, times_of, to_disk
+from stylize.stylefile import beside_own
 from stylize.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) 
                 stream.codec_context.codec_tag = "hvc1"
             tracks.declare(container)
             if writer.comment:
-                container.metadata["comment"] = writer.comment
+                container.metadata["comment"] = beside_own(container.metadata.get("comment", ""), writer.comment)
         others = tracks.packets()
         waiting = next(others, None)
         for packet in _complete(packets_of(folder, manifest), sums=encoding.container.is_quicktime):

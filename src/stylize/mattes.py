@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from stylize.errors import StyleError, VideoError
 from stylize.frames import Clip, Picture
-from stylize.motion import optical_flow, warp
+from stylize.motion import length, optical_flow, warp
 from stylize.pictures import SUFFIXES
 from stylize.video import VideoReader
 
@@ -21,10 +21,11 @@ Matte: TypeAlias = npt.NDArray[np.float32]
 
 GRABCUT_SIDE, GRABCUT_ROUNDS = 320, 2
 """Longer side at which GrabCut works, and its rounds a frame."""
-MOVED = 0.6
-"""Pixels by which something moves otherwise than its surroundings, so that it is the subject."""
-CARRY = 0.9
-"""What is left after a frame of a subject that does not move any more."""
+MOVED, MOST = 0.6, 0.5
+"""The subject moves otherwise than the camera by so many pixels, and by this share of what the most do (a hand-held
+camera and depth move the ground as well)."""
+CARRY = 0.8
+"""How much of the matte before counts beside what moves now."""
 
 
 class Source(Protocol):
@@ -115,7 +116,7 @@ class _Moving:
         if before is None:
             return cut_out(picture, self._at_first(picture))
         flow = optical_flow(picture, before[0])
-        seen = np.maximum(CARRY * warp(before[1], flow), moving(flow))
+        seen = CARRY * warp(before[1], flow) + (1 - CARRY) * moving(flow)
         return cut_out(picture, np.asarray(seen, np.float32))
 
     def _at_first(self, picture: Picture) -> Matte:
@@ -174,16 +175,17 @@ class _Network:
 def moving(flow: npt.NDArray[np.float32]) -> Matte:
     """How surely each pixel moves otherwise than the camera, whose motion is the similarity that fits most of them."""
     height, width = flow.shape[:2]
-    y, x = np.mgrid[4:height:8, 4:width:8]
-    here = np.stack([x, y], -1).reshape(-1, 2).astype(np.float32)
-    there = here + flow[4::8, 4::8].reshape(-1, 2)
-    camera, _ = cv2.estimateAffinePartial2D(here, there, ransacReprojThreshold=1.0)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    here = np.stack([x, y], -1)
+    sparse = np.s_[4::8, 4::8]
+    points, moved = (side[sparse].reshape(-1, 2) for side in (here, here + flow))
+    camera, _ = cv2.estimateAffinePartial2D(points, moved, ransacReprojThreshold=1.0)
     if camera is None:
         return np.zeros((height, width), np.float32)
-    yy, xx = np.mgrid[:height, :width].astype(np.float32)
-    expected = np.stack([row[0] * xx + row[1] * yy + row[2] for row in camera], -1) - np.stack([xx, yy], -1)
-    off = np.linalg.norm(flow - expected, axis=-1)
-    return np.asarray(1 / (1 + np.exp(-(off - MOVED) * 6)), np.float32)
+    expected = here @ camera[:, :2].T.astype(np.float32) + camera[:, 2].astype(np.float32)
+    off = length(flow + here - expected)
+    bound = max(MOVED, MOST * float(np.percentile(off, 90)))
+    return np.asarray(1 / (1 + np.exp(np.clip(3.6 * (1 - off / bound), -50, 50))), np.float32)
 
 
 def cut_out(picture: Picture, seed: Matte) -> Matte:

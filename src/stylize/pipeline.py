@@ -162,6 +162,11 @@ class Stylizer:
             manifest, state = run.unfinished(resume=resume, force=force)
             with self.networks.counting() as evaluations, _memory_explained():
                 counts = run.carry_out(manifest, state, evaluations, progress, say)
+        return self._report(output, style, counts, began, reader, manifest.frames if manifest else 0)
+
+    def _report(
+        self, output: Path, style: Style, counts: Mapping[str, int], began: float, reader: VideoReader, resumed: int
+    ) -> Report:
         return Report(
             output=str(output),
             model=self.networks.name,
@@ -174,7 +179,7 @@ class Stylizer:
             peak_rss_mb=_peak_rss_mb(),
             peak_vram_mb=_peak_vram_mb(self.networks.device),
             concealed=reader.damage.concealed,
-            resumed_from=manifest.frames if manifest else 0,
+            resumed_from=resumed,
         )
 
 

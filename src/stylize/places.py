@@ -76,22 +76,31 @@ def fetched(place: Place, files: Sequence[str], *, offline: bool = False, say: S
 
     inside = f"{place.subfolder}/" if place.subfolder else ""
     wanted = [inside + place.file] if place.file else [inside + pattern for pattern in files]
-    try:
-        folder = Path(snapshot_download(place.repository, allow_patterns=wanted, local_files_only=True))
-        if any(any(folder.glob(pattern)) for pattern in wanted):
-            return Place(place.text, folder, subfolder=place.subfolder, file=place.file)
-    except (LocalEntryNotFoundError, ValueError):
-        pass
+    here = _in_cache(place.repository, wanted)
     if offline or _hub_is_off():
-        raise ModelError(f"{place.text}: not on disk, and offline", "go online once, or name a folder that has it")
+        if here is None:
+            raise ModelError(f"{place.text}: not on disk, and offline", "go online once, or name a folder that has it")
+        return Place(place.text, here, subfolder=place.subfolder, file=place.file)
     try:
-        if say is not None:
+        if here is None and say is not None:
             say(f"{place.repository}: {_size(place.repository, wanted)} come from the hub, once")
-        folder = Path(snapshot_download(place.repository, allow_patterns=wanted))
+        folder = Path(snapshot_download(place.repository, allow_patterns=wanted))  # only what is missing
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         what = f"{place.text}: not on disk and not on the hub"
         raise ModelError(what, "check the name, or go online once; what has come is kept") from error
     return Place(place.text, folder, subfolder=place.subfolder, file=place.file)
+
+
+def _in_cache(repository: str, wanted: Sequence[str]) -> Path | None:
+    """The repository's folder in the hub's cache, if it has anything of what is wanted."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(repository, allow_patterns=list(wanted), local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        return None
+    return folder if any(any(folder.glob(pattern)) for pattern in wanted) else None
 
 
 def _hub_is_off() -> bool:

@@ -6,7 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,66 +100,55 @@ KNOWN_CONTROLNETS: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 """Published ControlNets by family and control."""
-SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 
 def _depth_and_canny(family: str) -> dict[str, str]:
     return {name: KNOWN_CONTROLNETS[family][name] for name in ("depth", "canny")}
 
 
-MODELS: dict[str, ModelCard] = {
-    card.name: card
-    for card in (
-        ModelCard(
-            name=POCKET,
-            base="built in",
-            licence="Apache-2.0",
-            size_mb=52,
-            purpose="25 looks by name, or a reference picture, on a laptop without a GPU, offline",
-            family="pocket",
-            folder=POCKET_FOLDER,
-        ),
-        ModelCard(
-            name="sd15",
-            base=SD15,
-            licence="CreativeML OpenRAIL-M",
-            size_mb=7600,
-            purpose="any look in words; wants a GPU; downloaded from the hub on first use",
-            family="SD 1.5",
-            controlnets=_depth_and_canny("SD 1.5"),
-        ),
-        ModelCard(
-            name="sd15-lcm",
-            base=SD15,
-            licence="CreativeML OpenRAIL-M",
-            size_mb=7700,
-            purpose="as sd15 in 4 steps instead of 20, without guidance",
-            family="SD 1.5",
-            controlnets=_depth_and_canny("SD 1.5"),
-            loras={"latent-consistency/lcm-lora-sdv1-5": 1.0},
-        ),
-        ModelCard(
-            name="sdxl",
-            base=SDXL,
-            licence="CreativeML OpenRAIL++-M",
-            size_mb=24000,
-            purpose="any look in words, in 1024 pixels; wants a GPU with 12 GB or more",
-            family="SDXL",
-            controlnets=_depth_and_canny("SDXL"),
-        ),
-        ModelCard(
-            name="sdxl-lightning",
-            base=SDXL,
-            licence="CreativeML OpenRAIL++-M",
-            size_mb=24400,
-            purpose="as sdxl in 4 steps, without guidance",
-            family="SDXL",
-            controlnets=_depth_and_canny("SDXL"),
-            loras={"ByteDance/SDXL-Lightning/sdxl_lightning_4step_lora.safetensors": 1.0},
-        ),
-    )
-}
+_POCKET = ModelCard(
+    name=POCKET,
+    base="built in",
+    licence="Apache-2.0",
+    size_mb=52,
+    purpose="25 looks by name, or a reference picture, on a laptop without a GPU, offline",
+    family="pocket",
+    folder=POCKET_FOLDER,
+)
+_SD15 = ModelCard(
+    name="sd15",
+    base="stable-diffusion-v1-5/stable-diffusion-v1-5",
+    licence="CreativeML OpenRAIL-M",
+    size_mb=7600,
+    purpose="any look in words; wants a GPU; downloaded from the hub on first use",
+    family="SD 1.5",
+    controlnets=_depth_and_canny("SD 1.5"),
+)
+_SD15_LCM = replace(
+    _SD15,
+    name="sd15-lcm",
+    size_mb=7700,
+    purpose="as sd15 in 4 steps instead of 20, without guidance",
+    loras={"latent-consistency/lcm-lora-sdv1-5": 1.0},
+)
+_SDXL = replace(
+    _SD15,
+    name="sdxl",
+    base="stabilityai/stable-diffusion-xl-base-1.0",
+    licence="CreativeML OpenRAIL++-M",
+    size_mb=24000,
+    purpose="any look in words, in 1024 pixels; wants a GPU with 12 GB or more",
+    family="SDXL",
+    controlnets=_depth_and_canny("SDXL"),
+)
+_SDXL_LIGHTNING = replace(
+    _SDXL,
+    name="sdxl-lightning",
+    size_mb=24400,
+    purpose="as sdxl in 4 steps, without guidance",
+    loras={"ByteDance/SDXL-Lightning/sdxl_lightning_4step_lora.safetensors": 1.0},
+)
+MODELS: dict[str, ModelCard] = {card.name: card for card in (_POCKET, _SD15, _SD15_LCM, _SDXL, _SDXL_LIGHTNING)}
 """The models that the package names itself."""
 
 

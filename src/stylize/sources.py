@@ -55,7 +55,8 @@ class Source:
     @property
     def recipe(self) -> Recipe | None:
         """How a few-step form is sampled, if this is one: adapters say so before the model's own name does."""
-        return recipe_for([*map(str, self.extras.loras), self.base.file or Path(self.base.text).name, self.name])
+        names = (*self.extras.loras, self.base.file or self.base.text, self.name)
+        return recipe_for(Path(name).name for name in names)  # not of the folders on the way
 
     def defaults(self, scheduler: str, *, embeds_guidance: bool) -> Defaults:
         """What the folder says; else what fits its scheduler or its few-step form.

@@ -14,8 +14,8 @@ from stylize.container import open_container
 from stylize.errors import StyleError
 from stylize.style import Style
 
-MARK = "stylize "
-"""What a result's comment begins with; settings as JSON follow."""
+MARK = "stylize settings: "
+"""Stands in a result's comment, after the source's own; settings as JSON follow."""
 PATHS = ("reference", "mask", "model", "lora", "ip_adapter", "textual_inversion", "vae", "depth_model")
 """Options that may name files; relative ones are meant from the style file's folder."""
 
@@ -48,10 +48,11 @@ def read_settings(styled: str | PathLike[str], known: Sequence[str]) -> dict[str
     """
     with open_container(Path(styled)) as container:
         comment = {key.lower(): value for key, value in container.metadata.items()}.get("comment", "")
+    _, mark, settings = comment.rpartition(MARK)
     try:
-        if not comment.startswith(MARK):
+        if not mark:
             raise ValueError
-        found = dict(json.loads(comment.removeprefix(MARK)))
+        found = dict(json.loads(settings))
     except ValueError as error:
         raise StyleError(f"{styled}: carries no settings", "name a video that stylize made") from error
     return {name: value for name, value in found.items() if name in known}
@@ -72,6 +73,12 @@ def options_of(style: Style, model: str) -> dict[str, Any]:
     means = style.means
     changed = {"controls": None, "control": controls, "size": size, "temporal": min(means.attention, means.fusion)}
     return {"model": model} | plain | changed
+
+
+def beside_own(comment: str, settings: str) -> str:
+    """The source's comment with the settings after it, in place of those that it may carry already."""
+    own = comment.partition(MARK)[0].rstrip()
+    return f"{own}\n{settings}" if own else settings
 
 
 def _checked(found: dict[str, Any], known: Sequence[str], file: Path) -> dict[str, Any]:
