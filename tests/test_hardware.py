@@ -11,10 +11,11 @@ import torch
 from test_restyle import joined, make_clip
 from typer.testing import CliRunner
 
-from stylize import Style, StylizeError, Stylizer, doctor, hardware
+from stylize import Style, StylizeError, Stylizer, doctor, hardware, load_stylizer
 from stylize.cli import app
 from stylize.hardware import Needs, arrange, choose_layout, needs_of
 from stylize.networks import Networks
+from stylize.style import Layout
 
 GB = 10**9
 NEEDS = Needs(weights=4 * GB, decoding=4 * GB, denoising=GB // 2)
@@ -62,6 +63,27 @@ def test_little_memory_is_said_and_leaves_no_trace(tiny: Networks, monkeypatch: 
     monkeypatch.undo()
     assert arrange(tiny, (96, 80)) == "whole"
     assert np.array_equal(whole, joined(list(Stylizer(tiny).stream([clip], style))))
+
+
+def test_the_built_in_model_in_tiles() -> None:
+    """Nearly the same picture, and one frame is counted as one."""
+    stylizer = load_stylizer("pocket", device="cpu", dtype=torch.float32)
+    clip, style = make_clip(1, size=(640, 576)), Style(prompt="ink drawing")
+    whole = joined(list(stylizer.stream([clip], style)))
+    assert arrange(stylizer.networks, (640, 576), "tiled") == "tiled"
+    with stylizer.networks.counting() as counts:
+        tiled = joined(list(stylizer.stream([clip], style)))
+    assert counts.frames == 1
+    assert np.abs(whole.astype(int) - tiled).mean() < 2
+
+
+@pytest.mark.parametrize("layout", ["whole", "tiled"])
+def test_tiles_are_no_frames(tiny: Networks, layout: Layout) -> None:
+    arrange(tiny, (96, 80), layout)
+    with tiny.counting() as counts:
+        list(Stylizer(tiny).stream([make_clip(2, size=(96, 80))], Style(prompt="ink")))
+    arrange(tiny, (96, 80), "whole")
+    assert counts.frames == 2
 
 
 def test_doctor_finds_this_installation_well() -> None:

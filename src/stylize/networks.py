@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from diffusers import AutoencoderTiny
 from torch.nn import functional as F
 
 from stylize.attention import Exchange
@@ -81,6 +82,8 @@ class Networks:
     image_prompt: ImagePrompt | None = None
     """Reads a reference picture into words of the prompt, if the model can; IP-Adapter's layers are in the UNet."""
 
+    _counting: list[Evaluations] = field(default_factory=list, init=False, repr=False)
+
     @property
     def unet(self) -> Any:
         return self.pipe.unet
@@ -117,8 +120,13 @@ class Networks:
 
     def encode(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """`[1, 3, H, W]` in [-1, 1], sides divisible by 8, to scaled latents `[1, C, H / 8, W / 8]`."""
-        encoded = self.vae.encode(pixels.to(self.device, self.vae.dtype))
-        latents = encoded.latent_dist.sample(generator) if hasattr(encoded, "latent_dist") else encoded.latents
+        for counts in self._counting:
+            counts.frames += len(pixels)
+        pixels = pixels.to(self.device, self.vae.dtype)
+        if isinstance(self.vae, AutoencoderTiny):  # its encoder is small, and its tiles know of 4 latents only
+            latents = self.vae.encoder(pixels)
+        else:
+            latents = self.vae.encode(pixels).latent_dist.sample(generator)
         scaled: torch.Tensor = (self._scaling * latents).to(self.dtype)
         return scaled
 
@@ -211,12 +219,14 @@ class Networks:
 
             return count
 
-        watched = [(self.unet, "unet"), (self.vae.encoder, "frames")]
+        watched = [(self.unet, "unet")]
         watched += [(network.network, "controlnets") for network in self.controlnets.values()]
+        self._counting.append(counts)  # not by a hook: the encoder may be asked for tiles
         hooks = [module.register_forward_pre_hook(counter(name)) for module, name in watched]
         try:
             yield counts
         finally:
+            self._counting.remove(counts)
             for hook in hooks:
                 hook.remove()
 
