@@ -56,7 +56,6 @@ def stop_at(count: int) -> Any:
     return progress
 
 
-# Outputs are lossless here: of the same 64x48 frames, x264 itself gives other bytes now and then (docs/log.md).
 def same(one: Path, other: Path) -> bool:
     return (
         np.array_equal(frames(one), frames(other))
@@ -71,20 +70,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     stylizer: Stylizer, source: Path, tmp_path: Path, mode: Any, stops: tuple[int, ...]
 ) -> None:
     style = Style(prompt="ink drawing", steps=2, strength=0.5, mode=mode)
-    whole = stylizer.convert(source, tmp_path / "whole.mkv", style)
-    output = tmp_path / "out.mkv"
+    whole = stylizer.convert(source, tmp_path / "whole.mp4", style)
+    output = tmp_path / "out.mp4"
     for stop in stops:
         with pytest.raises(KeyboardInterrupt):
             stylizer.convert(source, output, style, resume=True, progress=stop_at(stop))
         assert not output.exists() and WorkFolder(output).path.is_dir()
     report = stylizer.convert(source, output, style, resume=True)
-    assert report.resumed_from >= 8 and same(output, tmp_path / "whole.mkv")
+    assert report.resumed_from >= 8 and same(output, tmp_path / "whole.mp4")
     assert (report.frames, report.shots, report.keyframes) == (whole.frames, whole.shots, whole.keyframes)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mkv", "whole.mkv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4", "whole.mp4"]
 
 
 def test_resume_does_not_replace_what_is_finished(stylizer: Stylizer, source: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out.mkv"
+    output = tmp_path / "out.mp4"
     output.write_bytes(b"last night's work")
     with pytest.raises(VideoError, match="exists already"):
         stylizer.convert(source, output, STYLE, resume=True)
@@ -100,19 +99,19 @@ def test_an_encoder_that_fails_at_the_end_leaves_no_thread(
     monkeypatch.setattr("stylize.encode._OpenSegment.encode", full)
     before = threading.active_count()
     with pytest.raises(VideoError, match="No space left on device"):
-        stylizer.convert(source, tmp_path / "out.mkv", STYLE)
+        stylizer.convert(source, tmp_path / "out.mp4", STYLE)
     assert threading.active_count() == before
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
 
 
 def test_nothing_is_kept_before_the_first_segment(stylizer: Stylizer, source: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        stylizer.convert(source, tmp_path / "out.mkv", STYLE, progress=stop_at(5))
+        stylizer.convert(source, tmp_path / "out.mp4", STYLE, progress=stop_at(5))
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
 
 
 def test_an_unfinished_run_is_not_passed_over(stylizer: Stylizer, source: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out.mkv"
+    output = tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
         stylizer.convert(source, output, STYLE, progress=stop_at(20))
     with pytest.raises(VideoError, match=r"an unfinished run is there, 16 frames of it done: pass --resume to go on"):
@@ -127,12 +126,12 @@ def test_an_unfinished_run_is_not_passed_over(stylizer: Stylizer, source: Path, 
         stylizer.convert(source, output, STYLE, resume=True)
     report = stylizer.convert(source, output, STYLE, force=True)  # begins again
     assert report.resumed_from == 0 and report.frames == COUNT
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "other.mp4", "out.mkv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "other.mp4", "out.mp4"]
 
 
 @pytest.mark.parametrize("what", ["manifest.json", "state"])
 def test_a_broken_unfinished_run_says_so(stylizer: Stylizer, source: Path, tmp_path: Path, what: str) -> None:
-    output = tmp_path / "out.mkv"
+    output = tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
         stylizer.convert(source, output, STYLE, progress=stop_at(20))
     (path,) = WorkFolder(output).path.glob(f"{what}*")
@@ -144,7 +143,7 @@ def test_a_broken_unfinished_run_says_so(stylizer: Stylizer, source: Path, tmp_p
 def test_joining_that_failed_is_all_that_is_done_again(
     stylizer: Stylizer, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = tmp_path / "out.mkv"
+    output = tmp_path / "out.mp4"
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -156,7 +155,7 @@ def test_joining_that_failed_is_all_that_is_done_again(
     with stylizer.networks.counting() as counts:
         report = stylizer.convert(source, output, STYLE, resume=True)
     assert counts.unet == 0 and report.frames == report.resumed_from == COUNT
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mkv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, MemoryError])
@@ -169,9 +168,9 @@ def test_after_an_error_what_is_done_stays(
 
     before = threading.active_count()
     with pytest.raises(StylizeError if error is MemoryError else error):
-        stylizer.convert(source, tmp_path / "out.mkv", STYLE, progress=fail)
+        stylizer.convert(source, tmp_path / "out.mp4", STYLE, progress=fail)
     assert threading.active_count() == before
-    assert stylizer.convert(source, tmp_path / "out.mkv", STYLE, resume=True).resumed_from == 16
+    assert stylizer.convert(source, tmp_path / "out.mp4", STYLE, resume=True).resumed_from == 16
 
 
 def test_the_state_survives_as_bytes(tiny: Networks) -> None:
@@ -199,11 +198,11 @@ def command(source: Path, output: Path, model: Path) -> list[str]:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
 def test_killed_at_random_points_and_resumed(source: Path, tmp_path: Path, tiny_model: Path) -> None:
     """Twenty kills, over however many runs they end; each run then ends bit by bit as one that was left alone."""
-    whole = tmp_path / "whole.mkv"
+    whole = tmp_path / "whole.mp4"
     subprocess.run(command(source, whole, tiny_model), check=True, env=os.environ)
     chance, kills, runs = random.Random(4), 0, 0
     while kills < 20:
-        output, done = tmp_path / f"out{runs}.mkv", False
+        output, done = tmp_path / f"out{runs}.mp4", False
         while not done:
             process = subprocess.Popen(command(source, output, tiny_model))
             folder, patience = WorkFolder(output).path, chance.uniform(0.0, 0.5)
@@ -217,7 +216,7 @@ def test_killed_at_random_points_and_resumed(source: Path, tmp_path: Path, tiny_
             done = process.wait(timeout=120) == 0
         assert same(output, whole)
         runs += 1
-    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".mkv"] * (runs + 1) + [".mp4"]
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".mp4"] * (runs + 2)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists() or os.getuid() != 0, reason="needs root to mount a small disk")
@@ -230,13 +229,13 @@ def test_a_full_disk(stylizer: Stylizer, tmp_path: Path) -> None:
         noisy = [np.random.default_rng(i).integers(0, 255, (96, 128, 3), np.uint8) for i in range(24)]
         source = make_video(tmp_path / "in.mp4", 24, width=128, height=96, pictures=noisy)
         with pytest.raises(VideoError, match=r"cannot be written \(.*\): free space or name another folder"):
-            stylizer.convert(source, small / "out.mkv", STYLE)
-        assert not (small / "out.mkv").exists()
-        done = WorkFolder(small / "out.mkv").manifest()
+            stylizer.convert(source, small / "out.mp4", STYLE)
+        assert not (small / "out.mp4").exists()
+        done = WorkFolder(small / "out.mp4").manifest()
         subprocess.run(["mount", "-o", "remount,size=40m", small], check=True)
-        report = stylizer.convert(source, small / "out.mkv", STYLE, resume=True)
+        report = stylizer.convert(source, small / "out.mp4", STYLE, resume=True)
         assert report.frames == 24 and report.resumed_from == (done.frames if done else 0)
-        assert [p.name for p in small.iterdir()] == ["out.mkv"]
+        assert [p.name for p in small.iterdir()] == ["out.mp4"]
     finally:
         subprocess.run(["umount", small], check=True)
 
@@ -250,7 +249,7 @@ def test_the_output_folder_goes_away(stylizer: Stylizer, source: Path, tmp_path:
             shutil.rmtree(folder)
 
     with pytest.raises(VideoError, match="cannot be written"):
-        stylizer.convert(source, folder / "out.mkv", STYLE, progress=gone)
+        stylizer.convert(source, folder / "out.mp4", STYLE, progress=gone)
 
 
 def test_many_videos_go_on_after_a_bad_one(tiny_model: Path, tmp_path: Path) -> None:

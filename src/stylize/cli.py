@@ -14,13 +14,12 @@ import typer
 from stylize import __version__, options, tools
 from stylize.console import FAILED, one_line_errors, say, warnings_as_lines
 from stylize.parsing import parse_control, parse_named, parse_rate, parse_size, parse_sweep, parse_weighted
-from stylize.progress import duration, progress_bar
+from stylize.progress import progress_bar
 from stylize.style import Style
 
 if TYPE_CHECKING:
     from stylize.networks import Networks
     from stylize.pipeline import Report, Stylizer
-    from stylize.preview import Preview
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -117,17 +116,7 @@ def preview(
                 captions=["source", *sweep] if sweep else (),
             )  # fmt: skip
     if not values["quiet"]:
-        typer.echo(_cost(made, style))
-
-
-def _cost(made: Preview, style: Style) -> str:
-    """What a preview says of the whole run."""
-    line = f"{made.output}: {made.seconds_a_frame:.2f} s a frame here"
-    if (seconds := made.seconds(style)) is None or made.frames_in_all is None:
-        return line
-    disk = made.bytes_a_frame * made.frames_in_all / 1e6
-    whole = f"all {made.frames_in_all} frames will take about {duration(seconds)}, {made.memory / 1e9:.1f} GB of memory"
-    return f"{line}; {whole} for the networks, and at most {max(disk, 0.1):.1f} MB of disk as an mp4"
+        typer.echo(f"{made.output}: {made.cost(style)}")
 
 
 def _style(given: Mapping[str, Any]) -> Style:
@@ -189,7 +178,7 @@ def _summary(report: Report) -> str:
     return f"{report.output}: {report.frames} frames, {shots}, {report.seconds:.1f} s ({rate:.2f} frames/s)"
 
 
-for command in (tools.measure, tools.compare, tools.models, tools.doctor):
+for command in (tools.measure, tools.compare, tools.models, tools.doctor, tools.ui):
     app.command()(command)
 
 

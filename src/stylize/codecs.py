@@ -10,6 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from stylize.colour import MATRIX_OF_SWSCALE, Colour
 from stylize.errors import StyleError, VideoError
 
@@ -125,7 +127,7 @@ class Encoding:
         crf = {} if self.crf is None else {"crf": str(self.crf)}
         speed = PRESETS.index(self.preset)
         return {
-            "libx264": crf | {"preset": self.preset},
+            "libx264": crf | {"preset": self.preset} | repeatable_x264(),
             "libx265": crf | {"preset": self.preset, "x265-params": "log-level=error"},
             "libsvtav1": crf | {"preset": str(12 - speed), "svtav1-params": "enable-stat-report=0"},
             "libvpx-vp9": crf | {"b": "0", "deadline": "good", "cpu-used": str(max(0, 6 - speed // 2)), "row-mt": "1"},
@@ -138,6 +140,19 @@ class Encoding:
         if is_rgb(self.pixel_format) or self.at_the_end:
             return {}
         return {"dst_colorspace": MATRIX_OF_SWSCALE[colour.matrix], "dst_color_range": colour.range}
+
+
+AVX_512F = 13
+"""OpenCV's number of the instruction set (`CV_CPU_AVX_512F`)."""
+
+
+def repeatable_x264() -> dict[str, str]:
+    """Leaves AVX-512 out where the machine has it.
+
+    x264's macroblock tree reads memory there that nobody wrote (seen with MALLOC_PERTURB_ in x264 of PyAV 17's wheels):
+    the same frames then become other ones from run to run.
+    """
+    return {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(AVX_512F) else {}
 
 
 def is_rgb(pixel_format: str) -> bool:

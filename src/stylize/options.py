@@ -11,13 +11,22 @@ import typer
 
 from stylize.errors import StyleError
 from stylize.registry import POCKET
-from stylize.style import Layout, Mode, Part
+from stylize.style import FootageKind, Large, Layout, Mode, Part
 
 Prompt = Annotated[str, typer.Option(help="The look in words, such as 'ukiyo-e woodblock print'.")]
 NegativePrompt = Annotated[str, typer.Option(help="What to stay away from; needs --guidance above 1.")]
 Reference = Annotated[Path | None, typer.Option(help="A picture whose look the video shall have.")]
 ReferenceWeight = Annotated[float, typer.Option(help="How much of it: 0 nothing, 1 all, up to 1.5.")]
 Model = Annotated[str, typer.Option(help="A name of `stylize models`, a folder, a .safetensors file, a hub id.")]
+StyleWeight = Annotated[float, typer.Option(help="How much of the prompt's look: 0 nothing, 1 all, up to 1.5.")]
+Footage = Annotated[FootageKind, typer.Option(help="What the source is; of a storyboard depth leads.")]
+Structure = Annotated[
+    float | None, typer.Option(help="How tightly forms are held: 1 as they are, 0 hardly [default: by --footage].")
+]
+DepthFrom = Annotated[
+    Path | None, typer.Option(help="Depth of every frame: a folder or 'pattern*.exr', also PNG; a video.")
+]
+DepthLarge = Annotated[Large | None, typer.Option(help="What large numbers in it mean [default: far in EXR].")]
 Strength = Annotated[float | None, typer.Option(help="How far from the source, above 0, up to 1.")]
 How = Annotated[Mode, typer.Option("--mode", help="full: diffuse every frame; fast: keyframes, filled in between.")]
 TemporalWeight = Annotated[float, typer.Option("--temporal", help="Hold on to earlier frames: 0 not at all, 1 fully.")]
@@ -56,10 +65,12 @@ Like = Annotated[Path | None, typer.Option(help="A result, whose settings are ta
 
 SHARED: dict[str, tuple[Any, Any]] = {
     "prompt": (Prompt, ""), "negative_prompt": (NegativePrompt, ""), "reference": (Reference, None),
-    "reference_weight": (ReferenceWeight, 1.0), "model": (Model, POCKET), "strength": (Strength, None),
+    "reference_weight": (ReferenceWeight, 1.0), "style_weight": (StyleWeight, 1.0), "model": (Model, POCKET),
+    "footage": (Footage, "video"), "strength": (Strength, None), "structure": (Structure, None),
     "mode": (How, "full"), "temporal": (TemporalWeight, 1.0), "control": (Control, None),
     "controlnet": (ControlNet, None), "lora": (Lora, None), "ip_adapter": (IpAdapter, None),
     "textual_inversion": (TextualInversion, None), "vae": (Vae, None), "depth_model": (DepthModel, None),
+    "depth_from": (DepthFrom, None), "depth_large": (DepthLarge, None),
     "mask": (Mask, None), "mask_from": (MaskFrom, ""), "mask_part": (MaskPart, "subject"),
     "mask_feather": (MaskFeather, 3.0), "guidance": (Guidance, None), "guidance_rescale": (GuidanceRescale, 0.0),
     "clip_skip": (ClipSkip, 0),

@@ -16,9 +16,10 @@ import torch
 
 from stylize.codecs import choose_encoding
 from stylize.encode import check_output
-from stylize.errors import StylizeError
+from stylize.errors import StyleError, StylizeError
 from stylize.fast import restyle_keyframes
 from stylize.frames import Clip, Picture
+from stylize.givendepth import GivenDepth
 from stylize.hardware import arrange
 from stylize.masking import Masking
 from stylize.mattes import Matte, matte_source
@@ -87,13 +88,17 @@ class Stylizer:
             source: the file that the clips come from; a mask from motion looks at its beginning.
         """
         conditions = conditions_for(self.networks, style)
+        given = None if style.depth_from is None else GivenDepth(style.depth_from, style.depth_large)
+        if given is not None and "depth" not in conditions.controls:
+            raise StyleError(f"{self.networks.name} is asked for no depth", "add --control depth:1, or leave depth out")
         memory, detector = (state.memory, state.detector) if state else (Memory(), CutDetector())
         masking = masking_for(style, source, state.matte if state else None)
 
         def diffuse(clip: Clip, memory: Memory, motion: Motion | None = None) -> tuple[Clip, Memory]:
             maps, depth_range = take_maps(
-                clip, conditions.controls, self.networks.estimate_depth, memory.depth_range, str(self.networks.device)
-            )
+                clip, conditions.controls, self.networks.estimate_depth, memory.depth_range, str(self.networks.device),
+                structure=conditions.structure, given=given,
+            )  # fmt: skip
             memory = replace(memory, depth_range=depth_range)
             frames, memory = restyle_clip(self.networks, conditions, clip, maps, memory, motion)
             return replace(clip, frames=frames), memory

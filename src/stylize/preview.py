@@ -20,6 +20,7 @@ from stylize.colour import Colour
 from stylize.errors import StyleError, VideoError
 from stylize.frames import Clip, Picture
 from stylize.hardware import needs_of
+from stylize.progress import duration
 from stylize.sheets import arranged, check_sheet, write_sheet
 from stylize.style import Style
 from stylize.video import VideoReader
@@ -53,6 +54,16 @@ class Preview:
             return None
         share = 1.0 if style.mode == "full" else FAST_SHARE
         return self.frames_in_all * self.seconds_a_frame * share
+
+    def cost(self, style: Style) -> str:
+        """What the whole run will take, in a sentence."""
+        line = f"{self.seconds_a_frame:.2f} s a frame here"
+        if (seconds := self.seconds(style)) is None or self.frames_in_all is None:
+            return line
+        disk = self.bytes_a_frame * self.frames_in_all / 1e6
+        whole = f"all {self.frames_in_all} frames will take about {duration(seconds)}"
+        memory = f"{self.memory / 1e9:.1f} GB of memory for the networks"
+        return f"{line}; {whole}, {memory}, and at most {max(disk, 0.1):.1f} MB of disk as an mp4"
 
 
 def make_preview(

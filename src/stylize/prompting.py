@@ -12,7 +12,7 @@ from stylize.errors import ModelError, PromptWarning
 from stylize.networks import Networks, Prompted
 from stylize.reference import read_picture
 from stylize.style import Style
-from stylize.timeline import Timeline, parse_timeline
+from stylize.timeline import Timeline, mixed, parse_timeline
 from stylize.vocabulary import PLAIN
 
 
@@ -35,6 +35,10 @@ def prompt_for(networks: Networks, style: Style, *, guided: bool) -> Prompted:
     referred = style.reference is not None and style.reference_weight > 0
     negative, prompt = _understood(networks, [style.negative_prompt, style.prompt], needs_look=not referred)
     words = networks.encode_prompt(prompt, negative, guided=guided, clip_skip=style.clip_skip)
+    if style.style_weight != 1:
+        said_nothing = PLAIN if networks.vocabulary else ""
+        plain = networks.encode_prompt(said_nothing, negative, guided=guided, clip_skip=style.clip_skip)
+        words = mixed(plain, words, style.style_weight)
     if style.reference is None or not referred:
         return _without_image(networks, words)
     picture = read_picture(style.reference)

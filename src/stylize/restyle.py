@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 from stylize.attention import Exchange
 from stylize.errors import ModelError, StyleError
 from stylize.fill import Image, Seen, fuse, to_bytes
+from stylize.footage import FOOTAGE, Footage, coarsened
 from stylize.frames import Clip, Picture, StructureMaps
 from stylize.memory import FrameCache, Memory
 from stylize.motion import Motion, motion_between
@@ -38,6 +40,9 @@ class Conditions:
     controls: dict[str, Control]
     temporal: Temporal
     seed: int
+    footage: Footage = FOOTAGE["video"]
+    structure: float = 1.0
+    """How tightly forms are held, in [0, 1]."""
 
     def weights_at(self, step: int, steps: int) -> dict[str, float]:
         """The ControlNets that count in this step."""
@@ -54,19 +59,38 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
     defaults = networks.defaults
     guidance = defaults.guidance_scale if style.guidance_scale is None else style.guidance_scale
     steps = defaults.steps if style.steps is None else style.steps
-    strength = (defaults.strength if style.strength is None else style.strength) * defaults.full_strength
-    if steps_to_run(networks.scheduler, steps, strength) < 1:
+    footage = FOOTAGE[style.footage]
+    asked = style.strength or footage.strength or defaults.strength
+    strength = asked * defaults.full_strength
+    if (to_run := steps_to_run(networks.scheduler, steps, strength)) < 1:
         raise StyleError(f"strength {strength:g} of {steps} steps leaves none to run", "raise either")
     if style.negative_prompt and guidance <= 1:
         raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
-    own = {n: Control(w) for n, w in defaults.controls.items() if n in networks.controlnets}
-    controls = {n: c for n, c in (own if style.controls is None else style.asked_controls).items() if c.weight > 0}
+    own = {n: w for n, w in defaults.controls.items() if n in networks.controlnets}
+    wanted = style.asked_controls if style.controls is not None else to_controls(footage.weights(own))
+    structure = footage.structure if style.structure is None else style.structure
+    controls = {n: loosened(c, structure, to_run) for n, c in wanted.items() if c.weight > 0}
     if missing := set(controls) - set(networks.controlnets):
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
     prompts = prompts_for(networks, style, guided=guidance > 1 and not networks.embeds_guidance)
     rescale = style.guidance_rescale
-    return Conditions(prompts, guidance, rescale, steps, strength, controls, style.means, style.seed)
+    return Conditions(
+        prompts, guidance, rescale, steps, strength, controls, style.means, style.seed, footage, structure
+    )
+
+
+def to_controls(weights: Mapping[str, float]) -> dict[str, Control]:
+    """Each for all of the steps."""
+    return {name: Control(weight) for name, weight in weights.items()}
+
+
+def loosened(control: Control, structure: float, steps: int) -> Control:
+    """The control where forms are held less tightly: it weighs less, and lets go before the last of the `steps`."""
+    if structure >= 1:
+        return control
+    end = round(steps * control.end * (0.5 + 0.5 * structure)) / steps
+    return Control(control.weight * structure, control.start, max(control.start, end))
 
 
 @torch.inference_mode()
@@ -113,7 +137,8 @@ def _diffuse(
     memory: Memory,
 ) -> tuple[Image, FrameCache]:
     """The frame through the diffusion model, and its keys and values."""
-    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+    begin = coarsened(conditions.footage.prepared(picture), conditions.structure)
+    pixels = torch.from_numpy(begin).permute(2, 0, 1)[None].float() / 127.5 - 1
     generator = torch.Generator("cpu").manual_seed(_seed_of_shot(conditions.seed, memory.shot))
     latents = networks.encode(_padded(pixels), generator)
     embedded = {name: networks.embed_control(name, _padded(m.expand(-1, 3, -1, -1))) for name, m in controls.items()}

@@ -81,6 +81,7 @@ class Run:
         given["controls"] = None if style.controls is None else {n: asdict(c) for n, c in style.asked_controls.items()}
         given["reference"] = None if style.reference is None else fingerprint(Path(style.reference))
         given["mask"] = None if style.mask is None else fingerprint(Path(style.mask))
+        given["depth from"] = None if style.depth_from is None else fingerprint(Path(style.depth_from))
         given["size"], given["fit"] = list(self.size), list(self.reader.size)
         return given | {
             "version": __version__,

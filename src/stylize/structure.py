@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from stylize.detectors import Map, detector
 from stylize.estimators import DepthEstimator
+from stylize.footage import coarsened
 from stylize.frames import Clip, StructureMaps
+
+if TYPE_CHECKING:
+    from stylize.givendepth import GivenDepth
 
 
 @dataclass(frozen=True)
@@ -49,23 +53,31 @@ def take_maps(
     estimate_depth: DepthEstimator,
     depth_range: DepthRange | None,
     device: str = "cpu",
+    *,
+    structure: float = 1.0,
+    given: GivenDepth | None = None,
 ) -> tuple[StructureMaps, DepthRange | None]:
     """The maps that the named controls need, and the shot's depth range after the clip.
 
     Args:
         depth_range: the shot's range before the clip; `None` at the start of a shot.
         device: where detectors with weights run.
+        structure: how tightly forms are held, in [0, 1]; below 1 the maps are those of coarser pictures.
+        given: depth that came with the source, in place of an estimate.
 
     Raises:
         ModelError: no detector is known for a control, or its weights are not to be had.
     """
     maps: dict[str, list[Map]] = {name: [] for name in names}
     detectors = {name: detector(name, device) for name in maps if name != "depth"}
-    for picture in clip.frames:
+    for i, picture in enumerate(clip.frames):
+        coarse = coarsened(picture, structure)
         for name, detect in detectors.items():
-            maps[name].append(detect(picture))
+            maps[name].append(detect(coarse))
         if "depth" in maps:
-            raw = estimate_depth(picture)
+            height, width = picture.shape[:2]
+            raw = estimate_depth(picture) if given is None else given.at(clip.index + i, (width, height))
+            raw = coarsened(raw, structure)
             depth_range = DepthRange.after(depth_range, raw)
             maps["depth"].append(depth_range.scaled(raw))
     return StructureMaps({name: _stacked(values) for name, values in maps.items()}), depth_range

@@ -15,6 +15,12 @@ Part: TypeAlias = Literal["subject", "background"]
 Layout: TypeAlias = Literal["whole", "tiled", "offloaded"]
 """Where networks are: all on the device; decoding in tiles too; or brought to it layer by layer."""
 
+FootageKind: TypeAlias = Literal["video", "storyboard", "render"]
+"""What a source is: an ordinary video, a mock-up of boxes and cardboard, a render without textures."""
+
+Large: TypeAlias = Literal["near", "far"]
+"""What large numbers of a depth map mean."""
+
 View: TypeAlias = Literal["side-by-side", "split"]
 """How source and result are shown in one video."""
 
@@ -65,6 +71,12 @@ class Style:
     """A picture whose look the video shall have; the words then say what to change about it."""
     reference_weight: float = 1.0
     """How much of the reference, in [0, 1.5]; 0 is the prompt alone."""
+    style_weight: float = 1.0
+    """How much of the prompt's look, in [0, 1.5]: 0 is none, as if nothing were said; above 1 exaggerates."""
+    footage: FootageKind = "video"
+    """What the source is: of a storyboard depth leads and colours and textures are let go; of a render forms lead."""
+    structure: float | None = None
+    """How tightly forms are held, in [0, 1]: 1 as they are; less lets go of details, then of shapes (Gen-1's t_s)."""
     strength: float | None = None
     """How far from the source, in (0, 1]: the share of the noise schedule that the source goes through (SDEdit)."""
     guidance_scale: float | None = None
@@ -77,6 +89,10 @@ class Style:
     """Last layers of the text encoder that are not used, 0 to 11; some checkpoints were trained with 1."""
     controls: Mapping[str, float | Control] | None = None
     """Weight of each ControlNet by name, in [0, 2], or a `Control`; 0 leaves it out, and so does not naming it."""
+    depth_from: str | PathLike[str] | None = None
+    """Depth of each frame of the source in place of an estimate: a folder or pattern of EXR, PNG or TIFF, a video."""
+    depth_large: Large | None = None
+    """What large numbers in it mean; `None`: far in EXR, near in all else."""
     mode: Mode = "full"
     """"full" diffuses every frame; "fast" only keyframes, and fills in between them along the motion."""
     temporal: float | Temporal = 1.0
@@ -99,9 +115,9 @@ class Style:
     def __post_init__(self) -> None:
         if not self.prompt.strip() and self.reference is None:
             raise StyleError("the prompt is empty", "say how the video shall look, such as 'watercolour painting'")
-        if self.mode not in get_args(Mode):
-            raise StyleError(f"mode '{self.mode}' is not known", f"use {' or '.join(get_args(Mode))}")
-        self._check_mask()
+        self._check_choices()
+        _check("style weight", self.style_weight, 0, 1.5)
+        _check("structure", self.structure, 0, 1)
         _check("reference weight", self.reference_weight, 0, 1.5)
         _check("strength", self.strength, 0, 1, open_below=True)
         _check("guidance scale", self.guidance_scale, 1, 50)
@@ -123,11 +139,16 @@ class Style:
         if self.fit is not None and not 64 <= self.fit <= MAX_SIDE:
             raise StyleError(f"fit {self.fit} is out of range", f"use 64 to {MAX_SIDE}")
 
-    def _check_mask(self) -> None:
+    def _check_choices(self) -> None:
+        choices = (
+            ("mode", self.mode, Mode), ("footage", self.footage, FootageKind), ("mask part", self.mask_part, Part),
+            ("depth large", self.depth_large or "far", Large),
+        )  # fmt: skip
+        for name, value, kind in choices:
+            if value not in get_args(kind):
+                raise StyleError(f"{name} '{value}' is not known", f"use {' or '.join(get_args(kind))}")
         if self.mask is not None and self.mask_from:
             raise StyleError("a mask is given and one is to be made", "leave out one of mask and mask-from")
-        if self.mask_part not in get_args(Part):
-            raise StyleError(f"mask part '{self.mask_part}' is not known", f"use {' or '.join(get_args(Part))}")
         _check("mask feather", self.mask_feather, 0, 100)
 
     def fitted(self, size: tuple[int, int]) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from stylize.style import Style
 
 MARK = "stylize settings: "
 """Stands in a result's comment, after the source's own; settings as JSON follow."""
-PATHS = ("reference", "mask", "model", "lora", "ip_adapter", "textual_inversion", "vae", "depth_model")
+PATHS = ("reference", "mask", "depth_from", "model", "lora", "ip_adapter", "textual_inversion", "vae", "depth_model")
 """Options that may name files; relative ones are meant from the style file's folder."""
 
 

@@ -1,15 +1,18 @@
-"""The commands beside `run` and `preview`: measure, compare, models, doctor."""
+"""The commands beside `run` and `preview`: measure, compare, models, doctor, ui."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import secrets
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stylize.console import FAILED, one_line_errors, say
-from stylize.registry import known_models, models_file
+from stylize.console import FAILED, one_line_errors, say, warnings_as_lines
+from stylize.errors import StylizeError
+from stylize.registry import POCKET, known_models, models_file
 from stylize.style import View
 
 
@@ -100,3 +103,39 @@ def compare(
             before_after(source, styled, output, start=start, force=force)
         else:
             compare(source, styled, output, view, start=start, force=force, say=say)
+
+
+def ui(
+    model: Annotated[str, typer.Option(help="A name of `stylize models`, a folder, a checkpoint, a hub id.")] = POCKET,
+    host: Annotated[str, typer.Option(help="Address to listen at; any but this machine's own asks for a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port to listen at.")] = 7860,
+    token: Annotated[str | None, typer.Option(help="Password of the page [default: made where one is needed].")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where runs are kept for a week.")] = None,
+    max_upload: Annotated[str, typer.Option(help="Size of a video at most, such as 500mb.")] = "4gb",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps ... [default: the best one here].")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never ask the hub.")] = False,
+) -> None:
+    """Show a local page: drop a video, choose a look, preview, run, compare, download.
+
+    Example: stylize ui
+    """
+    with one_line_errors():
+        if importlib.util.find_spec("gradio") is None:
+            raise StylizeError("the page needs Gradio", "pip install 'stylize[ui]'")
+        from stylize import web
+        from stylize.api import load_stylizer
+        from stylize.studio import Studio
+
+        if token is None and not web.is_loopback(host):
+            token = secrets.token_urlsafe(12)
+        studio = Studio(load_stylizer(model, device=device, offline=offline, say=say), folder or web.default_folder())
+        try:
+            with warnings_as_lines(shown=True):
+                say(f"http://{host}:{port} shows the page, Ctrl-C ends it")
+                if token:
+                    say(f"its password is {token}, any name goes with it")
+                web.serve(studio, host=host, port=port, token=token, max_upload=max_upload)
+        finally:
+            studio.close()

@@ -86,6 +86,7 @@ class VideoReader:
         self.backend = backend
         self._resources = ExitStack()
         self._counted: int | None = None
+        self._offset = 0  # number, in the source, of the first frame that is read
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +129,7 @@ class VideoReader:
         for _ in itertools.islice(selected, skip):
             read += 1
         while frames := list(itertools.islice(selected, length)):
-            yield self._clip(frames, index)
+            yield self._clip(frames, self._offset + index)
             index, read = index + len(frames), read + len(frames)
         if read == 0:
             raise VideoError(f"{self.info.path}: no frame between start and end", "choose another range")
@@ -170,11 +171,13 @@ class VideoReader:
     def _frames(self) -> Iterator[RawFrame]:
         self._tell()
         if self._pictures is not None:
+            self._offset = sum(time < self._first for time in self._pictures.times[:-1])
             return pictures.frames(self._pictures, self.info.time_base)
         packets = packet_times(self.info, self._last)
         base = self.info.time_base
         low = np.searchsorted(packets.times, float(self._first / base))
         high = len(packets.times) if self._last is None else np.searchsorted(packets.times, float(self._last / base))
+        self._offset = int(low)
         self._counted = max(1, int(high - low)) if len(packets.times) else None
         # found out now, not when a night's work has reached the end of a truncated file
         self.damage.truncated, gap = packets.missing, packets.gap()
