@@ -3,13 +3,14 @@
 # make lint   format, style and types
 # make bench  speed, and memory against length
 # make bench-temporal [DATA=folder]   who flickers: peers' mechanisms and ours, one by one
+# make docs   the documentation as a site: out/site/index.html
 # make eval-pocket DATA=folder   the figures of the built-in model's card, on pictures that it was not trained on
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast lint bench bench-temporal eval-pocket clean
+.PHONY: demo test test-fast lint docs bench bench-temporal eval-pocket clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -24,6 +25,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/python -m typer stylize.cli utils docs --name stylize --output docs/cli.md
+	$(BIN)/mkdocs build --strict --quiet
 
 bench: $(READY)
 	$(BIN)/python benchmarks/speed.py

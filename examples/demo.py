@@ -36,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, default=HERE / "cockatoo.mp4")
     parser.add_argument("--prompt", default="ukiyo-e woodblock print")
+    parser.add_argument("--end", type=float, help="second to stop at")
     parser.add_argument("--out", type=Path, default=HERE.parent / "out")
     args = parser.parse_args()
     args.out.mkdir(exist_ok=True)
@@ -44,7 +45,7 @@ def main() -> None:
     stylizer = stylize.load_stylizer("pocket")
     style = stylize.Style(prompt=args.prompt)
     with progress_bar() as progress:
-        report = stylizer.convert(args.source, video, style, force=True, progress=progress)
+        report = stylizer.convert(args.source, video, style, end=args.end, force=True, progress=progress)
     before_after(args.source, video, sheet)
 
     print(f"{args.prompt}: {report.frames} frames in {report.seconds:.0f} s, with the source's timing and sound")

@@ -19,8 +19,9 @@ import pytest
 import torch
 from media import frame_times, frames, make_video, picture, sound_packets
 
-from stylize import Clip, Style, StylizeError, Stylizer, VideoError
+from stylize import Clip, Style, StylizeError, Stylizer, VideoError, VideoWriter
 from stylize import run as run_module
+from stylize.container import probe
 from stylize.memory import Memory
 from stylize.networks import Networks
 from stylize.segments import WorkFolder
@@ -120,13 +121,25 @@ def test_an_unfinished_run_is_not_passed_over(stylizer: Stylizer, source: Path, 
     with pytest.raises(VideoError, match=r"has another prompt \(ink drawing, now oil painting\): give what"):
         stylizer.convert(source, output, other, resume=True)
     with pytest.raises(VideoError, match="has another encoding"):
-        stylizer.convert(source, output, STYLE, resume=True, codec="h264")
+        stylizer.convert(source, output, STYLE, resume=True, codec="h265")
     shutil.copy(make_video(tmp_path / "other.mp4", COUNT), source)
     with pytest.raises(VideoError, match="has another input"):
         stylizer.convert(source, output, STYLE, resume=True)
     report = stylizer.convert(source, output, STYLE, force=True)  # begins again
     assert report.resumed_from == 0 and report.frames == COUNT
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "other.mp4", "out.mp4"]
+
+
+def test_a_writer_by_itself_does_not_clear_an_unfinished_run(stylizer: Stylizer, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        stylizer.convert(source, output, STYLE, progress=stop_at(20))
+    with (
+        pytest.raises(VideoError, match="an unfinished run is there, 16 frames of it done"),
+        VideoWriter(output, probe(source), (64, 48)),
+    ):
+        pass
+    assert stylizer.convert(source, output, STYLE, resume=True).resumed_from == 16
 
 
 @pytest.mark.parametrize("what", ["manifest.json", "state"])
@@ -267,6 +280,8 @@ def test_many_videos_go_on_after_a_bad_one(tiny_model: Path, tmp_path: Path) -> 
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.mp4", "b.mp4"]
     lines = result.stderr.splitlines()
     assert lines[-2] == "stylize: 1 of 3 videos failed:" and "bad.mp4: not a video" in lines[-1]
+    nowhere = CliRunner().invoke(app, ["run", names[0], "-o", f"{tmp_path}/no/such/", "--prompt", "ink"])
+    assert nowhere.exit_code == 1 and "no/such: cannot be made (No such file or directory): name a" in nowhere.stderr
     twice = CliRunner().invoke(app, ["run", names[0], names[2], "-o", str(tmp_path / "one.mp4"), "--prompt", "ink"])
     assert twice.exit_code == 1 and "is one file for 2 videos" in twice.stderr
 

@@ -111,6 +111,9 @@ class VideoWriter:
     def __enter__(self) -> Self:
         with self.explained():
             if not self._resumed:
+                if not self._keep and (left := self._folder.manifest()) is not None and left.segments:
+                    what = f"{self.path}: an unfinished run is there, {left.frames} frames of it done"
+                    raise VideoError(what, "go on with it by --resume, or name another file")
                 self._folder.begin(self._identity)
             else:
                 self._folder.save(self.manifest)

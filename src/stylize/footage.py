@@ -51,7 +51,7 @@ class Footage:
 
 FOOTAGE: dict[FootageKind, Footage] = {
     "video": Footage(),
-    "storyboard": Footage(strength=1.0, controls={"depth": 2.0, "canny": 0.5}, structure=0.85, smooth=1.0, grey=0.8),
+    "storyboard": Footage(strength=0.9, controls={"depth": 1.5, "canny": 0.75}, structure=0.95, smooth=1.0, grey=0.8),
     "render": Footage(strength=1.0, controls={"depth": 2.0}, smooth=0.5),
 }
 

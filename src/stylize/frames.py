@@ -25,7 +25,7 @@ class Clip:
     durations: tuple[Fraction, ...]
     """How long each frame is shown, in seconds."""
     index: int = 0
-    """Number of the first frame, counted from the first that was read."""
+    """Number of the first frame in the source, from 0."""
     starts_shot: bool = False
     """The first frame does not continue what was before it."""
     alpha: npt.NDArray[np.uint8] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -24,6 +25,8 @@ GRABCUT_SIDE, GRABCUT_ROUNDS = 320, 2
 MOVED, MOST = 0.6, 0.5
 """The subject moves otherwise than the camera by so many pixels, and by this share of what the most do (a hand-held
 camera and depth move the ground as well)."""
+RIM = 0.22
+"""Width of the picture's rim, as a share of its sides."""
 CARRY = 0.8
 """How much of the matte before counts beside what moves now."""
 
@@ -114,14 +117,16 @@ class _Moving:
 
     def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
         if before is None:
-            return cut_out(picture, self._at_first(picture))
+            return cut_out(picture, self._at_first(picture, index))
         flow = optical_flow(picture, before[0])
         seen = CARRY * warp(before[1], flow) + (1 - CARRY) * moving(flow)
         return cut_out(picture, np.asarray(seen, np.float32))
 
-    def _at_first(self, picture: Picture) -> Matte:
+    def _at_first(self, picture: Picture, index: int) -> Matte:
         height, width = picture.shape[:2]
-        with VideoReader(self._source, size=(width, height)) as reader:
+        rate = VideoReader(self._source).info.frame_rate
+        start = max(0.0, float((index - Fraction(1, 2)) / rate))  # half a frame before it: times are rounded
+        with VideoReader(self._source, start=start, size=(width, height)) as reader:
             ahead = next(reader.clips(self.AHEAD)).frames
         found = [moving(optical_flow(ahead[0], later)) for later in ahead[1:]]
         return np.asarray(np.mean(found, 0) if found else np.zeros((height, width)), np.float32)
@@ -173,12 +178,17 @@ class _Network:
 
 
 def moving(flow: npt.NDArray[np.float32]) -> Matte:
-    """How surely each pixel moves otherwise than the camera, whose motion is the similarity that fits most of them."""
+    """How surely each pixel moves otherwise than the camera.
+
+    The camera's motion is the similarity that fits most of the picture's rim (all but its lower side), where the subject
+    seldom is: of the whole picture, a subject that fills half of it would be taken for the ground.
+    """
     height, width = flow.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)
     here = np.stack([x, y], -1)
+    rim = (x < RIM * width) | (x > (1 - RIM) * width) | (y < RIM * height)
     sparse = np.s_[4::8, 4::8]
-    points, moved = (side[sparse].reshape(-1, 2) for side in (here, here + flow))
+    points, moved = (side[sparse][rim[sparse]] for side in (here, here + flow))
     camera, _ = cv2.estimateAffinePartial2D(points, moved, ransacReprojThreshold=1.0)
     if camera is None:
         return np.zeros((height, width), np.float32)

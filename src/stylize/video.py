@@ -117,7 +117,7 @@ class VideoReader:
         """Clips of `length` frames, the last one shorter.
 
         Args:
-            skip: frames to leave out at the beginning, which are counted in `Clip.index` all the same.
+            skip: frames to leave out at the beginning; `Clip.index` is the number in the source all the same.
 
         Raises:
             DamagedVideo: no frame can be decoded; with `strict`, any damage.
