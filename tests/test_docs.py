@@ -53,7 +53,7 @@ def test_every_command_line_that_is_shown_has_options_that_there_are() -> None:
             assert page == "python.md" or name in ("class", "is"), f"{page}: {line}"
             continue
         known = {o for p in group.commands[name].params for o in p.opts}  # type: ignore[attr-defined]
-        assert set(re.findall(r"(?<= )--[a-z-]+", line)) <= known, f"{page}: {line}"
+        assert set(re.findall(r"(?<= )--[a-z-]+", line)) <= known | {"--help"}, f"{page}: {line}"
 
 
 def test_all_options_in_the_text_are_some_commands() -> None:
@@ -70,6 +70,7 @@ def test_all_options_in_the_text_are_some_commands() -> None:
         "--steps",
         "--photos",
     }
+    others |= {"--example"}
     for page in PAGES:
         text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
         named = {option for code in re.findall(r"`([^`\n]+)`", text) if ".py" not in code

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from media import frames, make_video
 from test_restyle import joined, make_clip
 from typer.testing import CliRunner
@@ -145,6 +148,93 @@ def test_a_box_is_followed() -> None:
 def test_masks_that_cannot_be_made(text: str, message: str) -> None:
     with pytest.raises(StyleError, match=message):
         matte_source(None, text)(scene(0), None, 0)
+
+
+def sam2(folder: Path) -> None:
+    """SAM 2 with random weights, in the hub's layout, at 128 pixels."""
+    from transformers import (
+        Sam2Config,
+        Sam2HieraDetConfig,
+        Sam2ImageProcessor,
+        Sam2MaskDecoderConfig,
+        Sam2Model,
+        Sam2Processor,
+        Sam2PromptEncoderConfig,
+        Sam2VisionConfig,
+    )
+
+    stages = [8, 16, 32, 64]
+    backbone = Sam2HieraDetConfig(
+        hidden_size=8, image_size=[128, 128], blocks_per_stage=[1, 2, 1, 1], embed_dim_per_stage=stages,
+        num_attention_heads_per_stage=[1, 1, 2, 2], window_size_per_stage=[4, 4, 4, 4], global_attention_blocks=[2],
+    )  # fmt: skip
+    vision = Sam2VisionConfig(
+        backbone_config=backbone, backbone_channel_list=stages[::-1], fpn_hidden_size=32,
+        backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]],
+    )  # fmt: skip
+    decoder = Sam2MaskDecoderConfig(hidden_size=32, mlp_dim=32, num_attention_heads=2, iou_head_hidden_dim=16)
+    prompts = Sam2PromptEncoderConfig(hidden_size=32, image_size=128)
+    torch.manual_seed(0)
+    config = Sam2Config(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
+    Sam2Model(config).save_pretrained(folder)
+    size = {"height": 128, "width": 128}
+    Sam2Processor(Sam2ImageProcessor(size=size, mask_size={"height": 32, "width": 32})).save_pretrained(folder)
+
+
+def sam(folder: Path) -> None:
+    """The first SAM alike; it pads the picture where SAM 2 stretches it."""
+    from transformers import (
+        SamConfig,
+        SamImageProcessor,
+        SamMaskDecoderConfig,
+        SamModel,
+        SamProcessor,
+        SamPromptEncoderConfig,
+        SamVisionConfig,
+    )
+
+    vision = SamVisionConfig(
+        hidden_size=16, output_channels=32, num_hidden_layers=1, num_attention_heads=2, image_size=128, patch_size=16,
+        window_size=4, global_attn_indexes=[0], mlp_dim=32, num_pos_feats=16,
+    )  # fmt: skip
+    prompts = SamPromptEncoderConfig(hidden_size=32, image_size=128, patch_size=16, image_embedding_size=8)
+    decoder = SamMaskDecoderConfig(hidden_size=32, mlp_dim=32, num_attention_heads=2, iou_head_hidden_dim=16)
+    torch.manual_seed(0)
+    config = SamConfig(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
+    SamModel(config).save_pretrained(folder)
+    processor = SamImageProcessor(
+        size={"longest_edge": 128}, mask_size={"longest_edge": 32}, pad_size={"height": 128, "width": 128},
+        mask_pad_size={"height": 32, "width": 32},
+    )  # fmt: skip
+    SamProcessor(processor).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("make", [sam2, sam])
+def test_a_network_is_told_where_to_look(
+    make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path)
+    source = matte_source(None, f"{tmp_path}#box:18,26,44,44")
+    first = source(scene(0), None, 0)
+    assert first.shape == SIZE[::-1] and set(np.unique(first)) <= {0.0, 1.0}
+    told: list[Any] = []
+    processor = source._processor  # type: ignore[attr-defined]
+
+    def listening(*arguments: Any, **options: Any) -> Any:
+        told.append(options["input_boxes"][0][0])
+        return processor(*arguments, **options)
+
+    listening.post_process_masks = processor.post_process_masks  # type: ignore[attr-defined]
+    monkeypatch.setattr(source, "_processor", listening)
+    for i in range(3):  # where the matte before was, along the motion
+        source(scene(i + 1), (scene(i), (truth(i) / 255).astype(np.float32)), i + 1)
+    for i, (left, _, right, _) in enumerate(told, start=1):
+        x = disc(i)[0]
+        assert left <= x - 14 and right >= x + 14 and right - left <= 56  # the disc is 36 wide
+    gone = source(scene(1), (scene(0), np.zeros(SIZE[::-1], np.float32)), 1)
+    assert gone.max() == 0 and len(told) == 3
+    with pytest.raises(StyleError, match="cannot load a network that is told where to look from nobody/nothing"):
+        matte_source(None, "nobody/nothing#box:1,2,3,4")
 
 
 def test_a_segmentation_network(tmp_path: Path) -> None:

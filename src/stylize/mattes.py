@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -53,8 +53,10 @@ def matte_source(mask: Path | None, made_from: str, source: Path | None = None) 
     if made_from == "motion":
         return _Moving(source)
     if made_from.startswith("box:"):
-        return _Box(made_from)
-    return _Network(made_from)
+        return Box(made_from)
+    from stylize.segmenters import network_source
+
+    return network_source(made_from)
 
 
 def as_matte(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> Matte:
@@ -132,7 +134,7 @@ class _Moving:
         return np.asarray(np.mean(found, 0) if found else np.zeros((height, width)), np.float32)
 
 
-class _Box:
+class Box:
     """What is in a box in the first frame, followed along the motion and cut out anew in every frame."""
 
     def __init__(self, text: str) -> None:
@@ -144,44 +146,28 @@ class _Box:
     def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
         if before is not None:
             return cut_out(picture, warp(before[1], optical_flow(picture, before[0])))
+        left, upper, right, lower = self.corners(picture)
+        seed = np.zeros(picture.shape[:2], np.float32)
+        seed[upper:lower, left:right] = 0.6
+        return cut_out(picture, seed)
+
+    def corners(self, picture: Picture) -> tuple[int, int, int, int]:
+        """Its left, upper, right and lower side.
+
+        Raises:
+            StyleError: it leaves the picture.
+        """
         x, y, width, height = self._box
         if x + width > picture.shape[1] or y + height > picture.shape[0] or not width or not height:
             raise StyleError(f"box {self._box} leaves the picture", f"it is {picture.shape[1]}x{picture.shape[0]}")
-        seed = np.zeros(picture.shape[:2], np.float32)
-        seed[y : y + height, x : x + width] = 0.6
-        return cut_out(picture, seed)
-
-
-class _Network:
-    """A segmentation network of transformers: `MODEL#LABEL`, as facebook/mask2former-swin-tiny-coco-panoptic#dog."""
-
-    def __init__(self, text: str) -> None:
-        from transformers import pipeline
-
-        name, _, self._label = text.partition("#")
-        try:
-            self._find: Any = pipeline("image-segmentation", model=name)
-        except (OSError, ValueError, KeyError) as error:
-            raise StyleError(f"cannot load a segmentation network from {name}", "use motion or box:X,Y,W,H") from error
-
-    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
-        from PIL import Image
-
-        found = {str(part["label"]): np.asarray(part["mask"]) for part in self._find(Image.fromarray(picture))}
-        known = {str(label) for label in self._find.model.config.id2label.values()}
-        if self._label not in known:
-            few = ", ".join(sorted(known)[:12])
-            raise StyleError(f"the network knows no '{self._label}'", f"write MODEL#LABEL; it knows {few}")
-        size = picture.shape[1], picture.shape[0]
-        nothing = np.zeros(picture.shape[:2], np.uint8)
-        return as_matte(found.get(self._label, nothing).astype(np.uint8), size)
+        return x, y, x + width, y + height
 
 
 def moving(flow: npt.NDArray[np.float32]) -> Matte:
     """How surely each pixel moves otherwise than the camera.
 
-    The camera's motion is the similarity that fits most of the picture's rim (all but its lower side), where the subject
-    seldom is: of the whole picture, a subject that fills half of it would be taken for the ground.
+    The camera's motion is the similarity that fits most of the picture's rim (all but its lower side), where the
+    subject seldom is: of the whole picture, a subject that fills half of it would be taken for the ground.
     """
     height, width = flow.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)

@@ -42,7 +42,7 @@ DepthModel = Annotated[str | None, typer.Option(help="Depth network of transform
 GuidanceRescale = Annotated[float, typer.Option(help="Bring guidance's contrast back, 0 to 1.")]
 ClipSkip = Annotated[int, typer.Option(help="Last layers of the text encoder to leave out.")]
 Mask = Annotated[Path | None, typer.Option(help="Matte of the subject: a still, a video, a folder of pictures.")]
-MaskFrom = Annotated[str, typer.Option(help="Make it: motion, box:X,Y,W,H, or a network as MODEL#LABEL.")]
+MaskFrom = Annotated[str, typer.Option(help="Make it: motion, box:X,Y,W,H, MODEL#LABEL, MODEL#box:X,Y,W,H.")]
 MaskPart = Annotated[Part, typer.Option(help="Restyle the subject, or the background.")]
 MaskFeather = Annotated[float, typer.Option(help="Softness of the matte's border, in pixels.")]
 Memory = Annotated[Layout | None, typer.Option(help="whole, tiled or offloaded [default: what fits].")]

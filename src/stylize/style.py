@@ -100,7 +100,7 @@ class Style:
     mask: str | PathLike[str] | None = None
     """Matte of the subject: a still, a video, or a folder of pictures; only there the video is restyled."""
     mask_from: str = ""
-    """Makes it instead: "motion", "box:X,Y,WIDTH,HEIGHT", or a segmentation network as MODEL#LABEL."""
+    """Makes it instead: "motion", "box:X,Y,WIDTH,HEIGHT", or a network as MODEL#LABEL or MODEL#box:X,Y,W,H."""
     mask_part: Part = "subject"
     """What is restyled."""
     mask_feather: float = 3.0
