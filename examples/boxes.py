@@ -2,8 +2,8 @@
 
 python examples/boxes.py --out out/boxes [--frames 48] [--size 384x224]
 
-Writes `storyboard/` (cardboard, tape, stickers), `render/` (grey, no textures) and `depth/` (distances, as EXR where
-OpenEXR is installed, as 16-bit PNG in millimetres where it is not), one picture a frame, for `--footage` and
+Writes `storyboard/` (cardboard, tape, stickers), `render/` (grey, no textures) and `depth/` (distances as EXR where
+OpenEXR is installed, 16-bit PNG, bright where it is near, where it is not), one picture a frame, for `--footage` and
 `--depth-from`.
 """
 
@@ -124,7 +124,7 @@ def write_depth(path: Path, distance: np.ndarray) -> None:
     try:
         import OpenEXR
     except ImportError:
-        cv2.imwrite(f"{path}.png", (1000 * np.minimum(distance, 65)).astype(np.uint16))
+        cv2.imwrite(f"{path}.png", (65535 * np.minimum(1, 1 / distance)).astype(np.uint16))
         return
     far = np.where(np.isfinite(distance), distance, 1e10).astype(np.float32)
     OpenEXR.File({"type": OpenEXR.scanlineimage}, {"Z": far}).write(f"{path}.exr")

@@ -1,4 +1,4 @@
-"""Frames from anywhere: no file goes in; clips come out one by one, in constant memory.
+"""Frames from anywhere: no file goes in; clips come out one by one, here into a GIF.
 
 python examples/own_frames.py [--prompt "ink drawing"] [--out out/own-frames.gif]
 """

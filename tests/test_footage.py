@@ -36,7 +36,7 @@ def texture() -> np.ndarray:
 def test_less_structure_leaves_fewer_edges_at_the_same_size(one: float, other: float) -> None:
     loose, tight = (coarsened(texture(), s) for s in sorted((one, other)))
     assert loose.shape == tight.shape == texture().shape and loose.dtype == np.uint8
-    assert cv2.Laplacian(loose, cv2.CV_32F).var() <= cv2.Laplacian(tight, cv2.CV_32F).var() * 1.05
+    assert cv2.Laplacian(loose, cv2.CV_32F).var() <= 1.05 * cv2.Laplacian(tight, cv2.CV_32F).var() + 1
 
 
 def test_whole_structure_changes_nothing_and_depth_is_coarsened_alike() -> None:

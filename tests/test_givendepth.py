@@ -72,13 +72,28 @@ def test_the_same_depth_whatever_holds_it(make: Callable[[Path], Path], tmp_path
     assert given.at(0, (32, 24)).shape == (24, 32)
 
 
-def test_what_large_numbers_mean_can_be_said(tmp_path: Path) -> None:
+def test_pictures_can_be_turned_around(tmp_path: Path) -> None:
     folder = pngs(tmp_path / "depth", 1)
-    cv2.imwrite(str(folder / "9.png"), distance(0).clip(0, 600).astype(np.uint16) * 100)  # centimetres; far is 600 m
+    cv2.imwrite(str(folder / "9.png"), 65535 - (nearness(0) * 65535).astype(np.uint16))
     found = GivenDepth(folder, "far").at(0, SIZE)
-    assert np.allclose(found[30, 20] / found[45, 50], 10 / 4) and found[5, 5] < 0.02 * found[45, 50]
+    assert np.allclose(found / 65535, nearness(0), atol=1e-4)
     with pytest.raises(StyleError, match="depth large 'deep' is not known"):
         Style(prompt="ink", depth_large="deep")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("decoys", [("Normal.X", "Normal.Y", "Normal.Z"), ("Position.X", "Position.Z")])
+def test_normals_and_places_are_not_taken_for_depth(decoys: tuple[str, ...], tmp_path: Path) -> None:
+    channels = {name: np.ones(SIZE[::-1], np.float32) for name in decoys}
+    OpenEXR.File({"type": OpenEXR.scanlineimage}, channels | {"View.Depth.V": distance(0)}).write(
+        str(tmp_path / "1.exr")
+    )
+    assert np.allclose(GivenDepth(tmp_path).at(0, SIZE), nearness(0), atol=1e-3)
+    OpenEXR.File({"type": OpenEXR.scanlineimage}, channels).write(str(tmp_path / "1.exr"))
+    with pytest.raises(VideoError, match="has no channel of depth: write one whose name has Z or Depth"):
+        GivenDepth(tmp_path).at(0, SIZE)
+    cv2.imwrite(str(tmp_path / "2.png"), np.zeros((4, 4), np.uint8))
+    with pytest.raises(StyleError, match=r"holds \.exr and \.png: name one kind"):
+        GivenDepth(tmp_path)
 
 
 def test_maps_are_those_given_at_the_number_of_the_frame(tiny: Networks, tmp_path: Path) -> None:
@@ -122,16 +137,14 @@ def test_from_the_command_line(tiny_model: Path, tmp_path: Path) -> None:
     part = CliRunner().invoke(app, [*arguments, str(folder), "--end", "0.2", "-o", str(tmp_path / "part.mp4")])
     assert part.exit_code == 0, part.output
     assert len(frames(tmp_path / "part.mp4")) == 5
+    other = make_video(tmp_path / "other.mp4", 2)
+    two = CliRunner().invoke(app, [*arguments, str(folder), str(other), "-o", str(tmp_path) + "/out/"])
+    other.unlink()
+    assert two.exit_code == 1 and "depth maps belong to one video" in two.stderr
+    (tmp_path / "out").rmdir()
     none = CliRunner().invoke(app, [*arguments, str(tmp_path / "no*.exr"), "-o", str(tmp_path / "none.mp4")])
     assert none.exit_code == 1 and "no depth maps there: name a folder" in none.stderr
     (folder / "frame1.exr").write_bytes(b"no")
     broken = CliRunner().invoke(app, [*arguments, str(folder), "-o", str(tmp_path / "broken.mp4")])
     assert broken.exit_code == 1 and "cannot be read as EXR" in broken.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["depth", "in.mp4", "part.mp4"]
-
-
-def test_an_exr_without_depth_says_what_is_missing(tmp_path: Path) -> None:
-    picture = {"A": np.zeros(SIZE[::-1], np.float32)}
-    OpenEXR.File({"type": OpenEXR.scanlineimage}, picture).write(str(tmp_path / "1.exr"))
-    with pytest.raises(VideoError, match="has no channel of depth"):
-        GivenDepth(tmp_path).at(0, SIZE)

@@ -256,7 +256,7 @@ def test_a_segmentation_network(tmp_path: Path) -> None:
 def test_a_matte_is_steady_where_the_motion_is_known() -> None:
     """Of mattes that flicker by a ring of two pixels, half of the flicker is left."""
 
-    def flickering(picture: np.ndarray, before: object, index: int) -> np.ndarray:
+    def flickering(picture: np.ndarray, before: object, index: int, time: Fraction = Fraction(0)) -> np.ndarray:
         matte = truth(0) if index % 2 else cv2.dilate(truth(0), np.ones((5, 5)))
         return as_matte(matte, SIZE)
 

@@ -63,7 +63,7 @@ def free_port() -> int:
 @pytest.fixture
 def served(tiny: Networks, tmp_path: Path) -> Iterator[tuple[Studio, str]]:
     studio, port = Studio(Stylizer(tiny), tmp_path / "studio"), free_port()
-    blocks = web.serve(studio, host="127.0.0.1", port=port, token=None, max_upload="200kb", block=False)
+    blocks = web.serve(studio, host="127.0.0.1", port=port, token=None, max_upload="200kb")
     yield studio, f"http://127.0.0.1:{port}"
     studio.close()
     blocks.close()
@@ -114,8 +114,8 @@ def test_from_upload_to_download(page: Page, served: tuple[Studio, str], tmp_pat
     assert films.first.evaluate("v => v.paused") is False
     picture(page, "done")
     with page.expect_download() as download:
-        page.click("#download")
-    assert download.value.suggested_filename == "a-holiday-ink.mp4"
+        page.click("#wipe a[download]")
+    assert download.value.suggested_filename == "a-holiday-ink-restyled.mp4"
     (order,) = served[0].orders()
     assert len(frames(order.output)) == 12 and Path(download.value.path()).read_bytes() == order.output.read_bytes()
     page.click("#remove")
@@ -162,7 +162,7 @@ def test_too_large_a_file_is_refused(page: Page, tmp_path: Path) -> None:
 
 def test_looks_knobs_and_two_widths(browser: Browser, tmp_path: Path) -> None:
     studio, port = Studio(load_stylizer("pocket"), tmp_path / "studio"), free_port()
-    blocks = web.serve(studio, host="127.0.0.1", port=port, token=None, max_upload="10mb", block=False)
+    blocks = web.serve(studio, host="127.0.0.1", port=port, token=None, max_upload="10mb")
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.goto(f"http://127.0.0.1:{port}")
     page.locator("#looks button").nth(2).click()
@@ -182,7 +182,7 @@ def test_looks_knobs_and_two_widths(browser: Browser, tmp_path: Path) -> None:
 
 def test_a_token_is_asked_for(tiny: Networks, browser: Browser, tmp_path: Path) -> None:
     studio, port = Studio(Stylizer(tiny), tmp_path / "studio"), free_port()
-    blocks = web.serve(studio, host="127.0.0.1", port=port, token="s3cret", max_upload="10mb", block=False)
+    blocks = web.serve(studio, host="127.0.0.1", port=port, token="s3cret", max_upload="10mb")
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{port}")
     for password, admitted in (("wrong", False), ("s3cret", True)):
@@ -208,10 +208,23 @@ def test_what_only_this_machine_can_reach(host: str, only_here: bool) -> None:
 
 def test_the_command(monkeypatch: pytest.MonkeyPatch, tiny_model: Path, tmp_path: Path) -> None:
     calls: list[dict[str, Any]] = []
-    monkeypatch.setattr(web, "serve", lambda studio, **options: calls.append(options))
+
+    class Served:
+        def block_thread(self) -> None:
+            pass
+
+    def serve(studio: Studio, **options: Any) -> Served:
+        calls.append(options)
+        return Served()
+
+    monkeypatch.setattr(web, "serve", serve)
     arguments = ["ui", "--model", str(tiny_model), "--folder", str(tmp_path / "runs")]
     here = CliRunner().invoke(app, arguments)
     everywhere = CliRunner().invoke(app, [*arguments, "--host", "0.0.0.0"])
+    unset = CliRunner().invoke(app, [*arguments, "--host", "0.0.0.0", "--token", ""])
+    assert unset.exit_code == 0 and len(calls.pop()["token"]) > 12
+    huge = CliRunner().invoke(app, [*arguments, "--max-upload", "huge"])
+    assert huge.exit_code == 1 and "'huge' is no size: write it as 500mb" in huge.stderr
     assert (here.exit_code, everywhere.exit_code) == (0, 0), here.output + everywhere.output
     assert "http://127.0.0.1:7860 shows the page" in here.stderr and "password" not in here.stderr
     assert calls[0]["token"] is None and len(calls[1]["token"]) > 12 and calls[1]["token"] in everywhere.stderr

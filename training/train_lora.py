@@ -57,7 +57,7 @@ def example_pairs(data: Path, folder: Path) -> tuple[Path, Path]:
     photos = sorted((data / "photos").glob("*.jpg"))
     for place in (before, after):
         place.mkdir(parents=True, exist_ok=True)
-    for path in photos[:: len(photos) // PAIRS][:PAIRS]:
+    for path in photos[:: max(1, len(photos) // PAIRS)][:PAIRS]:
         photo = read(path)
         scale = 384 / min(photo.shape[:2])
         photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -83,8 +83,8 @@ class Pairs:
         self._rng, self._sets = rng, []
         for name in names:
             one, other = read(before / name), read(after / name)
-            if one.shape != other.shape:
-                raise SystemExit(f"{name}: the two sizes differ")
+            if one.shape != other.shape or min(one.shape[:2]) < CROP:
+                raise SystemExit(f"{name}: the two sizes differ, or a side is under {CROP} pixels")
             raw = networks.estimate_depth(one)
             self._sets.append((one, other, canny(one), DepthRange.after(None, raw).scaled(raw)))
 
@@ -144,6 +144,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--rate", type=float, default=2e-3)
     args = parser.parse_args()
+    if not args.example and not (args.before and args.after):
+        parser.error("name the folders: --before and --after, or --example DATA")
     torch.manual_seed(0)
     networks = load_stylizer("pocket", device="cpu", dtype=torch.float32).networks
     before, after = example_pairs(args.example, args.work) if args.example else (args.before, args.after)

@@ -13,6 +13,7 @@ import typer
 
 from stylize import __version__, options, tools
 from stylize.console import FAILED, one_line_errors, say, warnings_as_lines
+from stylize.errors import StyleError
 from stylize.parsing import parse_control, parse_named, parse_rate, parse_size, parse_sweep, parse_weighted
 from stylize.progress import progress_bar
 from stylize.style import Style
@@ -71,6 +72,8 @@ def run(
             views=Views(side_by_side, split, before_after),
         )  # fmt: skip
         todo = jobs(sources, output, settings)
+        if len(todo) > 1 and style.depth_from is not None:
+            raise StyleError("depth maps belong to one video", "restyle the videos one by one")
         for job in todo if len(todo) == 1 else []:
             job.check(style)  # everything that can be wrong with the files is found before the networks are loaded
         if style.reference is not None:

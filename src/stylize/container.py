@@ -72,6 +72,10 @@ def check_local(path: str | os.PathLike[str]) -> None:
         raise VideoError(f"{path}: is a URL", "download it first, then name the file")
 
 
+PLAYLISTS = {"hls", "applehttp", "dash", "concat", "concatf", "sdp", "rtsp", "imf", "image2"}
+"""Formats whose files name others: what a stranger sends must not make us open files of this machine."""
+
+
 def open_container(path: Path) -> Any:
     """Opens a local file for reading; never treats a name as a protocol."""
     if not path.exists():
@@ -80,12 +84,16 @@ def open_container(path: Path) -> Any:
         raise VideoError(f"{path}: not a file", "name one video file")
     try:
         # tags in other encodings than UTF-8 are common in old files, and no reason to refuse one
-        return av.open(f"file:{path.absolute()}", metadata_errors="replace")
+        opened = av.open(f"file:{path.absolute()}", metadata_errors="replace", options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, PermissionError):
             raise VideoError(f"{path}: permission denied", "make the file readable") from error
         what = "is empty" if path.stat().st_size == 0 else "not a video that FFmpeg can read, or truncated"
         raise VideoError(f"{path}: {what}", "try to play it, or download it again") from error
+    if set(opened.format.name.split(",")) & PLAYLISTS:
+        opened.close()
+        raise VideoError(f"{path}: is a list of other files", "name the video itself")
+    return opened
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:

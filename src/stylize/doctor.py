@@ -14,11 +14,13 @@ from stylize.registry import hub_cache, known_models, models_file
 
 PACKAGES = (
     "stylize", "torch", "torchvision", "diffusers", "transformers", "controlnet-aux", "peft", "compel", "av", "decord",
-    "opencv-python-headless", "numpy", "open_clip_torch",
+    "opencv-python-headless", "numpy", "open_clip_torch", "gradio", "OpenEXR",
 )  # fmt: skip
 OPTIONAL = {
     "decord": "PyAV reads every video instead",
     "open_clip_torch": "pip install 'stylize[single-file]' for checkpoints in one file",
+    "gradio": "pip install 'stylize[ui]' for the page",
+    "OpenEXR": "pip install 'stylize[exr]' for a renderer's depth",
 }
 MODULES = ("torch", "torchvision", "cv2", "av", "diffusers", "transformers", "peft", "compel")
 ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "prores_ks", "ffv1")

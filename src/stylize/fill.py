@@ -24,11 +24,11 @@ Image: TypeAlias = npt.NDArray[np.float32]
 
 SHARE = 0.95
 """How much of the frame before is kept where it shows the same; what it misses is made up for in some 20 frames."""
-TOLERANCE = 0.12
+TOLERANCE = 0.10
 """Difference of the source to what the motion predicts, in [0, 1], at which the share falls to 1/e."""
 AROUND = 4.0
 """Deviation of the blur by which the light around a pixel is judged, in pixels."""
-LIGHT, LIGHT_BLUR = 0.025, 8.0
+LIGHT, LIGHT_BLUR = 0.03, 8.0
 """Change of the blurred source from which on the light has changed and the colours follow, in [0, 1]; and the blur."""
 STILL = 0.002
 """Standing still explains a frame as well as the flow does, if its error is not higher than that by more than this."""

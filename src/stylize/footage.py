@@ -57,8 +57,9 @@ FOOTAGE: dict[FootageKind, Footage] = {
 
 
 def coarsened(picture: Any, structure: float) -> Any:
-    """The picture or map with forms below a size gone: shrunk by `2^(FORGOTTEN (1 - structure))` and brought back.
+    """The picture or map with forms below a size gone: shrunk and brought back.
 
+    It is shrunk by `1 + (2^(FORGOTTEN (1 - structure)) - 1) side / ACROSS`: forms go by their share of the picture.
     Gen-1's structure parameter t_s (Esser et al. 2023, sec. 3.2) blurs and shrinks the depth map alike.
 
     Args:
@@ -67,7 +68,7 @@ def coarsened(picture: Any, structure: float) -> Any:
     if structure >= 1:
         return picture
     height, width = picture.shape[:2]
-    factor = max(1.0, 2 ** (FORGOTTEN * (1 - structure)) * max(height, width) / ACROSS)
+    factor = 1 + (2 ** (FORGOTTEN * (1 - structure)) - 1) * max(height, width) / ACROSS
     small = tuple(max(2, round(side / factor)) for side in (width, height))
     shrunk = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
     return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)

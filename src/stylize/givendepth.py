@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,8 +22,6 @@ Map: TypeAlias = npt.NDArray[np.float32]
 
 PICTURES = (".png", ".tif", ".tiff")
 EXR = ".exr"
-DEPTH_CHANNELS = ("Z", "Depth", "depth", "V", "Y", "R")
-"""What renderers call it, the likeliest first; a layer's name may stand before it (`ViewLayer.Depth.Z`)."""
 NOTHING = 1e6
 """Distance from which on there is nothing: renderers write 1e10 or infinity where no object is."""
 
@@ -33,8 +31,8 @@ class GivenDepth:
 
     Args:
         path: a folder or a pattern of EXR, PNG or TIFF pictures, or a video, one picture a frame of the source.
-        large: what large numbers mean. By default EXR has distances, so that large is far, and all else has bright
-            for near, as ControlNet's maps do.
+        large: what large numbers mean. By default EXR (and TIFF of floats) has distances, so that large is far, and
+            all else has bright for near, as ControlNet's maps do; told "far", such a picture is turned around.
 
     Raises:
         StyleError: there are none.
@@ -51,17 +49,24 @@ class GivenDepth:
         Raises:
             VideoError: there is none for this frame, or it cannot be read.
         """
+        most: float | None = 255.0
         if self._film is not None:
-            raw, large = self._film.at(index), self._large or "near"
+            raw = self._film.at(index)
+        elif index < len(self._files):
+            raw, most = _read(self._files[index])
         else:
-            if index >= len(self._files):
-                what = f"{self._path}: has {len(self._files)} depth maps, the video has more frames"
-                raise VideoError(what, "give one for each frame of the source")
-            file = self._files[index]
-            raw = _read(file)
-            large = self._large or ("far" if file.suffix.lower() == EXR else "near")
-        nearness = _nearness(raw) if large == "far" else np.nan_to_num(raw, nan=0, posinf=0, neginf=0)
+            raise _too_few(self._path, len(self._files))
+        if most is None:
+            nearness = raw if self._large == "near" else _nearness(raw)
+        else:
+            nearness = most - raw if self._large == "far" else raw
+        nearness = np.nan_to_num(nearness, nan=0, posinf=0, neginf=0)
         return np.asarray(cv2.resize(nearness, size, interpolation=cv2.INTER_AREA), np.float32)
+
+    def check_enough(self, frames: int) -> None:
+        """Raises VideoError where there are fewer maps than frames; of a video that shows as it is read."""
+        if self._film is None and len(self._files) < frames:
+            raise _too_few(self._path, len(self._files))
 
     def files(self) -> tuple[Path, ...]:
         """Those that it is read from."""
@@ -78,25 +83,33 @@ class _Film:
 
     def at(self, index: int) -> Map:
         if index < self._next or self._next < 0:
-            self._clips, self._next = self._reader.clips(1, skip=index), index
+            self._clips, self._next = self._reader.clips(1), 0
         for clip in self._clips:
             self._next += 1
             if self._next > index:
                 return np.asarray(cv2.cvtColor(clip.frames[0], cv2.COLOR_RGB2GRAY), np.float32)
-        what = f"{self._path}: has {max(self._next, 0)} depth maps, the video has more frames"
-        raise VideoError(what, "give one for each frame of the source")
+        raise _too_few(self._path, self._next)
+
+
+def _too_few(path: Path, count: int) -> VideoError:
+    return VideoError(f"{path}: has {count} depth maps, the video has more frames", "give one for each frame")
 
 
 def _files(path: str | os.PathLike[str]) -> tuple[Path, ...]:
     """In natural order; empty for a video."""
     place, suffixes = Path(path), (*PICTURES, EXR)
-    if place.is_dir():
+    if place.is_file():
+        if place.suffix.lower() not in suffixes:
+            return ()
+        found = [place]
+    elif place.is_dir():
         found = [p for p in place.iterdir() if not p.name.startswith(".")]
-    elif place.is_file() and place.suffix.lower() not in suffixes:
-        return ()
     else:
         found = [Path(name) for name in glob.glob(os.fspath(path))]
     files = tuple(sorted((p for p in found if p.suffix.lower() in suffixes), key=natural))
+    kinds = {p.suffix.lower() for p in files}
+    if len(kinds) > 1:
+        raise StyleError(f"{path}: holds {' and '.join(sorted(kinds))}", "name one kind, as in 'depth/*.exr'")
     if not files:
         raise StyleError(
             f"{path}: no depth maps there", f"name a folder or pattern of {', '.join(suffixes)}, or a video"
@@ -104,14 +117,15 @@ def _files(path: str | os.PathLike[str]) -> tuple[Path, ...]:
     return files
 
 
-def _read(file: Path) -> Map:
-    """The numbers that it holds, float32 `[H, W]`."""
+def _read(file: Path) -> tuple[Map, float | None]:
+    """The numbers that it holds, float32 `[H, W]`, and the largest that it can; `None` where that is open."""
     if file.suffix.lower() == EXR:
-        return _read_exr(file)
+        return _read_exr(file), None
     found = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if found is None:
         raise VideoError(f"{file}: cannot be read as a depth map", "try to open it, or render it again")
-    return np.asarray(found if found.ndim == 2 else found[..., :3].max(-1), np.float32)
+    grey = np.asarray(found if found.ndim == 2 else found[..., :3].max(-1), np.float32)
+    return grey, float(np.iinfo(found.dtype).max) if found.dtype.kind == "u" else None
 
 
 def _read_exr(file: Path) -> Map:
@@ -127,12 +141,13 @@ def _read_exr(file: Path) -> Map:
 
 
 def _depth_channel(channels: dict[str, Any], file: Path) -> Map:
-    by_end: Callable[[str], str] = lambda name: name.rsplit(".", 1)[-1]  # noqa: E731
-    for wanted in DEPTH_CHANNELS:
-        for name, channel in channels.items():
-            if by_end(name) == wanted:
-                return np.asarray(channel.pixels, np.float32)
-    raise VideoError(f"{file}: has no channel of depth", f"write one of {', '.join(DEPTH_CHANNELS)}")
+    """By its name: with "depth" in it, or Z where no X is beside it (as a normal has), or the only one there is."""
+    named = [name for name in channels if "depth" in name.lower()]
+    lone = [n for n in channels if n.rsplit(".", 1)[-1] == "Z" and f"{n[:-1]}X" not in channels]
+    only = list(channels) if len(channels) == 1 else []
+    for name in (*named, *lone, *only):
+        return np.asarray(channels[name].pixels, np.float32)
+    raise VideoError(f"{file}: has no channel of depth", "write one whose name has Z or Depth in it")
 
 
 def _nearness(distance: Map) -> Map:

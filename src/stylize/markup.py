@@ -6,8 +6,8 @@ import html
 import time
 import urllib.parse
 
+from stylize.orders import Order
 from stylize.progress import duration
-from stylize.studio import Order
 
 STYLE = """
 .stylize-wipe { --edge: 50%; max-width: 100%; }
@@ -18,6 +18,7 @@ STYLE = """
   background: white; box-shadow: 0 0 4px black; pointer-events: none; }
 .stylize-wipe .keys { display: flex; gap: .8rem; align-items: center; margin-top: .6rem; }
 .stylize-wipe .keys input { flex: 1; }
+.stylize-wipe .keys a { font-weight: 600; text-decoration: underline; }
 .stylize-wipe button { padding: .3rem .9rem; border: 1px solid #8888; border-radius: 6px; }
 #looks .grid-container { grid-template-columns: repeat(auto-fill, minmax(100px, 1fr)) !important; }
 #looks .caption-label { font-size: .72rem; padding: 1px 5px; max-width: 100%; }
@@ -73,7 +74,8 @@ def wiped(order: Order) -> str:
     return f"""<div class="stylize-wipe"><div class="held">
 <video class="after" src="{after}" loop playsinline preload="auto"></video>
 <video class="before" src="{before}" muted loop playsinline preload="auto"></video><div class="line"></div></div>
-<div class="keys"><button type="button" onclick="{films}b.currentTime=a.currentTime;
+<div class="keys"><a href="{after}" download="{html.escape(order.output.name)}">Download</a>
+<button type="button" onclick="{films}b.currentTime=a.currentTime;
 if(a.paused){{a.play();b.play()}}else{{a.pause();b.pause()}}">Play</button>
 <input type="range" min="0" max="100" value="50" aria-label="result left of the edge, source right of it"
  oninput="this.closest('.stylize-wipe').style.setProperty('--edge', this.value + '%')"></div></div>"""

@@ -39,7 +39,7 @@ class Masking:
         frames = []
         for i, (picture, result) in enumerate(zip(source.frames, styled.frames, strict=True)):
             fresh = source.starts_shot and i == 0
-            matte = self._mattes(picture, None if fresh else self.before, source.index + i)
+            matte = self._mattes(picture, None if fresh else self.before, source.index + i, source.times[i])
             if self.before is not None and not fresh:
                 matte = steadied(matte, picture, *self.before)
             self.before = picture, matte

@@ -34,8 +34,14 @@ CARRY = 0.8
 class Source(Protocol):
     """Makes the matte of one frame after the other."""
 
-    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
-        """Of `picture`, uint8 RGB `[H, W, 3]`; `before` is the frame before with its matte, if there was one."""
+    def __call__(
+        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
+    ) -> Matte:
+        """Of `picture`, uint8 RGB `[H, W, 3]`, the source's frame number `index`, shown at `time` on its clock.
+
+        Args:
+            before: the frame before with its matte, if there was one in this shot.
+        """
         ...
 
 
@@ -53,10 +59,10 @@ def matte_source(mask: Path | None, made_from: str, source: Path | None = None) 
     if made_from == "motion":
         return _Moving(source)
     if made_from.startswith("box:"):
-        return Box(made_from)
+        return Box(made_from, source)
     from stylize.segmenters import network_source
 
-    return network_source(made_from)
+    return network_source(made_from, source)
 
 
 def as_matte(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> Matte:
@@ -78,7 +84,9 @@ class _Still:
         deep = (found / 257).astype(np.uint8) if found.dtype == np.uint16 else found
         self._matte = deep if deep.ndim == 2 or deep.shape[2] == 4 else deep[..., ::-1]
 
-    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
+    def __call__(
+        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
+    ) -> Matte:
         return as_matte(np.ascontiguousarray(self._matte), (picture.shape[1], picture.shape[0]))
 
 
@@ -89,7 +97,9 @@ class _Film:
         self._path, self._clips, self._next = path, None, 0
         self._reader = VideoReader(path)
 
-    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
+    def __call__(
+        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
+    ) -> Matte:
         if self._clips is None or index < self._next:
             self._clips, self._next = self._reader.clips(1, skip=index), index
         clip: Clip | None = None
@@ -117,17 +127,18 @@ class _Moving:
             raise StyleError("a mask from motion needs a video file", "give a matte, or a box")
         self._source = source
 
-    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
+    def __call__(
+        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
+    ) -> Matte:
         if before is None:
-            return cut_out(picture, self._at_first(picture, index))
+            return cut_out(picture, self._at_first(picture, time))
         flow = optical_flow(picture, before[0])
         seen = CARRY * warp(before[1], flow) + (1 - CARRY) * moving(flow)
         return cut_out(picture, np.asarray(seen, np.float32))
 
-    def _at_first(self, picture: Picture, index: int) -> Matte:
+    def _at_first(self, picture: Picture, time: Fraction) -> Matte:
         height, width = picture.shape[:2]
-        rate = VideoReader(self._source).info.frame_rate
-        start = max(0.0, float((index - Fraction(1, 2)) / rate))  # half a frame before it: times are rounded
+        start = max(0.0, float(time - VideoReader(self._source).info.start) - 1e-4)  # seconds are rounded
         with VideoReader(self._source, start=start, size=(width, height)) as reader:
             ahead = next(reader.clips(self.AHEAD)).frames
         found = [moving(optical_flow(ahead[0], later)) for later in ahead[1:]]
@@ -137,13 +148,16 @@ class _Moving:
 class Box:
     """What is in a box in the first frame, followed along the motion and cut out anew in every frame."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, source: Path | None = None) -> None:
         numbers = text.removeprefix("box:").split(",")
         if len(numbers) != 4 or not all(number.strip().isdigit() for number in numbers):
             raise StyleError(f"'{text}' is no box", "write box:X,Y,WIDTH,HEIGHT in pixels of the source")
         self._box = tuple(int(number) for number in numbers)
+        self._size = None if source is None else VideoReader(source).size
 
-    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
+    def __call__(
+        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
+    ) -> Matte:
         if before is not None:
             return cut_out(picture, warp(before[1], optical_flow(picture, before[0])))
         left, upper, right, lower = self.corners(picture)
@@ -152,15 +166,19 @@ class Box:
         return cut_out(picture, seed)
 
     def corners(self, picture: Picture) -> tuple[int, int, int, int]:
-        """Its left, upper, right and lower side.
+        """Its left, upper, right and lower side; the picture may be smaller than the source.
 
         Raises:
             StyleError: it leaves the picture.
         """
-        x, y, width, height = self._box
-        if x + width > picture.shape[1] or y + height > picture.shape[0] or not width or not height:
-            raise StyleError(f"box {self._box} leaves the picture", f"it is {picture.shape[1]}x{picture.shape[0]}")
-        return x, y, x + width, y + height
+        height, width = picture.shape[:2]
+        across, down = self._size or (width, height)
+        x, y, wide, high = self._box
+        if x + wide > across or y + high > down or not wide or not high:
+            raise StyleError(f"box {self._box} leaves the picture", f"it is {across}x{down}")
+        sides = (x * width, y * height, (x + wide) * width, (y + high) * height)
+        left, upper, right, lower = (round(a / b) for a, b in zip(sides, (across, down) * 2, strict=True))
+        return left, upper, max(right, left + 1), max(lower, upper + 1)
 
 
 def moving(flow: npt.NDArray[np.float32]) -> Matte:

@@ -80,7 +80,9 @@ SHARED: dict[str, tuple[Any, Any]] = {
     "quiet": (Quiet, False),
 }  # fmt: skip
 """Types and defaults by name, in the order of the help."""
-HERE = ("style_file", "like", "start", "end", "device", "memory", "offline", "force", "quiet")
+HERE = (
+    "style_file", "like", "depth_from", "depth_large", "start", "end", "device", "memory", "offline", "force", "quiet",
+)  # fmt: skip
 """What belongs to one call, not to a look: a result does not carry it."""
 
 

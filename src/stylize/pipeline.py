@@ -158,6 +158,8 @@ class Stylizer:
         with VideoReader(source, start=start, end=end, backend=backend, fps=fps, strict=strict) as reader:
             size = style.size or reader.size
             reader.size = style.fitted(size)
+            if style.depth_from is not None and start is None and end is None and reader.frame_count is not None:
+                GivenDepth(style.depth_from).check_enough(reader.frame_count)
             alpha = reader.info.has_alpha
             layout = arrange(self.networks, reader.size, self.layout, say)
             encoding = choose_encoding(

@@ -106,7 +106,7 @@ def make_preview(
         row = []
         for clip in clips:
             began = time.perf_counter()
-            (styled,) = stylizer.stream([clip], asked)
+            ((styled, _),) = stylizer.steps([clip], asked, source=Path(source))
             spent.append(time.perf_counter() - began)
             row.append(styled.frames[0])
         rows.append(row)

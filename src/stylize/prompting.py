@@ -12,7 +12,7 @@ from stylize.errors import ModelError, PromptWarning
 from stylize.networks import Networks, Prompted
 from stylize.reference import read_picture
 from stylize.style import Style
-from stylize.timeline import Timeline, mixed, parse_timeline
+from stylize.timeline import Timeline, mixed, padded, parse_timeline
 from stylize.vocabulary import PLAIN
 
 
@@ -36,9 +36,9 @@ def prompt_for(networks: Networks, style: Style, *, guided: bool) -> Prompted:
     negative, prompt = _understood(networks, [style.negative_prompt, style.prompt], needs_look=not referred)
     words = networks.encode_prompt(prompt, negative, guided=guided, clip_skip=style.clip_skip)
     if style.style_weight != 1:
-        said_nothing = PLAIN if networks.vocabulary else ""
+        said_nothing = PLAIN if networks.vocabulary and not referred else ""
         plain = networks.encode_prompt(said_nothing, negative, guided=guided, clip_skip=style.clip_skip)
-        words = mixed(plain, words, style.style_weight)
+        words = with_positive(words, mixed(plain, words, style.style_weight))
     if style.reference is None or not referred:
         return _without_image(networks, words)
     picture = read_picture(style.reference)
@@ -51,6 +51,14 @@ def prompt_for(networks: Networks, style: Style, *, guided: bool) -> Prompted:
     blank = words.words[:, -tokens.shape[1] :]  # padding: what stands there when nothing is said
     image = torch.lerp(blank[-1:], tokens.to(words.words), style.reference_weight)
     return replace(words, words=torch.cat([words.words, torch.cat([blank[:-1], image])], 1))
+
+
+def with_positive(words: Prompted, other: Prompted) -> Prompted:
+    """`words`, but for the prompt itself, which is the last of the group: that is `other`'s."""
+    rows = torch.cat([padded(words.words[:-1], other.words.shape[1]), other.words[-1:]])
+    if words.pooled is None or other.pooled is None:
+        return replace(words, words=rows)
+    return replace(words, words=rows, pooled=torch.cat([words.pooled[:-1], other.pooled[-1:]]))
 
 
 def _without_image(networks: Networks, words: Prompted) -> Prompted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
     own = {n: w for n, w in defaults.controls.items() if n in networks.controlnets}
     wanted = style.asked_controls if style.controls is not None else to_controls(footage.weights(own))
     structure = footage.structure if style.structure is None else style.structure
-    controls = {n: loosened(c, structure, to_run) for n, c in wanted.items() if c.weight > 0}
+    held = {n: loosened(c, structure, to_run) for n, c in wanted.items()}
+    controls = {n: c for n, c in held.items() if c.weight > 0}
     if missing := set(controls) - set(networks.controlnets):
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
@@ -86,11 +88,12 @@ def to_controls(weights: Mapping[str, float]) -> dict[str, Control]:
 
 
 def loosened(control: Control, structure: float, steps: int) -> Control:
-    """The control where forms are held less tightly: it weighs less, and lets go before the last of the `steps`."""
+    """The control where forms are held less tightly: it weighs less, and in fewer of its steps, at least in one."""
     if structure >= 1:
         return control
-    end = round(steps * control.end * (0.5 + 0.5 * structure)) / steps
-    return Control(control.weight * structure, control.start, max(control.start, end))
+    counted = max(1, round(steps * (control.end - control.start) * (0.5 + 0.5 * structure)))
+    end = min(control.end, (math.ceil(control.start * steps) + counted) / steps)
+    return Control(control.weight * structure, control.start, end)
 
 
 @torch.inference_mode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from stylize.codecs import Encoding
 from stylize.encode import VideoWriter
 from stylize.errors import VideoError
 from stylize.frames import Clip
+from stylize.givendepth import GivenDepth
 from stylize.networks import Evaluations
 from stylize.segments import Manifest, WorkFolder, check_fits
 from stylize.state import State
@@ -81,7 +82,7 @@ class Run:
         given["controls"] = None if style.controls is None else {n: asdict(c) for n, c in style.asked_controls.items()}
         given["reference"] = None if style.reference is None else fingerprint(Path(style.reference))
         given["mask"] = None if style.mask is None else fingerprint(Path(style.mask))
-        given["depth from"] = None if style.depth_from is None else fingerprint(Path(style.depth_from))
+        given["depth from"] = None if style.depth_from is None else _names(GivenDepth(style.depth_from).files())
         given["size"], given["fit"] = list(self.size), list(self.reader.size)
         return given | {
             "version": __version__,
@@ -151,7 +152,11 @@ def scaled(clip: Clip, size: tuple[int, int]) -> Clip:
 
 
 def fingerprint(path: Path) -> str:
-    """Of a file: its length and both ends; of other sources: the names and lengths of the pictures."""
+    """Of a file: its length and both ends; of other sources: the names and lengths of the pictures.
+
+    Raises:
+        VideoError: there is nothing of that name.
+    """
     digest = hashlib.sha256()
     if path.is_file():
         length = path.stat().st_size
@@ -161,6 +166,12 @@ def fingerprint(path: Path) -> str:
             digest.update(file.read(ENDS))
         return f"{path.name} ({length} bytes, {digest.hexdigest()[:12]})"
     folder = path if path.is_dir() else path.parent
-    for picture in sorted(folder.iterdir()):
-        digest.update(f"{picture.name} {picture.stat().st_size}\n".encode())
-    return f"{path.name} ({digest.hexdigest()[:12]})"
+    if not folder.is_dir():
+        raise VideoError(f"{path}: there is nothing of that name", "check the name")
+    return f"{path.name} ({_names(sorted(folder.iterdir()))})"
+
+
+def _names(files: Iterable[Path]) -> str:
+    """A digest of names and lengths."""
+    lines = "".join(f"{file.name} {file.stat().st_size}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()[:12]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,17 +18,19 @@ from stylize.motion import optical_flow, warp
 
 MARGIN = 0.06
 """By how much of its sides the box around the matte before is widened."""
+SUBJECT = 0.1
+"""What is the subject in the matte before: as that is mixed with those before it, three frames may miss it."""
 PROBLEMS = (OSError, ValueError, KeyError, AttributeError)
 
 
-def network_source(text: str) -> Source:
+def network_source(text: str, source: Path | None = None) -> Source:
     """`MODEL#LABEL`, or `MODEL#box:X,Y,WIDTH,HEIGHT` for networks that are told where to look (SAM, SAM 2).
 
     Raises:
         StyleError: the network cannot be loaded, or the box is none.
     """
     name, _, what = text.partition("#")
-    return Prompted(name, Box(what)) if what.startswith("box:") else Labelled(name, what)
+    return Prompted(name, Box(what, source)) if what.startswith("box:") else Labelled(name, what)
 
 
 class Labelled:
@@ -39,15 +43,19 @@ class Labelled:
         except PROBLEMS as error:
             raise StyleError(f"cannot load a segmentation network from {name}", "use motion or box:X,Y,W,H") from error
 
-    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
-        found = {str(part["label"]): np.asarray(part["mask"]) for part in self._find(Image.fromarray(picture))}
+    def __call__(
+        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
+    ) -> Matte:
+        found = self._find(Image.fromarray(picture))
         known = {str(label) for label in self._find.model.config.id2label.values()}
         if self._label not in known:
             few = ", ".join(sorted(known)[:12])
             raise StyleError(f"the network knows no '{self._label}'", f"write MODEL#LABEL; it knows {few}")
-        size = picture.shape[1], picture.shape[0]
-        nothing = np.zeros(picture.shape[:2], np.uint8)
-        return as_matte(found.get(self._label, nothing).astype(np.uint8), size)
+        matte = np.zeros(picture.shape[:2], np.uint8)
+        for part in found:
+            if str(part["label"]) == self._label:  # there may be several
+                matte = np.maximum(matte, np.asarray(part["mask"]).astype(np.uint8))
+        return as_matte(matte, (picture.shape[1], picture.shape[0]))
 
 
 class Prompted:
@@ -68,7 +76,9 @@ class Prompted:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._network: Any = network.to(device).eval()
 
-    def __call__(self, picture: Picture, before: tuple[Picture, Matte] | None, index: int) -> Matte:
+    def __call__(
+        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
+    ) -> Matte:
         if before is None:
             corners: tuple[int, int, int, int] | None = self._box.corners(picture)
         else:
@@ -85,8 +95,8 @@ class Prompted:
 
 
 def around(matte: Matte) -> tuple[int, int, int, int] | None:
-    """Left, upper, right and lower side of what is more than half subject, and a little more; none if nothing is."""
-    rows, columns = np.nonzero((matte > 0.5).any(1))[0], np.nonzero((matte > 0.5).any(0))[0]
+    """Left, upper, right and lower side of what is the subject, and a little more; none if nothing is."""
+    rows, columns = (np.nonzero((matte > SUBJECT).any(axis))[0] for axis in (1, 0))
     if not len(rows):
         return None
     height, width = matte.shape

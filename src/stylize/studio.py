@@ -1,38 +1,27 @@
-"""Runs that people ask the page for: a queue that one thread works off, each in a folder of its own.
+"""Runs that people ask the page for: a queue that one thread works off; previews come in between.
 
-What a run needs lies in its folder (source, reference, settings), so one that was stopped, or cut off with the whole
-program, can go on from its last segment.
+A run that was stopped, or cut off with the whole program, can go on from its last segment.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import secrets
 import shutil
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from stylize.errors import StyleError, StylizeError, VideoError
+from stylize.errors import StylizeError, VideoError
+from stylize.orders import Order, Stage, checked, checked_file, copied, found, put
 from stylize.preview import make_preview
 from stylize.style import Style
-from stylize.video import VideoReader
 
 if TYPE_CHECKING:
     from stylize.pipeline import Stylizer
 
-Stage: TypeAlias = Literal["waiting", "running", "done", "stopped", "failed"]
-
-FILES = ("reference", "mask")
-"""Settings that are files; they are kept with the order."""
-KEEP_DAYS = 7
-"""After so long an order goes, with all that is in its folder."""
 SHEETS = 8
 """Previews that are kept."""
 
@@ -41,55 +30,35 @@ class Stopped(Exception):
     """A person stopped the run."""
 
 
-@dataclass
-class Order:
-    """One video that somebody wants restyled, and how far it is."""
+class Turns:
+    """Lets one thread at a time at the networks; a long run makes way between two frames."""
 
-    folder: Path
-    source: Path
-    settings: Mapping[str, Any]
-    """Fields of `Style`."""
-    stage: Stage = "waiting"
-    done: int = 0
-    total: int | None = None
-    error: str = ""
-    began: float = 0.0
-    """When this sitting's first frame was done, on the monotonic clock."""
-    before: int = 0
-    """Frames that were done then."""
-    stopping: threading.Event = field(default_factory=threading.Event, repr=False)
+    def __init__(self) -> None:
+        self._lock, self._waiting = threading.Lock(), 0
 
-    @property
-    def key(self) -> str:
-        return self.folder.name
+    @contextmanager
+    def mine(self) -> Iterator[None]:
+        """For something short, which a run makes way for."""
+        self._waiting += 1
+        self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            self._lock.release()
 
-    @property
-    def title(self) -> str:
-        look = self.settings.get("prompt") or Path(str(self.settings.get("reference") or "")).stem
-        return f"{self.source.stem}: {look}"
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """For a long run, which calls `make_way` now and then."""
+        with self._lock:
+            yield
 
-    @property
-    def output(self) -> Path:
-        words = re.sub(r"[^\w-]+", "-", self.title).strip("-")[:80]
-        return self.folder / f"{words or 'result'}.mp4"
-
-    def save(self) -> None:
-        """Writes what another sitting needs to know."""
-        known = {
-            "source": self.source.name, "settings": dict(self.settings), "stage": self.stage, "error": self.error,
-            "done": self.done, "total": self.total,
-        }  # fmt: skip
-        partial = self.folder / ".order.json.part"
-        partial.write_text(json.dumps(known), encoding="utf-8")
-        os.replace(partial, self.folder / "order.json")
-
-    @classmethod
-    def load(cls, folder: Path) -> Order:
-        """What `save` wrote; a run that was under way then was cut off."""
-        known = json.loads((folder / "order.json").read_text(encoding="utf-8"))
-        stage: Stage = "stopped" if known["stage"] in ("running", "waiting") else known["stage"]
-        source = folder / known["source"]
-        return cls(folder, source, known["settings"], stage, known["done"], known["total"], known["error"])
+    def make_way(self) -> None:
+        """Between two frames of a run."""
+        while self._waiting:
+            self._lock.release()
+            time.sleep(0.01)
+            self._lock.acquire()
 
 
 class Studio:
@@ -103,12 +72,16 @@ class Studio:
     """
 
     def __init__(self, stylizer: Stylizer, folder: Path) -> None:
-        self.stylizer, self.folder = stylizer, folder
+        self.stylizer, self.folder, self.shown = stylizer, folder / "orders", folder / "shown"
+        self.uploads, self.sheets = folder / "uploads", folder / "previews"
+        shutil.rmtree(self.uploads, ignore_errors=True)  # of an earlier sitting; orders have their own
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            for place in (self.folder, self.shown, self.uploads, self.sheets):
+                place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise VideoError(f"{folder}: cannot be made ({error.strerror})", "name another with --folder") from error
-        self._orders = {order.key: order for order in _found(folder)}
+        self._orders = {order.key: order for order in found(self.folder, self.shown)}
+        self._turns = Turns()
         self._changed, self._closed = threading.Condition(), False
         self._worker = threading.Thread(target=self._work, name="stylize-studio", daemon=True)
         self._worker.start()
@@ -131,14 +104,19 @@ class Studio:
         """
         path = checked(source)
         Style(**settings)
-        folder = self.folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+        given = {name: checked_file(name, settings[name]) for name in ("reference", "mask") if settings.get(name)}
+        key = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+        folder, shown = self.folder / key, self.shown / key
         try:
             folder.mkdir()
-            kept = {name: str(_copied(Path(str(settings[name])), folder)) for name in FILES if settings.get(name)}
-            order = Order(folder, _copied(path, folder), dict(settings) | kept)
+            shown.mkdir()
+            kept = {n: str(copied(file, folder / f"{n}{file.suffix.lower()}")) for n, file in given.items()}
+            copy = copied(path, shown / f"source{path.suffix.lower()}")
+            order = Order(folder, shown, path.stem, copy, dict(settings) | kept, self.stylizer.networks.name)
             order.save()
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            for place in (folder, shown):
+                shutil.rmtree(place, ignore_errors=True)
             raise VideoError(f"{folder}: cannot be written ({error.strerror})", "free space on the disk") from error
         with self._changed:
             self._orders[order.key] = order
@@ -150,19 +128,23 @@ class Studio:
         with self._changed:
             order = self._orders.get(key or "")
             if order is not None and order.stage == "waiting":
-                order.stage = "stopped"
-                order.save()
+                put(order, "stopped")
             elif order is not None and order.stage == "running":
                 order.stopping.set()
 
-    def go_on(self, key: str | None) -> None:
-        """Puts a run that was stopped, cut off or failed into the queue again; it begins where it ended."""
+    def go_on(self, key: str | None, *, afresh: bool = False) -> None:
+        """Puts a run that was stopped, cut off or failed into the queue again.
+
+        Args:
+            afresh: begin with the first frame, not where it ended.
+        """
         with self._changed:
             order = self._orders.get(key or "")
             if order is not None and order.stage in ("stopped", "failed"):
-                order.stage, order.error = "waiting", ""
+                order.afresh = afresh
+                order.model = self.stylizer.networks.name if afresh else order.model
                 order.stopping.clear()
-                order.save()
+                put(order, "waiting")
                 self._changed.notify()
 
     def remove(self, key: str | None) -> None:
@@ -171,7 +153,8 @@ class Studio:
             order = self._orders.get(key or "")
             if order is not None and order.stage != "running":
                 del self._orders[order.key]
-                shutil.rmtree(order.folder, ignore_errors=True)
+                for place in (order.folder, order.shown):
+                    shutil.rmtree(place, ignore_errors=True)
 
     def preview(self, source: str | Path | None, settings: Mapping[str, Any], count: int = 3) -> tuple[Path, str]:
         """A sheet of frames, source above result, and what the whole will take, in a sentence.
@@ -180,12 +163,11 @@ class Studio:
             StylizeError: as `make_preview`.
         """
         path, style = checked(source), Style(**settings)
-        sheets = self.folder / "previews"
-        sheets.mkdir(exist_ok=True)
-        for old in sorted(sheets.iterdir(), key=lambda sheet: sheet.stat().st_mtime)[:-SHEETS]:
+        for old in sorted(self.sheets.iterdir(), key=lambda sheet: sheet.stat().st_mtime)[:-SHEETS]:
             old.unlink(missing_ok=True)
-        sheet = sheets / f"{secrets.token_hex(6)}.png"
-        return sheet, make_preview(self.stylizer, path, sheet, style, count=count).cost(style)
+        sheet = self.sheets / f"{secrets.token_hex(6)}.png"
+        with self._turns.mine():
+            return sheet, make_preview(self.stylizer, path, sheet, style, count=count).cost(style)
 
     def close(self, timeout: float = 30.0) -> None:
         """Stops what is under way, so that it can go on another time, and ends the thread."""
@@ -207,8 +189,8 @@ class Studio:
                 waiting = [order for order in self._orders.values() if order.stage == "waiting"]
                 if waiting:
                     order = min(waiting, key=lambda order: order.key)
-                    order.stage, order.done, order.before = "running", 0, 0
-                    order.save()
+                    order.done = order.before = 0
+                    put(order, "running")
                     return order
                 self._changed.wait()
         return None
@@ -220,51 +202,27 @@ class Studio:
             order.done, order.total = done, total
             if order.stopping.is_set():
                 raise Stopped
+            self._turns.make_way()
 
+        stage, error = self._outcome(order, progress)
+        with self._changed:
+            put(order, stage, error)
+
+    def _outcome(self, order: Order, progress: Callable[[int, int | None], None]) -> tuple[Stage, str]:
+        own = self.stylizer.networks.name
+        if order.model != own:
+            return "failed", f"it was begun with {order.model}, this page has {own}: begin again, or start the other"
+        style, again = Style(**order.settings), order.afresh
         try:
-            self.stylizer.convert(order.source, order.output, Style(**order.settings), resume=True, progress=progress)
-            order.stage = "done"
+            with self._turns.run():
+                report = self.stylizer.convert(
+                    order.source, order.output, style, force=again, resume=not again, progress=progress
+                )
+            order.done = report.frames
         except Stopped:
-            order.stage = "stopped"
+            return "stopped", ""
         except StylizeError as error:
-            order.stage, order.error = "failed", str(error)
+            return "failed", str(error).replace("pass --force to begin again", "begin again")
         except Exception as error:  # one run must not end the queue; what it was is said
-            order.stage, order.error = "failed", f"{type(error).__name__}: {error}: please report this"
-        with suppress(OSError):
-            order.save()
-
-
-def checked(source: str | Path | None) -> Path:
-    """The video, if one was given and can be read.
-
-    Raises:
-        StylizeError: neither.
-    """
-    if not source:
-        raise StyleError("there is no video yet", "drop one on the page")
-    with VideoReader(source):
-        return Path(source)
-
-
-def _copied(path: Path, folder: Path) -> Path:
-    """A file beside the order, as a link where that can be."""
-    target = folder / path.name
-    try:
-        os.link(path, target)
-    except OSError:
-        shutil.copyfile(path, target)
-    return target
-
-
-def _found(folder: Path) -> list[Order]:
-    """Orders of earlier sittings; old ones go."""
-    orders = []
-    for place in folder.iterdir():
-        if not (place / "order.json").is_file():
-            continue
-        if time.time() - place.stat().st_mtime > KEEP_DAYS * 86400:
-            shutil.rmtree(place, ignore_errors=True)
-            continue
-        with suppress(OSError, ValueError, KeyError):
-            orders.append(Order.load(place))
-    return orders
+            return "failed", f"{type(error).__name__}: {error}: please report this"
+        return "done", ""

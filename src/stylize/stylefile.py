@@ -93,4 +93,5 @@ def _from_folder(folder: Path, name: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_from_folder(folder, name, item) for item in value]
     path, colon, weight = str(value).partition(":") if name == "lora" else (str(value), "", "")
-    return f"{folder / path}{colon}{weight}" if (folder / path).exists() else value
+    found = (folder / path).exists() or ("*" in path and next(folder.glob(path), None) is not None)
+    return f"{folder / path}{colon}{weight}" if found else value

@@ -61,13 +61,14 @@ class Timeline:
 def mixed(one: Prompted, other: Prompted, share: float) -> Prompted:
     """Between two prompts; the shorter one's last token stands in for those that it lacks."""
     length = max(one.words.shape[1], other.words.shape[1])
-    words = torch.lerp(_padded(one.words, length), _padded(other.words, length), share)
+    words = torch.lerp(padded(one.words, length), padded(other.words, length), share)
     pooled = one.pooled
     if one.pooled is not None and other.pooled is not None:
         pooled = torch.lerp(one.pooled, other.pooled, share)
     return replace(one, words=words, pooled=pooled)
 
 
-def _padded(words: torch.Tensor, length: int) -> torch.Tensor:
+def padded(words: torch.Tensor, length: int) -> torch.Tensor:
+    """As many tokens as `length`; the last one stands in for those that there are not."""
     missing = length - words.shape[1]
     return torch.cat([words, words[:, -1:].expand(-1, missing, -1)], 1) if missing else words

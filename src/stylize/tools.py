@@ -128,14 +128,16 @@ def ui(
         from stylize.api import load_stylizer
         from stylize.studio import Studio
 
-        if token is None and not web.is_loopback(host):
+        web.check_size(max_upload)
+        if not token and not web.is_loopback(host):
             token = secrets.token_urlsafe(12)
         studio = Studio(load_stylizer(model, device=device, offline=offline, say=say), folder or web.default_folder())
         try:
             with warnings_as_lines(shown=True):
-                say(f"http://{host}:{port} shows the page, Ctrl-C ends it")
+                blocks = web.serve(studio, host=host, port=port, token=token, max_upload=max_upload)
+                say(f"http://{f'[{host}]' if ':' in host else host}:{port} shows the page, Ctrl-C ends it")
                 if token:
                     say(f"its password is {token}, any name goes with it")
-                web.serve(studio, host=host, port=port, token=token, max_upload=max_upload)
+                blocks.block_thread()
         finally:
             studio.close()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import ipaddress
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from stylize.errors import StylizeError
+from stylize.errors import StyleError, StylizeError
 from stylize.markup import STYLE, note, problem, told, wiped
 from stylize.studio import Studio
+from stylize.timeline import parse_timeline
 from stylize.vocabulary import Vocabulary
 
 LOOKS = Path(__file__).parent / "looks"
@@ -53,17 +56,18 @@ def page(studio: Studio) -> Any:
                 with gr.Row():
                     stop = gr.Button("Stop", elem_id="stop", size="sm", interactive=False, min_width=60)
                     go_on = gr.Button("Go on", elem_id="go-on", size="sm", interactive=False, min_width=60)
+                    again = gr.Button("Begin again", elem_id="again", size="sm", interactive=False, min_width=60)
                     remove = gr.Button("Delete", elem_id="remove", size="sm", interactive=False, min_width=60)
                 wipe = gr.HTML(elem_id="wipe")
-                save = gr.DownloadButton("Download", elem_id="download", visible=False)
         asked = [video, prompt, reference, *knobs]
-        state, view = [chosen, shown], [chosen, status, stop, go_on, remove, wipe, save, shown]
+        state, view = [chosen, shown], [chosen, status, stop, go_on, again, remove, wipe, shown]
         refresh = _refresher(studio)
         look.click(_previewer(studio), asked, [message, sheet], api_visibility="private")
         begin.click(_submitter(studio), asked, [message, chosen], api_visibility="private").then(
             refresh, state, view, **HIDDEN
         )
-        for button, act in ((stop, studio.stop), (go_on, studio.go_on), (remove, studio.remove)):
+        afresh = functools.partial(studio.go_on, afresh=True)
+        for button, act in ((stop, studio.stop), (go_on, studio.go_on), (again, afresh), (remove, studio.remove)):
             button.click(act, [chosen], None, **HIDDEN).then(refresh, state, view, **HIDDEN)
         for event in (gr.Timer(1.0).tick, chosen.input, blocks.load):
             event(refresh, state, view, **HIDDEN)
@@ -107,16 +111,17 @@ def _knobs(studio: Studio) -> list[Any]:
         ]
 
 
-def _settings(prompt: str | None, reference: str | None, *knobs: Any) -> dict[str, Any]:
-    """The page's values as fields of `Style`."""
+def _settings(own: float, prompt: str | None, reference: str | None, *knobs: Any) -> dict[str, Any]:
+    """The page's values as fields of `Style`; `own` is the model's own strength."""
     mode, detail, strength, style_weight, structure, temporal, weight, footage, part, mask, seed = knobs
     settings = {
         "prompt": prompt or "", "reference": reference, "mode": mode, "fit": DETAIL[detail], "strength": strength,
         "style_weight": style_weight, "structure": structure, "temporal": temporal, "reference_weight": weight,
         "footage": footage, "seed": int(seed or 0),
     }  # fmt: skip
-    if footage != "video":  # strength and structure follow from what it is
-        settings |= {"strength": None, "structure": None if structure == 1 else structure}
+    if footage != "video":  # what was not turned follows from what it is
+        settings |= {"strength": None if strength == own else strength}
+        settings |= {"structure": None if structure == 1 else structure}
     if mask:
         settings |= {"mask": mask, "mask_part": PARTS[part] or "subject"}
     elif PARTS[part] is not None:
@@ -127,7 +132,9 @@ def _settings(prompt: str | None, reference: str | None, *knobs: Any) -> dict[st
 def _previewer(studio: Studio) -> Callable[..., tuple[str, Any]]:
     def show(video: str | None, prompt: str | None, reference: str | None, *knobs: Any) -> tuple[str, Any]:
         try:
-            sheet, cost = studio.preview(video, _settings(prompt, reference, *knobs))
+            sheet, cost = studio.preview(
+                video, _settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
+            )
         except StylizeError as error:
             return problem(str(error)), gr.skip()
         return note(_unknown(studio, prompt), cost), gr.update(value=str(sheet), visible=True)
@@ -138,7 +145,9 @@ def _previewer(studio: Studio) -> Callable[..., tuple[str, Any]]:
 def _submitter(studio: Studio) -> Callable[..., tuple[str, Any]]:
     def submit(video: str | None, prompt: str | None, reference: str | None, *knobs: Any) -> tuple[str, Any]:
         try:
-            order = studio.submit(video, _settings(prompt, reference, *knobs))
+            order = studio.submit(
+                video, _settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
+            )
         except StylizeError as error:
             return problem(str(error)), gr.skip()
         return note(_unknown(studio, prompt)), gr.update(choices=_choices(studio), value=order.key)
@@ -162,10 +171,9 @@ def _refresher(studio: Studio) -> Callable[[str | None, str], list[Any]]:
             gr.update(choices=choices, value=key),
             told(order),
             gr.update(interactive=stage in ("running", "waiting")),
-            gr.update(interactive=stage in ("stopped", "failed")),
+            *[gr.update(interactive=stage in ("stopped", "failed"))] * 2,
             gr.update(interactive=stage not in ("", "running")),
             wiped(result) if result else "",
-            gr.update(visible=result is not None, value=str(result.output) if result else None),
             now,
         ]
 
@@ -179,7 +187,9 @@ def _choices(studio: Studio) -> list[tuple[str, str]]:
 def _unknown(studio: Studio, prompt: str | None) -> str:
     """What the built-in model does not know of a prompt."""
     vocabulary = studio.stylizer.networks.vocabulary
-    unknown = vocabulary.read(prompt or "").unknown if vocabulary else ()
+    if vocabulary is None:
+        return ""
+    unknown = [word for _, text in parse_timeline(prompt or "") for word in vocabulary.read(text).unknown]
     return f"The built-in model does not know: {', '.join(unknown)}." if unknown else ""
 
 
@@ -196,13 +206,19 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stylize" / "page"
 
 
-def serve(studio: Studio, *, host: str, port: int, token: str | None, max_upload: str, block: bool = True) -> Any:
-    """Shows the page until it is interrupted; with a token, a person must give it as the password.
+def check_size(text: str) -> None:
+    """Raises StyleError where it is no size of a file."""
+    if not re.fullmatch(r"\d+(\.\d+)?\s*(b|kb|mb|gb|tb)", text.lower()):
+        raise StyleError(f"'{text}' is no size", "write it as 500mb or 4gb")
+
+
+def serve(studio: Studio, *, host: str, port: int, token: str | None, max_upload: str) -> Any:
+    """Opens the page and returns its blocks; with a token, a person must give it as the password.
 
     Raises:
-        StylizeError: the port is taken.
+        StylizeError: the address or the port cannot be had.
     """
-    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(studio.folder / "uploads")}
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(studio.uploads)}
 
     def admits(_: str, password: str) -> bool:
         return hmac.compare_digest(password.encode(), (token or "").encode())
@@ -211,10 +227,11 @@ def serve(studio: Studio, *, host: str, port: int, token: str | None, max_upload
     try:
         blocks.launch(
             server_name=host, server_port=port, auth=admits if token else None, max_file_size=max_upload, share=False,
-            allowed_paths=[str(studio.folder), str(LOOKS)], prevent_thread_lock=not block, quiet=True, css=STYLE,
+            allowed_paths=[str(studio.shown)], prevent_thread_lock=True, quiet=True, css=STYLE,
             theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]), footer_links=[],
             ssr_mode=False, mcp_server=False, enable_monitoring=False, run_history=False, pwa=False, show_error=True,
         )  # fmt: skip
     except OSError as error:
-        raise StylizeError(f"port {port} cannot be had", "choose another with --port") from error
+        what = f"{host} port {port} cannot be had"
+        raise StylizeError(what, "choose another with --port, or an address of this machine") from error
     return blocks
