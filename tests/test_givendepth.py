@@ -145,6 +145,6 @@ def test_from_the_command_line(tiny_model: Path, tmp_path: Path) -> None:
     none = CliRunner().invoke(app, [*arguments, str(tmp_path / "no*.exr"), "-o", str(tmp_path / "none.mp4")])
     assert none.exit_code == 1 and "no depth maps there: name a folder" in none.stderr
     (folder / "frame1.exr").write_bytes(b"no")
-    broken = CliRunner().invoke(app, [*arguments, str(folder), "-o", str(tmp_path / "broken.mp4")])
+    broken = CliRunner().invoke(app, [*arguments, str(folder), "--end", "0.2", "-o", str(tmp_path / "broken.mp4")])
     assert broken.exit_code == 1 and "cannot be read as EXR" in broken.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["depth", "in.mp4", "part.mp4"]
