@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from stylize import Clip, Style, StyleError, Stylizer, VideoError, VideoWriter
 from stylize.cli import app
 from stylize.container import probe
+from stylize.errors import VideoWarning
 from stylize.masking import Masking, composite, feathered, linear
 from stylize.mattes import as_matte, cut_out, matte_source, moving
 from stylize.networks import Networks
@@ -323,3 +325,13 @@ def test_from_the_command_line(film: Path, tmp_path: Path, tiny_model: Path) -> 
 
 def test_a_seed_of_nothing_cuts_nothing_out() -> None:
     assert cut_out(scene(0), np.zeros(SIZE[::-1], np.float32)).max() == 0
+
+
+def test_a_mask_that_finds_nothing_says_so(tiny: Networks) -> None:
+    def nothing(picture: np.ndarray, before: object, index: int, time: Fraction = Fraction(0)) -> np.ndarray:
+        return np.zeros(picture.shape[:2], np.float32)
+
+    clip = Clip(scene(0)[None], (Fraction(0),), (Fraction(1, 25),), 7, starts_shot=True)
+    with pytest.warns(VideoWarning, match="the mask finds no subject in frame 7: look at a preview"):
+        kept = Masking(nothing, background=False, feather=0).applied(clip, replace(clip, frames=255 - clip.frames))
+    assert np.array_equal(kept.frames, clip.frames)

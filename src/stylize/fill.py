@@ -24,12 +24,14 @@ Image: TypeAlias = npt.NDArray[np.float32]
 
 SHARE = 0.95
 """How much of the frame before is kept where it shows the same; what it misses is made up for in some 20 frames."""
-TOLERANCE = 0.10
+TOLERANCE = 0.09
 """Difference of the source to what the motion predicts, in [0, 1], at which the share falls to 1/e."""
 AROUND = 4.0
 """Deviation of the blur by which the light around a pixel is judged, in pixels."""
-LIGHT, LIGHT_BLUR = 0.03, 8.0
+LIGHT, LIGHT_BLUR = 0.035, 8.0
 """Change of the blurred source from which on the light has changed and the colours follow, in [0, 1]; and the blur."""
+TONE, TONE_FLOOR = 24.0, 0.02
+"""Blur by which tone is told from detail, in pixels; and the share under which next to no tone is taken over."""
 STILL = 0.002
 """Standing still explains a frame as well as the flow does, if its error is not higher than that by more than this."""
 
@@ -46,7 +48,8 @@ def fuse(before: Seen, source: Picture, diffused: Image, motion: Motion, weight:
     """The restyled frame, steadied: `a warp(before) + (1 - a) diffused`.
 
     `a = weight SHARE visible exp(-(|warp(source before) - source| / TOLERANCE)^2)`. Where the light changes (a fade, a
-    passing shadow), colours follow `diffused` at once; only detail is carried.
+    passing shadow), colours follow `diffused` at once; only detail is carried. Tone is taken over more softly than
+    detail: its change `blur(a (warp(before) - diffused))` has no borders, `a` has.
 
     Args:
         before: the frame before, or a keyframe if `motion` leads there.
@@ -56,8 +59,10 @@ def fuse(before: Seen, source: Picture, diffused: Image, motion: Motion, weight:
     flow, error, expected = _settled(unit(before.source), now, motion)
     trusted = cv2.erode(motion.visible.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
     share = weight * SHARE * trusted * cv2.GaussianBlur(trusted, (0, 0), 1) * np.exp(-((error / TOLERANCE) ** 2))
-    carried = warp(before.styled, flow, cubic=True)
-    mixed = diffused + share[..., None] * (carried - diffused)
+    change = share[..., None] * (warp(before.styled, flow, cubic=True) - diffused)
+    tone = _blurred(change, TONE)  # where the share ends, tone fades out: a new tone beside an old one is a patch
+    known = _blurred(share, TONE)[..., None] + TONE_FLOOR
+    mixed = diffused + change - share[..., None] * tone / known + tone
     follow = 1 - np.exp(-((_mean(np.abs(_blurred(expected - now, AROUND))) / LIGHT) ** 2))
     if follow.max() > 1e-3:
         mixed = mixed + follow[..., None] * _blurred(diffused - mixed, LIGHT_BLUR)
@@ -136,8 +141,9 @@ def _mean(image: Image) -> Image:
 
 
 def _blurred(image: Image, deviation: float) -> Image:
-    """A Gaussian blur by `deviation` pixels, at least 2; done at half the resolution, which is quicker."""
+    """A Gaussian blur by `deviation` pixels, at least 2; done at half the resolution or less, which is quicker."""
     height, width = image.shape[:2]
-    small = cv2.resize(image, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
-    soft = cv2.GaussianBlur(small, (0, 0), deviation / 2)
+    factor = max(2, 2 ** int(np.log2(deviation / 3)))
+    small = cv2.resize(image, (-(-width // factor), -(-height // factor)), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (0, 0), deviation / factor)
     return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
+from stylize.errors import VideoWarning
 from stylize.fill import Image, unit
 from stylize.frames import Clip, Picture
 from stylize.mattes import Matte, Source
@@ -14,6 +16,8 @@ from stylize.motion import motion_between, warp
 
 STEADY = 0.5
 """How much of the matte before is kept where the motion can be trusted."""
+SEEN = 0.5
+"""A matte that is nowhere more than this shows nothing."""
 FAINT = 1 / 255
 """A matte below this is none: there the source stays to the bit."""
 
@@ -40,6 +44,9 @@ class Masking:
         for i, (picture, result) in enumerate(zip(source.frames, styled.frames, strict=True)):
             fresh = source.starts_shot and i == 0
             matte = self._mattes(picture, None if fresh else self.before, source.index + i, source.times[i])
+            if (fresh or self.before is None) and matte.max() < SEEN:
+                what = f"the mask finds no subject in frame {source.index + i}"
+                warnings.warn(f"{what}: look at a preview, or give a matte (--mask)", VideoWarning, 2)
             if self.before is not None and not fresh:
                 matte = steadied(matte, picture, *self.before)
             self.before = picture, matte
