@@ -1,12 +1,13 @@
 """What does a GPU make of Stable Diffusion class models? Real architectures at full size, with random weights.
 
-    python benchmarks/gpu.py [--family sd15] [--side 512] [--frames 32] [--steps 4]
+    python benchmarks/gpu.py [--family sd15] [--side 512] [--frames 32] [--steps 4] [--compile]
     python benchmarks/gpu.py --small        # proves the script on a CPU, at a size that says nothing about speed
 
-Rows: ours `full` and `fast`, diffusers' img2img ControlNet pipeline frame by frame, AnimateDiff's video-to-video
-ControlNet pipeline (SD 1.5 only); same networks, steps, two ControlNets, in one run. Columns: frames/s, peak VRAM, and
-FLOP/s of UNet and ControlNets as a share of what a large matrix product reaches on the same card. Prints a table, and
-one JSON object as the last line.
+Rows: ours `full` with 1, 2, 4 (and 8) frames denoised together, with channels last, compiled, and `fast`; diffusers'
+img2img ControlNet pipeline frame by frame; AnimateDiff's video-to-video ControlNet pipeline (SD 1.5 only). Same
+networks, steps, two ControlNets, in one run. Columns: frames/s, peak VRAM, and FLOP/s of UNet and ControlNets as a
+share of what a large matrix product reaches on the same card. Then the share of each stage. Prints tables, and one
+JSON object as the last line.
 """
 
 from __future__ import annotations
@@ -15,20 +16,24 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import diffusers
 import numpy as np
 import torch
 from common import hardware, moving_clips
+from speed import timed
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from stylize import Style, Stylizer, attention
+from stylize import Clip, Style, Stylizer, attention
 from stylize.attention import Exchange
 from stylize.controlnets import ControlNet
+from stylize.hardware import BATCH
 from stylize.networks import Networks, Prompted
 from stylize.single_file import CONFIGS
+from stylize.style import Mode
 
 KINDS = {"sd15": "v1", "sdxl": "xl_base"}
 CONTROLS = ("depth", "canny")
@@ -157,6 +162,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--compile", action="store_true", help="a row for torch.compile too, which takes minutes")
     parser.add_argument("--small", action="store_true", help="tiny networks, on any machine")
     args = parser.parse_args()
     diffusers.utils.logging.set_verbosity_error()
@@ -178,18 +184,68 @@ def main() -> None:
                 num_inference_steps=args.steps, output_type="pt",
             )  # fmt: skip
 
-    rows = {"diffusers, frame by frame": measured(device, frames, frame_by_frame)}
+    table = Table(args, side, frames, rate, flops)
+    table.row("diffusers, frame by frame", measured(device, frames, frame_by_frame))
     if args.family == "sd15":
         length = min(frames, 16)
         run = animatediff(theirs, [c.frames[0] for c in clips[:length]], pixels[:length], args.steps)
-        rows[f"AnimateDiff, {length} frames at once"] = measured(device, length, run)
+        table.row(f"AnimateDiff, {length} frames at once", measured(device, length, run))
+    ours_rows(table, args, networks, clips)
+
+
+def ours_rows(table: Table, args: argparse.Namespace, networks: Networks, clips: list[Clip]) -> None:
+    """Our modes, batch sizes and layouts; from here on the networks are ours."""
+    device, frames = networks.device, len(clips)
     nets = {name: ControlNet(net).to(device) for name, net in networks.controlnets.items()}
     attention.install(networks.unet)
     ours = Stylizer(type(networks)(**{**networks.__dict__, "controlnets": nets}))
-    for mode in ("full", "fast"):
-        style = Style(prompt="ink", steps=args.steps, strength=0.8, guidance_scale=1.0, mode=mode)  # type: ignore[arg-type]
-        rows[f"stylize, {mode}"] = measured(device, frames, lambda style=style: list(ours.stream(clips, style)))
-    report(args, side, frames, rate, flops, rows)
+    full = Style(prompt="ink", steps=args.steps, strength=0.8, guidance_scale=1.0)
+
+    def restyled(batch: int = BATCH, mode: Mode = "full") -> list[Clip]:
+        ours.batch = batch
+        return list(ours.stream(clips, replace(full, mode=mode)))
+
+    table.row("stylize, fast", measured(device, frames, lambda: restyled(mode="fast")))
+    for batch in (1, 2, 4, 8):
+        if batch <= args.steps:  # no more can be under way
+            table.row(f"stylize, full, batch {batch}", measured(device, frames, lambda batch=batch: restyled(batch)))
+    with timed(ours.networks) as (stages, _):
+        total = clocked(device, restyled)
+    shares = {name: spent / total for name, spent in sorted(stages.items(), key=lambda item: -item[1])}
+    print("stages of full: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()), flush=True)
+    parts = [networks.unet, *(net.network for net in nets.values())]
+    for module in (*parts, networks.vae):
+        module.to(memory_format=torch.channels_last)
+    table.row(f"stylize, full, batch {BATCH}, channels last", measured(device, frames, restyled))
+    if args.compile:
+        for module in parts:
+            module.compile(dynamic=False)
+        table.row("... and compiled", measured(device, frames, restyled))
+    print(json.dumps({
+        "benchmark": "gpu", "hardware": hardware(), "family": args.family, "side": clips[0].size[0], "rows": table.rows,
+        "share": shares,
+    }))  # fmt: skip
+
+
+class Table:
+    """Rows that are printed as soon as they are measured."""
+
+    def __init__(self, args: argparse.Namespace, side: int, frames: int, rate: float, flops: float) -> None:
+        self.rows: dict[str, dict[str, float]] = {}
+        self._share = args.steps * flops / rate
+        size = "small networks" if args.small else "full size"
+        print(
+            f"{hardware()}; {args.family}, {size}, random weights, {side}x{side}, {frames} frames, {args.steps} steps"
+        )
+        print(f"matrix product: {rate / 1e12:.2f} TFLOP/s; a step of UNet and ControlNets: {flops / 1e12:.4f} TFLOP")
+        print(f"{'method':<40} {'frames/s':>9} {'peak GiB':>9} {'of the matrix rate':>19}")
+
+    def row(self, name: str, row: dict[str, float]) -> None:
+        """Adds and prints one."""
+        row["of_matrix_rate"] = row["frames_per_second"] * self._share if "fast" not in name else 0.0
+        share = f"{row['of_matrix_rate']:.1%}" if row["of_matrix_rate"] else "-"
+        print(f"{name:<40} {row['frames_per_second']:>9.2f} {row['peak_gib']:>9.2f} {share:>19}", flush=True)
+        self.rows[name] = row
 
 
 def step_flops_of(networks: Networks, theirs: Any, side: int) -> float:
@@ -200,20 +256,6 @@ def step_flops_of(networks: Networks, theirs: Any, side: int) -> float:
     for net, embedding in zip(theirs.controlnet.nets, embeddings, strict=True):
         net.controlnet_cond_embedding = embedding
     return flops
-
-
-def report(
-    args: argparse.Namespace, side: int, frames: int, rate: float, flops: float, rows: dict[str, dict[str, float]]
-) -> None:
-    size = "small networks" if args.small else "full size"
-    print(f"{hardware()}; {args.family}, {size}, random weights, {side}x{side}, {frames} frames, {args.steps} steps")
-    print(f"matrix product: {rate / 1e12:.2f} TFLOP/s; a step of UNet and two ControlNets: {flops / 1e12:.4f} TFLOP")
-    print(f"{'method':<32} {'frames/s':>9} {'peak GiB':>9} {'of the matrix rate':>19}")
-    for name, row in rows.items():
-        row["of_matrix_rate"] = row["frames_per_second"] * args.steps * flops / rate if "fast" not in name else 0.0
-        share = f"{row['of_matrix_rate']:.1%}" if row["of_matrix_rate"] else "-"
-        print(f"{name:<32} {row['frames_per_second']:>9.2f} {row['peak_gib']:>9.2f} {share:>19}")
-    print(json.dumps({"benchmark": "gpu", "hardware": hardware(), "family": args.family, "side": side, "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from diffusers.pipelines.deprecated.text_to_video_synthesis.pipeline_text_to_vid
 )
 
 from stylize import Clip, Style, Stylizer, Temporal, fill, restyle
+from stylize.conditions import conditions_for, schedule
 from stylize.detectors import canny
-from stylize.restyle import _schedule, conditions_for
 from stylize.structure import DepthRange
 
 Method = Callable[[np.ndarray], np.ndarray]
@@ -138,7 +138,7 @@ class Peer:
 
     def _frame(self, frames: np.ndarray, i: int) -> np.ndarray:
         conditions = conditions_for(self._networks, self._style)
-        scheduler, timesteps = _schedule(self._networks, conditions)
+        scheduler, timesteps = schedule(self._networks, conditions)
         # the same steps as ours: few-step schedulers have all of them below the strength
         self._pipeline.scheduler = scheduler
         self._pipeline.get_timesteps = lambda *_: (timesteps, len(timesteps))

@@ -22,7 +22,7 @@ from stylize.sheets import arranged, write_sheet
 HERE = Path(__file__).parent
 CLIP, PAINTING, LORA = HERE / "cockatoo.mp4", HERE / "church.jpg", HERE / "riso.safetensors"
 COUNT, SHOWN = 16, (3, 9, 15)
-"""Frames that are made, in clips of 8, and those that are shown."""
+"""Frames that are made, and those that are shown."""
 Sheet = dict[str, np.ndarray]
 """Pictures `[T, H, W, 3]` by their captions."""
 
@@ -34,7 +34,7 @@ def styled(
     with VideoReader(source, size=size, fps=Fraction(24)) as video:
         frames = next(video.clips(COUNT)).frames
     with VideoReader(source, size=size, fps=Fraction(24)) as video:
-        made = [clip.frames for clip in itertools.islice(stylizer.stream(video, style), COUNT // 8)]
+        made = [clip.frames for clip in itertools.islice(stylizer.stream(video, style), COUNT)]
     return frames[list(SHOWN)], np.concatenate(made)[list(SHOWN)]
 
 

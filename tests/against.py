@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from stylize import Clip, Style
+from stylize.conditions import conditions_for
+from stylize.denoising import begin, denoise
 from stylize.memory import Memory
 from stylize.networks import Networks
-from stylize.restyle import conditions_for, denoise
 from stylize.structure import take_maps
 
 SEED = 11
@@ -35,7 +36,8 @@ def ours(networks: Networks, style: Style, clip: Clip) -> Ours:
     with torch.inference_mode():
         source = networks.encode(pixels, generator)
         embedded = {name: networks.embed_control(name, m) for name, m in controls.items()}
-        latents, _ = denoise(networks, conditions, source, embedded, generator, Memory())
+        passage = begin(networks, conditions, source, embedded, generator, Memory())
+        latents, _ = denoise(networks, conditions, passage)
     return Ours(latents, source, (pixels + 1) / 2, controls)
 
 

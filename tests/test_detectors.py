@@ -46,10 +46,36 @@ def save_mlsd(folder: Path) -> None:
     torch.save(MobileV2_MLSD_Large().state_dict(), folder / "mlsd_large_512_fp32.pth")
 
 
+def save_openpose(folder: Path) -> None:
+    from controlnet_aux.open_pose.face import FaceNet
+    from controlnet_aux.open_pose.model import bodypose_model, handpose_model
+
+    for name, network in (("body_pose_model", bodypose_model()), ("hand_pose_model", handpose_model())):
+        plain = {key.split(".", 1)[1]: value for key, value in network.state_dict().items()}
+        torch.save(plain, folder / f"{name}.pth")
+    torch.save(FaceNet().state_dict(), folder / "facenet.pth")
+
+
+def save_normal(folder: Path) -> None:
+    from types import SimpleNamespace
+
+    from controlnet_aux.normalbae.nets.NNET import NNET
+
+    given = SimpleNamespace(
+        mode="client", architecture="BN", pretrained="scannet", sampling_ratio=0.4, importance_ratio=0.7
+    )
+    torch.save({"model": NNET(given).state_dict()}, folder / "scannet.pt")
+
+
+LARGE: dict[str, Callable[[Path], None]] = {
+    "lineart_anime": save_lineart_anime, "openpose": save_openpose, "normal": save_normal,
+}  # fmt: skip
+"""From 54 million parameters on."""
+
 SAVED: dict[str, Callable[[Path], None]] = {
     "softedge": save_hed, "scribble": save_hed, "lineart": save_lineart, "mlsd": save_mlsd,
 }  # fmt: skip
-"""Small enough for every run; the anime one has 54 million parameters."""
+"""Small enough for every run."""
 
 
 @pytest.fixture
@@ -78,13 +104,16 @@ def test_a_map_has_the_pictures_size(name: str, size: tuple[int, int], annotator
 
 
 @pytest.mark.slow
-def test_anime_lines(annotators: Path) -> None:
+@pytest.mark.parametrize("name", list(LARGE))
+def test_large_detectors(name: str, annotators: Path, capsys: pytest.CaptureFixture[str]) -> None:
     controlnet_aux()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        save_lineart_anime(annotators)
-        found = detector("lineart_anime")(picture(0, 256, 256))
-    assert found.shape[:2] == (256, 256)
+        LARGE[name](annotators)
+        capsys.readouterr()
+        found = detector(name)(picture(0, 256, 200))
+    assert found.shape[:2] == (200, 256) and 0 <= found.min() <= found.max() <= 1
+    assert capsys.readouterr().out == ""  # what a command prints belongs to the command
 
 
 def test_tile_is_the_picture_and_shuffle_its_colours() -> None:

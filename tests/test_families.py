@@ -21,9 +21,9 @@ from PIL import Image
 from test_restyle import joined, make_clip
 
 from stylize import Control, ModelError, Style, Stylizer
+from stylize.conditions import conditions_for
 from stylize.models import load_networks
 from stylize.networks import Networks, guidance_embedding
-from stylize.restyle import conditions_for
 from stylize.sources import Extras
 
 SIZE = (64, 48)
@@ -151,7 +151,7 @@ def test_an_lcm_of_its_own(family_folder: Folder, tmp_path: Path) -> None:
 def test_guidance_rescale(rescale: float) -> None:
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 
-    from stylize.restyle import _guided
+    from stylize.denoising import _guided
 
     without, with_prompt = torch.randn(2, 1, 4, 6, 8)
     expected = rescale_noise_cfg(without + 5 * (with_prompt - without), with_prompt, guidance_rescale=rescale)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from test_restyle import joined, make_clip
 
 from stylize import Style, StyleError, Stylizer, VideoReader, load_stylizer
+from stylize.conditions import conditions_for, loosened
 from stylize.detectors import canny
 from stylize.footage import FOOTAGE, coarsened
 from stylize.metrics import measure_frames
 from stylize.networks import Networks
-from stylize.restyle import conditions_for, loosened
 from stylize.style import Control
 
 CLIP = Path(__file__).parents[1] / "examples" / "cockatoo.mp4"

@@ -18,7 +18,7 @@ from stylize.networks import Networks
 from stylize.style import Layout
 
 GB = 10**9
-NEEDS = Needs(weights=4 * GB, decoding=4 * GB, denoising=GB // 2)
+NEEDS = Needs(weights=4 * GB, decoding=4 * GB, denoising=GB // 2, keys_values=0, steps=4)
 
 
 @pytest.mark.parametrize(

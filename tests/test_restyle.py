@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from media import picture
 
 from stylize import Clip, ModelError, Style, StyleError, Stylizer
+from stylize.conditions import conditions_for, schedule
 from stylize.memory import Memory
 from stylize.networks import Networks
-from stylize.restyle import _padded, _schedule, conditions_for, restyle_clip
+from stylize.restyle import _padded, restyle_frame
 from stylize.structure import take_maps
 
 SIZE = (64, 48)
@@ -88,7 +89,7 @@ def test_few_step_schedulers_run_all_their_steps_below_the_strength(
 
     networks = replace(tiny, scheduler=getattr(diffusers, scheduler).from_config(tiny.scheduler.config))
     conditions = conditions_for(networks, Style(prompt="ink", steps=4, strength=strength))
-    _, timesteps = _schedule(networks, conditions)
+    _, timesteps = schedule(networks, conditions)
     assert len(timesteps) == 4
     assert timesteps[0] == pytest.approx(1000 * strength - 1, abs=20)
     assert (timesteps.diff() < 0).all()
@@ -155,7 +156,7 @@ def test_memory_is_bounded(tiny: Networks, style: Style) -> None:
     for i in range(12):
         clip = make_clip(1, first=i)
         maps, depth_range = take_maps(clip, conditions.controls, tiny.estimate_depth, memory.depth_range)
-        _, memory = restyle_clip(tiny, conditions, clip, maps, replace(memory, depth_range=depth_range))
+        _, memory = restyle_frame(tiny, conditions, clip, maps, replace(memory, depth_range=depth_range))
         sizes.append(memory.nbytes - pictures)
     one_frame = sizes[0]
     assert (
@@ -190,7 +191,7 @@ def test_a_cut_empties_the_memory_but_for_the_style_anchor(tiny: Networks, style
     other = Clip(255 - make_clip(3).frames[:, ::-1], one.times, one.durations, 3)
     stylizer = Stylizer(tiny)
     both = list(stylizer.stream([one, other], style))
-    assert [clip.starts_shot for clip in both] == [True, True]
+    assert [clip.starts_shot for clip in both] == [True, False, False] * 2
     longer = make_clip(5)  # another past, the same first frame: the second shot must not see the difference
     after_longer = list(stylizer.stream([longer, other], style))
     assert np.array_equal(both[-1].frames, after_longer[-1].frames)

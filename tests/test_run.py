@@ -65,12 +65,19 @@ def same(one: Path, other: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize("mode", ["full", "fast"])
+@pytest.mark.parametrize(("mode", "batch"), [("full", 1), ("full", 3), ("fast", 1)])
 @pytest.mark.parametrize("stops", [(15,), (17, 18), (24, 29), (30,)])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    stylizer: Stylizer, source: Path, tmp_path: Path, mode: Any, stops: tuple[int, ...]
+    tiny: Networks,
+    source: Path,
+    tmp_path: Path,
+    mode: Any,
+    batch: int,
+    stops: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    style = Style(prompt="ink drawing", steps=2, strength=0.5, mode=mode)
+    monkeypatch.setattr("stylize.restyle.STRETCH", 8)
+    style, stylizer = Style(prompt="ink drawing", steps=3, strength=0.7, mode=mode), Stylizer(tiny, batch=batch)
     whole = stylizer.convert(source, tmp_path / "whole.mp4", style)
     output = tmp_path / "out.mp4"
     for stop in stops:

@@ -77,6 +77,14 @@ def test_pocket_depth_has_the_pictures_size(tiny_model: Path, size: tuple[int, i
     assert np.isfinite(depth).all() and depth.std() > 0
 
 
+def test_depth_of_many_pictures_at_once(tiny_model: Path) -> None:
+    estimate, stack = PocketDepth(tiny_model / "depth", torch.device("cpu")), np.stack([picture(i) for i in range(3)])
+    alone = np.stack([estimate(one) for one in stack])
+    assert estimate(stack).shape == (3, 48, 64)
+    assert np.allclose(estimate(stack), alone, atol=1e-5)
+    assert not np.allclose(alone[0], alone[1], atol=1e-3)
+
+
 def test_midas_says_what_its_folder_lacks(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"holds no dpt_hybrid-midas-501f0c75\.pt"):
         MidasDepth(tmp_path, torch.device("cpu"))

@@ -25,9 +25,9 @@ from peft.utils import get_peft_model_state_dict
 from data import Clock
 from stylize import Style, load_stylizer
 from stylize.attention import Exchange
+from stylize.conditions import conditions_for
 from stylize.detectors import canny
 from stylize.networks import Networks
-from stylize.restyle import conditions_for
 from stylize.structure import DepthRange
 
 CROP, BATCH, RANK = 160, 6, 16

@@ -31,6 +31,7 @@ def load_stylizer(
     vae: str | Path | None = None,
     depth: str | Path | None = None,
     memory: Layout | None = None,
+    batch: int | None = None,
     offline: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Stylizer:
@@ -52,19 +53,24 @@ def load_stylizer(
         vae: in place of the model's own; also TAESD.
         depth: a depth network of transformers (Depth Anything V2) in place of MiDaS.
         memory: how the networks are laid out; what fits is chosen when `None`.
+        batch: frames that are denoised together, 1 to 32 and at most as many as there are steps; when `None`, on a GPU
+            up to 4 if they fit, on a CPU 1.
         offline: never ask the hub, whatever is missing.
         say: gets a line before each download, with its size.
 
     Raises:
         ModelError: the model or one of the others cannot be found or loaded, or does not fit the model's family.
+        StyleError: `batch` is out of range.
     """
+    from stylize.hardware import check_batch
     from stylize.models import load_networks
     from stylize.pipeline import Stylizer
     from stylize.sources import Extras
 
+    check_batch(batch)
     extras = Extras(controlnets, controls, loras or {}, ip_adapter, textual_inversions, vae, depth)
     networks = load_networks(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
-    return Stylizer(networks, memory)
+    return Stylizer(networks, memory, batch)
 
 
 def stylize_video(

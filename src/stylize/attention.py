@@ -17,7 +17,7 @@ DECODER = "up_blocks."
 
 @dataclass
 class Exchange:
-    """What goes in and out of the attention layers during one UNet call; lives no longer than the call."""
+    """What goes in and out of the attention layers during one UNet call, of one frame or several below each other."""
 
     references: tuple[StepCache, ...] = ()
     """Frames to look at."""
@@ -26,7 +26,7 @@ class Exchange:
     image_weight: float = 1.0
     """How much of the reference picture IP-Adapter's layers add."""
     own: dict[str, KeysValues] = field(default_factory=dict)
-    """Filled in by the layers: this frame's keys and values."""
+    """Filled in by the layers: the frames' own keys and values."""
 
     def extended(self, layer: str, keys: torch.Tensor, values: torch.Tensor) -> KeysValues | None:
         """Own keys and values followed by those of the references; `None` where there is nothing to look at."""
@@ -105,12 +105,26 @@ class ImagePromptAttention(torch.nn.Module):
         return output
 
 
+def kept_bytes(unet: Any, latents: int, itemsize: int) -> int:
+    """What a sample of so many latent pixels leaves at a step: keys and values of layers that look across frames."""
+    total, levels = 0, len(unet.up_blocks)
+    for name, module in unet.named_modules():
+        if _looks_across(f"{name}.") and name.endswith(".attn1"):
+            level = levels - 1 - int(name.split(".")[1])  # from the bottom up; each halves both sides
+            total += 2 * module.to_k.out_features * (latents // 4**level) * itemsize
+    return total
+
+
+def _looks_across(name: str) -> bool:
+    return name.startswith(DECODER) and ".attn1." in name
+
+
 def install(unet: Any) -> None:
     """Gives every attention layer of the UNet our processor; the decoder's self-attention looks across frames."""
 
     def ours(name: str, processor: Any) -> Any:
         if isinstance(processor, IPAdapterAttnProcessor2_0):
             return ImagePromptAttention(processor)
-        return CrossFrameAttention(name, across_frames=name.startswith(DECODER) and ".attn1." in name)
+        return CrossFrameAttention(name, across_frames=_looks_across(name))
 
     unet.set_attn_processor({name: ours(name, processor) for name, processor in unet.attn_processors.items()})

@@ -148,6 +148,7 @@ def _loaded(given: Mapping[str, Any]) -> Stylizer:
         vae=given["vae"],
         depth=given["depth_model"],
         memory=given["memory"],
+        batch=given["batch"],
         offline=given["offline"],
         say=tell,
     )

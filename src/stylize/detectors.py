@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import os
 import warnings
 from collections.abc import Callable
@@ -79,7 +81,8 @@ def detector(name: str, device: str = "cpu") -> Callable[[Picture], Map]:
 def _loaded(name: str, device: str) -> Any:
     kind = getattr(controlnet_aux(), WITH_WEIGHTS[name])
     try:
-        found = kind.from_pretrained(annotators())
+        with contextlib.redirect_stdout(io.StringIO()):  # one of them prints as it loads
+            found = kind.from_pretrained(annotators())
     except (OSError, ValueError) as error:
         what = f"the weights of the detector for '{name}' are not on disk"
         raise ModelError(what, f"go online once: they come from {ANNOTATORS}") from error

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from stylize.fill import Seen, between, chained, to_bytes, unit
-from stylize.frames import Clip, Picture
+from stylize.frames import Clip, Picture, one_by_one
 from stylize.memory import Memory
 from stylize.motion import Motion, motions_between, warp
 
@@ -48,9 +48,7 @@ def restyle_keyframes(
     Beside each comes the memory after it where a run could go on from there: no frame has been read beyond it.
     """
     memory, waiting, change = memory or Memory(), list[_Waiting](), 0.0
-    for frame in (
-        clip.part(i, i + 1, starts_shot=clip.starts_shot and i == 0) for clip in clips for i in range(len(clip))
-    ):
+    for frame in one_by_one(clips):
         if frame.starts_shot or memory.last is None:
             done, memory = _close(waiting, memory, diffuse)
             yield from ((clip, None) for clip in done)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
@@ -42,8 +42,13 @@ class Clip:
     def __len__(self) -> int:
         return len(self.frames)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.frames.shape[2], self.frames.shape[1]
+
     def __repr__(self) -> str:
-        _, height, width, _ = self.frames.shape
+        width, height = self.size
         return f"Clip({len(self)} frames {width}x{height} from {self.index}, starts_shot={self.starts_shot})"
 
     def part(self, start: int, stop: int, *, starts_shot: bool) -> Clip:
@@ -51,6 +56,13 @@ class Clip:
         cut = slice(start, stop)
         alpha = None if self.alpha is None else self.alpha[cut]
         return Clip(self.frames[cut], self.times[cut], self.durations[cut], self.index + start, starts_shot, alpha)
+
+
+def one_by_one(clips: Iterable[Clip]) -> Iterator[Clip]:
+    """The same frames in clips of one."""
+    for clip in clips:
+        for i in range(len(clip)):
+            yield clip.part(i, i + 1, starts_shot=clip.starts_shot and i == 0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,6 +76,10 @@ class StructureMaps:
         for name, values in self.maps.items():
             if values.ndim != 4 or values.shape[1] not in (1, 3):
                 raise ValueError(f"{name} must be [T, 1 or 3, H, W], got {values.shape}")
+
+    def part(self, i: int) -> StructureMaps:
+        """Those of frame `i` by itself."""
+        return StructureMaps({name: values[i : i + 1] for name, values in self.maps.items()})
 
     def __repr__(self) -> str:
         return f"StructureMaps({', '.join(f'{n} {v.shape}' for n, v in self.maps.items())})"

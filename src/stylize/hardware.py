@@ -12,7 +12,8 @@ import psutil
 import torch
 from diffusers.hooks import apply_group_offloading
 
-from stylize.errors import ModelError, StylizeError
+from stylize.attention import kept_bytes
+from stylize.errors import ModelError, StyleError, StylizeError
 from stylize.style import Layout
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ SPARE = 0.9
 """Share of the free memory that a run may plan with."""
 
 
+BATCH = 4
+"""Frames that are denoised together on a GPU, if they fit: one at a time does not fill it."""
+MAX_BATCH = 32
+
+
 @dataclass(frozen=True)
 class Needs:
     """What a run takes, in bytes; estimates but for the weights."""
@@ -69,16 +75,29 @@ class Needs:
     """The VAE at the frame's full size, which is the peak of a frame."""
     denoising: int
     """UNet and ControlNets at the latents' size."""
+    keys_values: int
+    """What a frame leaves to others at one step."""
+    steps: int
 
-    def of(self, layout: Layout) -> int:
-        """In this layout; a tile is an eighth of what the whole frame takes, and a layer of the weights."""
+    def of(self, layout: Layout, batch: int = 1) -> int:
+        """In this layout; a tile is an eighth of what the whole frame takes, and a layer of the weights.
+
+        Of keys and values, four frames' are held at all steps (first of the video, first of the shot, the one before,
+        its own), and in a step each frame holds its own, a copy, and copies of the two that it looks at.
+        """
         decoding = self.decoding if layout == "whole" else self.decoding // 8
         weights = self.weights if layout != "offloaded" else self.weights // 8
-        return weights + max(decoding, self.denoising)
+        held = 4 * self.steps * self.keys_values
+        return weights + held + max(decoding, batch * (self.denoising + 4 * self.keys_values))
 
 
-def needs_of(networks: Networks, size: tuple[int, int], groups: int = 1) -> Needs:
-    """What the networks take for frames of `size`, width and height."""
+def needs_of(networks: Networks, size: tuple[int, int], groups: int = 1, steps: int | None = None) -> Needs:
+    """What the networks take for frames of `size`, width and height.
+
+    Args:
+        groups: samples a frame; 2 with guidance.
+        steps: that are run; the model's own if left out.
+    """
     pixels, latents = size[0] * size[1], size[0] * size[1] // networks.pipe.vae_scale_factor**2
     vae, unet = networks.vae.config, networks.unet.config
     widest = 2 * getattr(vae, "decoder_block_out_channels", vae.block_out_channels)[0]
@@ -86,13 +105,40 @@ def needs_of(networks: Networks, size: tuple[int, int], groups: int = 1) -> Need
         weights=sum(p.nbytes for module in _modules(networks) for p in module.parameters()),
         decoding=pixels * widest * BUFFERS * networks.vae.dtype.itemsize,
         denoising=latents * sum(unet.block_out_channels) * BUFFERS * 4 * groups * networks.dtype.itemsize,
+        keys_values=groups * kept_bytes(networks.unet, latents, networks.dtype.itemsize),
+        steps=networks.defaults.steps if steps is None else steps,
     )
+
+
+def check_batch(batch: int | None) -> int | None:
+    """Raises StyleError where so many frames cannot be asked for."""
+    if batch is not None and not 1 <= batch <= MAX_BATCH:
+        raise StyleError(f"a batch of {batch} frames is out of range", f"use 1 to {MAX_BATCH}")
+    return batch
+
+
+def choose_batch(
+    networks: Networks, size: tuple[int, int], wanted: int | None = None, *, groups: int = 1, steps: int = 1
+) -> int:
+    """Frames of `size`, width and height, to denoise together; no more than there are steps can be under way.
+
+    Up to `BATCH` on a GPU that has room for them; one on a CPU, which a frame fills by itself (docs/performance.md),
+    and where the VAE goes tile by tile or networks are brought in layer by layer.
+    """
+    if wanted is not None:
+        return min(wanted, steps)
+    free, tiled = free_bytes(networks.device), getattr(networks.vae, "use_tiling", False)
+    if networks.device.type not in ("cuda", "mps") or free is None or tiled or _is_offloaded(networks.unet):
+        return 1
+    needs, room = needs_of(networks, size, groups, steps), SPARE * (free + loaded_bytes(networks))
+    return max((n for n in range(1, min(BATCH, steps) + 1) if needs.of("whole", n) <= room), default=1)
 
 
 def free_bytes(device: torch.device) -> int | None:
     """Memory that is free on the device; `None` where it cannot be asked."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "cuda":  # what torch keeps for itself between uses is free to us
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     return int(psutil.virtual_memory().available)
@@ -122,12 +168,17 @@ def choose_layout(needs: Needs, free: int | None, loaded: int, wanted: Layout | 
 
 
 def arrange(
-    networks: Networks, size: tuple[int, int], wanted: Layout | None = None, say: Callable[[str], None] | None = None
+    networks: Networks,
+    size: tuple[int, int],
+    wanted: Layout | None = None,
+    say: Callable[[str], None] | None = None,
+    *,
+    groups: int = 1,
+    steps: int | None = None,
 ) -> Layout:
     """Lays the networks out for frames of `size`, and says so in one line where that is not the whole."""
-    needs = needs_of(networks, size)
-    loaded = sum(p.nbytes for m in _modules(networks) for p in m.parameters() if p.device == networks.device)
-    layout = choose_layout(needs, free_bytes(networks.device), loaded, wanted)
+    needs = needs_of(networks, size, groups, steps)
+    layout = choose_layout(needs, free_bytes(networks.device), loaded_bytes(networks), wanted)
     (networks.vae.disable_tiling if layout == "whole" else networks.vae.enable_tiling)()
     if layout != "whole" and say is not None:
         how = "frames are decoded in tiles"
@@ -140,6 +191,11 @@ def arrange(
             if (module := getattr(networks.pipe, name, None)) is not None:
                 apply_group_offloading(module, networks.device, torch.device("cpu"), "leaf_level")
     return layout
+
+
+def loaded_bytes(networks: Networks) -> int:
+    """Weights that are on the device already."""
+    return sum(p.nbytes for m in _modules(networks) for p in m.parameters() if p.device == networks.device)
 
 
 def _is_offloaded(module: torch.nn.Module) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -15,8 +15,8 @@ KeysValues: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 """Keys and values of one attention layer, each `[G, heads, tokens, channels]`; G is 2 with guidance, else 1."""
 StepCache: TypeAlias = Mapping[str, KeysValues]
 """By layer name, at one denoising step."""
-FrameCache: TypeAlias = tuple[StepCache, ...]
-"""One frame's keys and values at every denoising step."""
+FrameCache: TypeAlias = Sequence[StepCache]
+"""One frame's keys and values at every denoising step; of a frame under way, at those that it has done."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Memory:
             frames = (self.anchor, self.previous)
         return tuple(frame[step] for frame in frames if frame)
 
-    def after(self, frame: FrameCache, last: Seen) -> Memory:
-        """The memory once a frame is done: its keys and values, and its pictures."""
+    def after(self, frame: FrameCache, last: Seen | None) -> Memory:
+        """The memory once a frame is done, or under way: its keys and values, and its pictures if there are any yet."""
         return replace(
             self,
-            style_anchor=self.style_anchor or frame,
-            anchor=self.anchor or frame,
+            style_anchor=self.style_anchor if self.style_anchor or self.frames_in_shot else frame,
+            anchor=self.anchor if self.frames_in_shot else frame,
             previous=frame,
             last=last,
             frames_in_shot=self.frames_in_shot + 1,

@@ -46,6 +46,9 @@ MaskFrom = Annotated[str, typer.Option(help="Make it: motion, box:X,Y,W,H, MODEL
 MaskPart = Annotated[Part, typer.Option(help="Restyle the subject, or the background.")]
 MaskFeather = Annotated[float, typer.Option(help="Softness of the matte's border, in pixels.")]
 Memory = Annotated[Layout | None, typer.Option(help="whole, tiled or offloaded [default: what fits].")]
+Batch = Annotated[
+    int | None, typer.Option(help="Frames denoised together, up to the steps [default: on a GPU 4 if they fit].")
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Never ask the hub.")]
 Guidance = Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is off.")]
 Steps = Annotated[int | None, typer.Option(help="Denoising steps [default: the model's own].")]
@@ -76,12 +79,13 @@ SHARED: dict[str, tuple[Any, Any]] = {
     "clip_skip": (ClipSkip, 0),
     "steps": (Steps, None), "seed": (Seed, 0), "size": (Size, None), "fit": (Fit, None), "start": (Start, None),
     "end": (End, None), "fps": (Fps, None), "style_file": (StyleFile, None), "like": (Like, None),
-    "device": (Device, None), "memory": (Memory, None), "offline": (Offline, False), "force": (Force, False),
-    "quiet": (Quiet, False),
+    "device": (Device, None), "memory": (Memory, None), "batch": (Batch, None), "offline": (Offline, False),
+    "force": (Force, False), "quiet": (Quiet, False),
 }  # fmt: skip
 """Types and defaults by name, in the order of the help."""
 HERE = (
-    "style_file", "like", "depth_from", "depth_large", "start", "end", "device", "memory", "offline", "force", "quiet",
+    "style_file", "like", "depth_from", "depth_large", "start", "end", "device", "memory", "batch", "offline", "force",
+    "quiet",
 )  # fmt: skip
 """What belongs to one call, not to a look: a result does not carry it."""
 

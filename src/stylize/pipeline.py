@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,22 +16,23 @@ from typing import Any
 import torch
 
 from stylize.codecs import choose_encoding
+from stylize.conditions import Conditions, conditions_for
 from stylize.encode import check_output
 from stylize.errors import StyleError, StylizeError
 from stylize.fast import restyle_keyframes
-from stylize.frames import Clip, Picture
+from stylize.frames import Clip, Picture, StructureMaps, one_by_one
 from stylize.givendepth import GivenDepth
-from stylize.hardware import arrange
+from stylize.hardware import arrange, check_batch, choose_batch
 from stylize.masking import Masking
 from stylize.mattes import Matte, matte_source
 from stylize.memory import Memory
 from stylize.motion import Motion
 from stylize.networks import Networks
-from stylize.restyle import conditions_for, restyle_clip
+from stylize.restyle import restyle_frame, restyle_frames
 from stylize.run import Run
 from stylize.shots import CutDetector, split_shots
 from stylize.state import State
-from stylize.structure import take_maps
+from stylize.structure import DepthRange, take_maps
 from stylize.style import Layout, Style
 from stylize.tracks import Say
 from stylize.video import Backend, VideoReader
@@ -64,11 +66,11 @@ class Report:
 class Stylizer:
     """A loaded model that restyles videos; get one from `load_stylizer`."""
 
-    def __init__(self, networks: Networks, layout: Layout | None = None) -> None:
-        self.networks, self.layout = networks, layout
+    def __init__(self, networks: Networks, layout: Layout | None = None, batch: int | None = None) -> None:
+        self.networks, self.layout, self.batch = networks, layout, check_batch(batch)
 
     def stream(self, video: VideoReader | Iterable[Clip], style: Style) -> Iterator[Clip]:
-        """Restyled clips at the same times, as many frames; clips are cut anew so that none crosses a cut.
+        """Restyled clips of one frame each, at the same times, as many as there are frames.
 
         How the input is cut into clips changes no pixel. Nothing is done until the result is iterated.
 
@@ -79,41 +81,50 @@ class Stylizer:
         return (clip for clip, _ in self.steps(clips, style, source=path))
 
     def steps(
-        self, clips: Iterable[Clip], style: Style, state: State | None = None, source: Path | None = None
+        self,
+        clips: Iterable[Clip],
+        style: Style,
+        state: State | None = None,
+        source: Path | None = None,
+        conditions: Conditions | None = None,
+        batch: int | None = None,
     ) -> Iterator[tuple[Clip, State | None]]:
         """Restyled clips, beside each the state from which a run can go on after it, where one can.
 
         Args:
             state: of a run that was broken off; `clips` then begin with the first frame that it did not restyle.
             source: the file that the clips come from; a mask from motion looks at its beginning.
+            conditions: what the style has become already.
+            batch: frames to denoise together, where that is decided already.
         """
-        conditions = conditions_for(self.networks, style)
+        conditions = conditions or conditions_for(self.networks, style)
         given = None if style.depth_from is None else GivenDepth(style.depth_from, style.depth_large)
         if given is not None and "depth" not in conditions.controls:
             raise StyleError(f"{self.networks.name} is asked for no depth", "add --control depth:1, or leave depth out")
         memory, detector = (state.memory, state.detector) if state else (Memory(), CutDetector())
         masking = masking_for(style, source, state.matte if state else None)
 
-        def diffuse(clip: Clip, memory: Memory, motion: Motion | None = None) -> tuple[Clip, Memory]:
-            maps, depth_range = take_maps(
-                clip, conditions.controls, self.networks.estimate_depth, memory.depth_range, str(self.networks.device),
+        def maps_of(clip: Clip, depth_range: DepthRange | None) -> tuple[StructureMaps, DepthRange | None]:
+            return take_maps(
+                clip, conditions.controls, self.networks.estimate_depth, depth_range, str(self.networks.device),
                 structure=conditions.structure, given=given,
             )  # fmt: skip
-            memory = replace(memory, depth_range=depth_range)
-            frames, memory = restyle_clip(self.networks, conditions, clip, maps, memory, motion)
-            return replace(clip, frames=frames), memory
 
-        parts, waiting = split_shots(clips, detector), dict[int, Clip]()
+        def keyframe(frame: Clip, memory: Memory, motion: Motion | None) -> Memory:
+            maps, depth_range = maps_of(frame, memory.depth_range)
+            memory = replace(memory, depth_range=depth_range)
+            return restyle_frame(self.networks, conditions, frame, maps, memory, motion)[1]
+
+        sources = deque[Clip]()
+        frames = remembered(split_shots(one_by_one(clips), detector), sources)
         if style.mode == "fast":
-            known = remembered(parts, waiting) if masking else parts
-            for styled, after in restyle_keyframes(known, lambda *frame: diffuse(*frame)[1], memory):
-                done = masking.applied(waiting.pop(styled.index), styled) if masking else styled
-                yield done, State(after, detector.copy(), masking.before if masking else None) if after else None
-            return
-        for clip in parts:
-            styled, memory = diffuse(clip, memory.cut() if clip.starts_shot else memory)
-            done = masking.applied(clip, styled) if masking else styled
-            yield done, State(memory, detector.copy(), masking.before if masking else None)
+            restyled = restyle_keyframes(frames, keyframe, memory)
+        else:
+            restyled = restyle_frames(self.networks, conditions, frames, maps_of, memory, batch or self.batch)
+        for styled, after in restyled:
+            source_frame = sources.popleft()
+            done = masking.applied(source_frame, styled) if masking else styled
+            yield done, State(after, detector.copy(), masking.before if masking else None) if after else None
 
     def convert(
         self,
@@ -161,11 +172,14 @@ class Stylizer:
             if style.depth_from is not None and start is None and end is None and reader.frame_count is not None:
                 GivenDepth(style.depth_from).check_enough(reader.frame_count)
             alpha = reader.info.has_alpha
-            layout = arrange(self.networks, reader.size, self.layout, say)
+            conditions = conditions_for(self.networks, style)
+            of = {"groups": conditions.groups, "steps": conditions.steps_run}
+            layout = arrange(self.networks, reader.size, self.layout, say, **of)
+            batch = choose_batch(self.networks, reader.size, self.batch, **of)
             encoding = choose_encoding(
                 output, size, codec=codec, crf=crf, preset=preset, pixel_format=pixel_format, alpha=alpha
             )
-            run = Run(self, style, reader, output, encoding, size, layout, (start, end), settings)
+            run = Run(self, style, conditions, reader, output, encoding, size, layout, batch, (start, end), settings)
             manifest, state = run.unfinished(resume=resume, force=force)
             with self.networks.counting() as evaluations, _memory_explained():
                 counts = run.carry_out(manifest, state, evaluations, progress, say)
@@ -198,13 +212,11 @@ def masking_for(style: Style, source: Path | None, before: tuple[Picture, Matte]
     return Masking(mattes, background=style.mask_part == "background", feather=style.mask_feather, before=before)
 
 
-def remembered(clips: Iterable[Clip], waiting: dict[int, Clip]) -> Iterator[Clip]:
-    """The same clips, each of one frame, which is kept in `waiting` by its index until somebody takes it out."""
-    for clip in clips:
-        for i in range(len(clip)):
-            frame = clip.part(i, i + 1, starts_shot=clip.starts_shot and i == 0)
-            waiting[frame.index] = frame
-            yield frame
+def remembered(frames: Iterable[Clip], kept: deque[Clip]) -> Iterator[Clip]:
+    """The same frames, each of which waits in `kept` until somebody takes it out."""
+    for frame in frames:
+        kept.append(frame)
+        yield frame
 
 
 @contextmanager
@@ -212,7 +224,7 @@ def _memory_explained() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise StylizeError("the GPU is out of memory", "choose a smaller size, such as --size 512x288") from error
+        raise StylizeError("the GPU is out of memory", "use --batch 1, or a smaller size (--size 512x288)") from error
     except MemoryError as error:
         raise StylizeError("out of memory", "choose a smaller size, such as --size 512x288") from error
 

@@ -1,232 +1,214 @@
-"""The denoising loop: a clip and its maps in, restyled frames out, the past as an explicit value."""
+"""Restyling: frames and their maps in, restyled frames out, the past as an explicit value."""
 
 from __future__ import annotations
 
-import inspect
-import math
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from types import TracebackType
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from stylize.attention import Exchange
-from stylize.errors import ModelError, StyleError
-from stylize.fill import Image, Seen, fuse, to_bytes
-from stylize.footage import FOOTAGE, Footage, coarsened
+from stylize.conditions import Conditions
+from stylize.denoising import Passage, advance, begin
+from stylize.fill import Seen, fuse, to_bytes
+from stylize.footage import coarsened
 from stylize.frames import Clip, Picture, StructureMaps
-from stylize.memory import FrameCache, Memory
+from stylize.hardware import choose_batch
+from stylize.memory import Memory
 from stylize.motion import Motion, motion_between
 from stylize.networks import Networks
-from stylize.prompting import prompts_for
-from stylize.style import Control, Style, Temporal
-from stylize.timeline import Timeline
+from stylize.structure import DepthRange
 
 LATENT_GRID = 8
+STRETCH = 64
+"""Frames after which all that are under way are finished before the next goes in: there a run can go on later."""
+
+TakeMaps = Callable[[Clip, DepthRange | None], tuple[StructureMaps, DepthRange | None]]
+"""The maps of a clip, and the shot's range of depth before and after it."""
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """What is the same for every frame of a video: the prompt's embeddings and the numbers of the run."""
-
-    prompts: Timeline
-    guidance_scale: float
-    guidance_rescale: float
-    steps: int
-    strength: float
-    controls: dict[str, Control]
-    temporal: Temporal
-    seed: int
-    footage: Footage = FOOTAGE["video"]
-    structure: float = 1.0
-    """How tightly forms are held, in [0, 1]."""
-
-    def weights_at(self, step: int, steps: int) -> dict[str, float]:
-        """The ControlNets that count in this step."""
-        return {name: control.weight for name, control in self.controls.items() if control.counts_at(step, steps)}
-
-
-def conditions_for(networks: Networks, style: Style) -> Conditions:
-    """Fills in the model's own values where the style leaves them open, and encodes the prompt.
-
-    Raises:
-        StyleError: strength and steps leave no step to run; a negative prompt without guidance.
-        ModelError: the model has no ControlNet of an asked name.
-    """
-    defaults = networks.defaults
-    guidance = defaults.guidance_scale if style.guidance_scale is None else style.guidance_scale
-    steps = defaults.steps if style.steps is None else style.steps
-    footage = FOOTAGE[style.footage]
-    asked = style.strength or footage.strength or defaults.strength
-    strength = asked * defaults.full_strength
-    if (to_run := steps_to_run(networks.scheduler, steps, strength)) < 1:
-        raise StyleError(f"strength {strength:g} of {steps} steps leaves none to run", "raise either")
-    if style.negative_prompt and guidance <= 1:
-        raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
-    own = {n: w for n, w in defaults.controls.items() if n in networks.controlnets}
-    wanted = style.asked_controls if style.controls is not None else to_controls(footage.weights(own))
-    structure = footage.structure if style.structure is None else style.structure
-    held = {n: loosened(c, structure, to_run) for n, c in wanted.items()}
-    controls = {n: c for n, c in held.items() if c.weight > 0}
-    if missing := set(controls) - set(networks.controlnets):
-        has = ", ".join(networks.controlnets) or "none"
-        raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
-    prompts = prompts_for(networks, style, guided=guidance > 1 and not networks.embeds_guidance)
-    rescale = style.guidance_rescale
-    return Conditions(
-        prompts, guidance, rescale, steps, strength, controls, style.means, style.seed, footage, structure
-    )
-
-
-def to_controls(weights: Mapping[str, float]) -> dict[str, Control]:
-    """Each for all of the steps."""
-    return {name: Control(weight) for name, weight in weights.items()}
-
-
-def loosened(control: Control, structure: float, steps: int) -> Control:
-    """The control where forms are held less tightly: it weighs less, and in fewer of its steps, at least in one."""
-    if structure >= 1:
-        return control
-    counted = max(1, round(steps * (control.end - control.start) * (0.5 + 0.5 * structure)))
-    end = min(control.end, (math.ceil(control.start * steps) + counted) / steps)
-    return Control(control.weight * structure, control.start, end)
-
-
-@torch.inference_mode()
-def restyle_clip(
+def restyle_frames(
     networks: Networks,
     conditions: Conditions,
-    clip: Clip,
+    frames: Iterable[Clip],
+    take_maps: TakeMaps,
+    memory: Memory,
+    batch: int | None = None,
+) -> Iterator[tuple[Clip, Memory | None]]:
+    """Restyles frames, each with what the ones before it left in the memory.
+
+    Args:
+        frames: clips of one frame; those that begin a shot say so.
+        batch: frames that may be under way at once, at most as many as there are steps; as `choose_batch` says if left
+            out. It changes frames by no more than rounding does.
+
+    Yields:
+        The restyled clips, beside each the memory after it where a run could go on: no frame is read beyond it.
+    """
+    frames = iter(frames)
+    if (first := next(frames, None)) is None:
+        return
+    batch = choose_batch(networks, first.size, batch, groups=conditions.groups, steps=conditions.steps_run)
+    with Wave(networks, conditions, memory) as wave:
+        for group, rests in gathered(itertools.chain([first], frames), batch):
+            if group[0].starts_shot:
+                yield from ((done, None) for done in wave.finished())
+                wave.cut()
+            maps, depth_range = take_maps(_pictures(group), wave.depth_range)
+            landed: list[Clip] = []
+            for i, frame in enumerate(group):
+                while len(wave) >= batch:
+                    landed += wave.step()
+                wave.enter(frame, maps.part(i), depth_range)
+                landed += wave.step()
+            if rests:
+                landed += wave.finished()
+            yield from ((done, wave.memory if rests and done is landed[-1] else None) for done in landed)
+        yield from ((done, None) for done in wave.finished())
+
+
+def gathered(frames: Iterable[Clip], batch: int) -> Iterator[tuple[list[Clip], bool]]:
+    """Groups of up to `batch` consecutive frames of a shot, and whether all are to be finished after this one."""
+    group: list[Clip] = []
+    for count, frame in enumerate(frames, 1):
+        if group and (frame.starts_shot or frame.index != group[-1].index + 1):
+            yield group, False
+            group = []
+        group.append(frame)
+        rests = batch == 1 or count % STRETCH == 0
+        if rests or len(group) == batch:
+            yield group, rests
+            group = []
+    if group:
+        yield group, False
+
+
+def _pictures(group: list[Clip]) -> Clip:
+    """The group as one clip, for its maps."""
+    if len(group) == 1:
+        return group[0]
+    times, durations = (tuple(frame.times[0] for frame in group), tuple(frame.durations[0] for frame in group))
+    return Clip(np.concatenate([frame.frames for frame in group]), times, durations, group[0].index)
+
+
+def restyle_frame(
+    networks: Networks,
+    conditions: Conditions,
+    frame: Clip,
     maps: StructureMaps,
     memory: Memory,
     motion: Motion | None = None,
-) -> tuple[Picture, Memory]:
-    """Restyles the clip's frames one after the other, each with what the ones before it left in the memory.
+) -> tuple[Clip, Memory]:
+    """Restyles one frame by itself.
 
     Args:
-        motion: how the last frame of the memory moved into the clip's first one, if that is known already.
+        motion: how the last frame of the memory moved into this one, if that is known already.
 
     Returns:
-        uint8 RGB `[T, H, W, 3]`, and the memory after the last frame.
+        The restyled frame, and the memory after it.
     """
-    results = []
-    for i, picture in enumerate(clip.frames):
-        last = memory.last if conditions.temporal.fusion > 0 else None
-        controls = {name: torch.from_numpy(maps.maps[name][i : i + 1]) for name in conditions.controls}
-        with ThreadPoolExecutor(1, "stylize-flow") as beside:  # the source's motion, while the networks work
-            moved = beside.submit(_motion, last, picture, motion) if last is not None else None
-            styled, cache = _diffuse(networks, conditions, picture, clip.times[i], controls, memory)
-        if last is not None and moved is not None:
-            styled = fuse(last, picture, styled, moved.result(), conditions.temporal.fusion)
-        memory, motion = memory.after(cache, Seen(picture, styled)), None
-        results.append(to_bytes(styled))
-    return np.stack(results), memory
+    with Wave(networks, conditions, memory) as wave:
+        wave.enter(frame, maps, memory.depth_range, motion)
+        (styled,) = wave.finished()
+        return styled, wave.memory
 
 
-def _motion(last: Seen, picture: Picture, known: Motion | None) -> Motion:
-    return known or motion_between(last.source, picture)
+@dataclass(frozen=True, eq=False)
+class _UnderWay:
+    clip: Clip
+    passage: Passage
+    motion: Future[Motion] | None
+    """From the frame before, found out while the networks work."""
 
 
-def _diffuse(
-    networks: Networks,
-    conditions: Conditions,
-    picture: Picture,
-    time: Fraction,
-    controls: dict[str, torch.Tensor],
-    memory: Memory,
-) -> tuple[Image, FrameCache]:
-    """The frame through the diffusion model, and its keys and values."""
-    begin = coarsened(conditions.footage.prepared(picture), conditions.structure)
-    pixels = torch.from_numpy(begin).permute(2, 0, 1)[None].float() / 127.5 - 1
-    generator = torch.Generator("cpu").manual_seed(_seed_of_shot(conditions.seed, memory.shot))
-    latents = networks.encode(_padded(pixels), generator)
-    embedded = {name: networks.embed_control(name, _padded(m.expand(-1, 3, -1, -1))) for name, m in controls.items()}
-    latents, cache = denoise(networks, conditions, latents, embedded, generator, memory, time)
-    decoded = networks.decode(latents)[..., : picture.shape[0], : picture.shape[1]]
-    styled = (decoded[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
-    return np.ascontiguousarray(styled), cache
+class Wave:
+    """The frames of a shot that are under way, each at least a denoising step behind the one before."""
+
+    def __init__(self, networks: Networks, conditions: Conditions, memory: Memory) -> None:
+        self.memory = memory
+        """After the last frame that came out."""
+        self._networks, self._conditions = networks, conditions
+        self._next, self._last = memory, memory.last.source if memory.last else None
+        self._frames: deque[_UnderWay] = deque()
+        self._beside = ThreadPoolExecutor(1, "stylize-flow")
+
+    def __enter__(self) -> Wave:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._beside.shutdown(cancel_futures=True)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def depth_range(self) -> DepthRange | None:
+        """The shot's, after the last group that went in."""
+        return self._next.depth_range
+
+    def cut(self) -> None:
+        """The next frame begins a shot; none is under way."""
+        self.memory = self._next = self.memory.cut()
+        self._last = None
+
+    @torch.inference_mode()
+    def enter(
+        self, clip: Clip, maps: StructureMaps, depth_range: DepthRange | None, motion: Motion | None = None
+    ) -> None:
+        """Encodes a frame and its maps and puts it behind the others; a `step` must follow before the next."""
+        networks, conditions, picture = self._networks, self._conditions, clip.frames[0]
+        moved = None
+        if conditions.temporal.fusion > 0 and self._last is not None:
+            moved = self._beside.submit(_motion, self._last, picture, motion)
+        source = coarsened(conditions.footage.prepared(picture), conditions.structure)
+        pixels = torch.from_numpy(source).permute(2, 0, 1)[None].float() / 127.5 - 1
+        generator = torch.Generator("cpu").manual_seed(_seed_of_shot(conditions.seed, self._next.shot))
+        latents = networks.encode(_padded(pixels), generator)
+        controls = {
+            name: networks.embed_control(name, _padded(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1)))
+            for name in conditions.controls
+        }
+        memory = replace(self._next, depth_range=depth_range)
+        passage = begin(networks, conditions, latents, controls, generator, memory, clip.times[0])
+        self._frames.append(_UnderWay(clip, passage, moved))
+        self._next, self._last = memory.after(passage.cache, None), picture
+
+    def finished(self) -> Iterator[Clip]:
+        """Takes all that are under way to their end."""
+        while self._frames:
+            yield from self.step()
+
+    def step(self) -> Iterator[Clip]:
+        """Takes all one step on; the restyled clips of those that are done come out."""
+        with torch.inference_mode():
+            advance(self._networks, self._conditions, [frame.passage for frame in self._frames])
+        while self._frames and self._frames[0].passage.is_done:
+            yield self._out(self._frames.popleft())
+
+    @torch.inference_mode()
+    def _out(self, frame: _UnderWay) -> Clip:
+        """Decodes a frame and fuses it with the one before."""
+        picture, last, passage = frame.clip.frames[0], self.memory.last, frame.passage
+        decoded = self._networks.decode(passage.latents)[..., : picture.shape[0], : picture.shape[1]]
+        styled = np.ascontiguousarray((decoded[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy())
+        if last is not None and frame.motion is not None:
+            styled = fuse(last, picture, styled, frame.motion.result(), self._conditions.temporal.fusion)
+        memory = replace(self.memory, depth_range=passage.memory.depth_range)
+        self.memory = memory.after(tuple(passage.cache), Seen(picture, styled))
+        if not self._frames:
+            self._next = self.memory  # with caches that grow no more
+        return replace(frame.clip, frames=to_bytes(styled)[None])
 
 
-def denoise(
-    networks: Networks,
-    conditions: Conditions,
-    latents: torch.Tensor,
-    controls: dict[str, torch.Tensor],
-    generator: torch.Generator,
-    memory: Memory,
-    time: Fraction = Fraction(0),
-) -> tuple[torch.Tensor, FrameCache]:
-    """Image to image in latent space (SDEdit, Meng et al. 2022) with ControlNets and cross-frame attention.
-
-    Args:
-        latents: the source frame's, scaled, `[1, C, h, w]`.
-        controls: embedded maps by name (`Networks.embed_control`), `[1, C', h, w]`.
-        time: of the frame, on the source's clock; prompts may change over it.
-        generator: draws the first noise, then whatever the scheduler needs at its steps.
-
-    Returns:
-        The restyled latents, and the frame's keys and values at every step.
-    """
-    scheduler, timesteps = _schedule(networks, conditions)
-    prompt = conditions.prompts.at(time)
-    noise = torch.randn(latents.shape, generator=generator, dtype=torch.float32).to(latents)
-    latents = scheduler.add_noise(latents, noise, timesteps[:1])
-    cache = []
-    for step, t in enumerate(timesteps):
-        exchange = Exchange(memory.references(step), conditions.temporal.attention, prompt.image_weight)
-        grouped = scheduler.scale_model_input(torch.cat([latents] * prompt.groups), t)
-        weights = conditions.weights_at(step, len(timesteps))
-        prediction = networks.predict(grouped, t, prompt, controls, weights, exchange, conditions.guidance_scale)
-        if prompt.groups == 2:
-            prediction = _guided(prediction, conditions.guidance_scale, conditions.guidance_rescale)
-        latents = scheduler.step(prediction, t, latents, **networks.step_options(generator), return_dict=False)[0]
-        cache.append(exchange.own)
-    return latents, tuple(cache)
-
-
-def _guided(prediction: torch.Tensor, scale: float, rescale: float) -> torch.Tensor:
-    """Classifier-free guidance (Ho and Salimans 2022), its deviation brought back by `rescale` (Lin et al. 2023)."""
-    without, with_prompt = prediction.chunk(2)
-    guided = without + scale * (with_prompt - without)
-    if rescale == 0:
-        return guided
-    dims = tuple(range(1, guided.ndim))
-    steadied = guided * (with_prompt.std(dims, keepdim=True) / guided.std(dims, keepdim=True))
-    return torch.lerp(guided, steadied, rescale)
-
-
-def steps_to_run(scheduler: Any, steps: int, strength: float) -> int:
-    """How many of the steps `strength` leaves.
-
-    Few-step schedulers (LCM, TCD) lay all of them below `strength`, as LatentConsistencyModelImg2ImgPipeline does; of
-    the others' steps that share is run, as in StableDiffusionImg2ImgPipeline.
-    """
-    if _takes_strength(scheduler):
-        return min(steps, int(scheduler.config.original_inference_steps * strength))
-    return min(int(steps * strength), steps)
-
-
-def _takes_strength(scheduler: Any) -> bool:
-    """Few-step schedulers lay their steps below a strength themselves."""
-    return "strength" in inspect.signature(scheduler.set_timesteps).parameters
-
-
-def _schedule(networks: Networks, conditions: Conditions) -> tuple[Any, torch.Tensor]:
-    """A fresh scheduler (they count their steps) and the timesteps to run."""
-    scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
-    run = steps_to_run(scheduler, conditions.steps, conditions.strength)
-    if _takes_strength(scheduler):
-        scheduler.set_timesteps(run, device=networks.device, strength=conditions.strength)
-        return scheduler, scheduler.timesteps
-    scheduler.set_timesteps(conditions.steps, device=networks.device)
-    begin = (conditions.steps - run) * scheduler.order
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(begin)
-    return scheduler, scheduler.timesteps[begin:]
+def _motion(before: Picture, picture: Picture, known: Motion | None) -> Motion:
+    return known or motion_between(before, picture)
 
 
 def _seed_of_shot(seed: int, shot: int) -> int:

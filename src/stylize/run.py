@@ -13,6 +13,7 @@ import numpy as np
 
 from stylize import __version__
 from stylize.codecs import Encoding
+from stylize.conditions import Conditions
 from stylize.encode import VideoWriter
 from stylize.errors import VideoError
 from stylize.frames import Clip
@@ -39,12 +40,16 @@ class Run:
 
     stylizer: Stylizer
     style: Style
+    conditions: Conditions
+    """What the style has become."""
     reader: VideoReader
     output: Path
     encoding: Encoding
     size: tuple[int, int]
     """Of the result; the networks may see another."""
     layout: Layout
+    batch: int
+    """Frames that are denoised together."""
     part: tuple[float | None, float | None]
     settings: Mapping[str, Any] | None = None
     """What the result says that it was made with; the style if left out."""
@@ -90,6 +95,7 @@ class Run:
             "model": f"{networks.name} {networks.fingerprint()}",
             "device": f"{networks.device.type} {networks.dtype}",
             "memory": self.layout,
+            "batch": self.batch,
             "encoding": asdict(self.encoding),
             "start and end": list(self.part),
             "backend": self.reader.backend,
@@ -126,7 +132,8 @@ class Run:
                 return before
         # one frame at a time, for progress and Ctrl-C
         with writer, ReadAhead(self.reader.clips(length=1, skip=frames)) as clips:
-            for clip, after in self.stylizer.steps(clips, self.style, state, self.reader.info.path):
+            path = self.reader.info.path
+            for clip, after in self.stylizer.steps(clips, self.style, state, path, self.conditions, self.batch):
                 writer.write(scaled(clip, self.size))
                 frames, shots = frames + len(clip), shots + clip.starts_shot
                 if after is not None:

@@ -70,17 +70,23 @@ def take_maps(
     """
     maps: dict[str, list[Map]] = {name: [] for name in names}
     detectors = {name: detector(name, device) for name in maps if name != "depth"}
+    raws = _raw_depths(clip, estimate_depth, given) if "depth" in maps else []
     for i, picture in enumerate(clip.frames):
         coarse = coarsened(picture, structure)
         for name, detect in detectors.items():
             maps[name].append(detect(coarse))
         if "depth" in maps:
-            height, width = picture.shape[:2]
-            raw = estimate_depth(picture) if given is None else given.at(clip.index + i, (width, height))
-            raw = coarsened(raw, structure)
+            raw = coarsened(raws[i], structure)
             depth_range = DepthRange.after(depth_range, raw)
             maps["depth"].append(depth_range.scaled(raw))
     return StructureMaps({name: _stacked(values) for name, values in maps.items()}), depth_range
+
+
+def _raw_depths(clip: Clip, estimate_depth: DepthEstimator, given: GivenDepth | None) -> list[Map]:
+    """Of every frame; estimated in one call."""
+    if given is None:
+        return list(estimate_depth(clip.frames))
+    return [given.at(clip.index + i, clip.size) for i in range(len(clip))]
 
 
 def _stacked(maps: list[Map]) -> Map:
