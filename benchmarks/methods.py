@@ -17,7 +17,7 @@ from diffusers.pipelines.deprecated.text_to_video_synthesis.pipeline_text_to_vid
 )
 
 from stylize import Clip, Style, Stylizer, Temporal, fill, restyle
-from stylize.conditions import conditions_for, schedule
+from stylize.conditions import conditions_for
 from stylize.detectors import canny
 from stylize.structure import DepthRange
 
@@ -138,7 +138,7 @@ class Peer:
 
     def _frame(self, frames: np.ndarray, i: int) -> np.ndarray:
         conditions = conditions_for(self._networks, self._style)
-        scheduler, timesteps = schedule(self._networks, conditions)
+        scheduler, timesteps = conditions.schedule
         # the same steps as ours: few-step schedulers have all of them below the strength
         self._pipeline.scheduler = scheduler
         self._pipeline.get_timesteps = lambda *_: (timesteps, len(timesteps))

@@ -127,16 +127,16 @@ def test_keys_and_values_take_what_is_reckoned(tiny: Networks, guidance: float) 
     assert held == 2 * 3 * needs.keys_values  # of the shot's first frame, which is the video's, and of the last
 
 
-def test_a_gpu_takes_as_many_as_fit(tiny: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_many_as_fit(tiny: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
     needs = Needs(weights=10**6, decoding=10**5, denoising=10**6, keys_values=10**4, steps=9)
     monkeypatch.setattr(hardware, "needs_of", lambda *_: needs)
-    assert choose_batch(tiny, (64, 48), steps=9) == 1  # a CPU
+    assert choose_batch(tiny, (64, 48), steps=9) == hardware.BATCH
     assert choose_batch(tiny, (64, 48), 5, steps=9) == 5 and choose_batch(tiny, (64, 48), 5, steps=3) == 3
 
-    def on_gpu(room: int, kind: str = "cuda", steps: int = 9) -> int:
+    def batch(room: int, kind: str = "cuda", steps: int = 9) -> int:
         monkeypatch.setattr(hardware, "free_bytes", lambda _: int(room / hardware.SPARE) + 1)
         monkeypatch.setattr(hardware, "loaded_bytes", lambda _: 0)
-        monkeypatch.setattr(hardware, "_is_offloaded", lambda _: False)
+        monkeypatch.setattr(hardware, "_is_offloaded", lambda *_: False)
         stand_in: Any = SimpleNamespace(
             device=SimpleNamespace(type=kind), pipe=tiny.pipe, vae=tiny.vae, unet=tiny.unet, dtype=torch.float32,
             controlnets=tiny.controlnets,
@@ -144,11 +144,11 @@ def test_a_gpu_takes_as_many_as_fit(tiny: Networks, monkeypatch: pytest.MonkeyPa
         return choose_batch(stand_in, (64, 48), steps=steps)
 
     for fits in range(1, 4):
-        assert on_gpu(needs.of("whole", fits)) == fits
-    assert on_gpu(needs.of("whole", 1) - 2) == 1
-    assert on_gpu(1000 * needs.weights) == hardware.BATCH
-    assert on_gpu(1000 * needs.weights, steps=2) == 2
-    assert on_gpu(1000 * needs.weights, kind="xpu") == 1
+        assert batch(needs.of("whole", fits)) == fits
+    assert batch(needs.of("whole", 1) - 2) == 1
+    assert batch(1000 * needs.weights) == hardware.BATCH
+    assert batch(1000 * needs.weights, steps=2) == 2
+    assert batch(1000 * needs.weights, kind="xpu") == 1
 
 
 @pytest.mark.parametrize("batch", [0, -1, 33])

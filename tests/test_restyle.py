@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from media import picture
 
 from stylize import Clip, ModelError, Style, StyleError, Stylizer
-from stylize.conditions import conditions_for, schedule
+from stylize.conditions import conditions_for
 from stylize.memory import Memory
 from stylize.networks import Networks
 from stylize.restyle import _padded, restyle_frame
@@ -89,7 +89,7 @@ def test_few_step_schedulers_run_all_their_steps_below_the_strength(
 
     networks = replace(tiny, scheduler=getattr(diffusers, scheduler).from_config(tiny.scheduler.config))
     conditions = conditions_for(networks, Style(prompt="ink", steps=4, strength=strength))
-    _, timesteps = schedule(networks, conditions)
+    _, timesteps = conditions.schedule
     assert len(timesteps) == 4
     assert timesteps[0] == pytest.approx(1000 * strength - 1, abs=20)
     assert (timesteps.diff() < 0).all()

@@ -53,8 +53,8 @@ def load_stylizer(
         vae: in place of the model's own; also TAESD.
         depth: a depth network of transformers (Depth Anything V2) in place of MiDaS.
         memory: how the networks are laid out; what fits is chosen when `None`.
-        batch: frames that are denoised together, 1 to 32 and at most as many as there are steps; when `None`, on a GPU
-            up to 4 if they fit, on a CPU 1.
+        batch: frames that are denoised together, 1 to 32 and at most as many as there are steps; up to 4 if they
+            fit when `None`.
         offline: never ask the hub, whatever is missing.
         say: gets a line before each download, with its size.
 

@@ -30,11 +30,16 @@ class Conditions:
     controls: dict[str, Control]
     temporal: Temporal
     seed: int
-    steps_run: int = 1
-    """Of the steps, those that the strength leaves."""
+    schedule: tuple[Any, torch.Tensor]
+    """The scheduler with its steps laid, and the timesteps to run; each frame takes a copy, for it counts the steps."""
     footage: Footage = FOOTAGE["video"]
     structure: float = 1.0
     """How tightly forms are held, in [0, 1]."""
+
+    @property
+    def steps_run(self) -> int:
+        """Of the steps, those that the strength leaves."""
+        return len(self.schedule[1])
 
     @property
     def groups(self) -> int:
@@ -72,9 +77,9 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
     prompts = prompts_for(networks, style, guided=guidance > 1 and not networks.embeds_guidance)
-    rescale = style.guidance_rescale
+    rescale, schedule = style.guidance_rescale, _schedule(networks, steps, strength)
     return Conditions(
-        prompts, guidance, rescale, steps, strength, controls, style.means, style.seed, to_run, footage, structure
+        prompts, guidance, rescale, steps, strength, controls, style.means, style.seed, schedule, footage, structure
     )
 
 
@@ -108,15 +113,15 @@ def _takes_strength(scheduler: Any) -> bool:
     return "strength" in inspect.signature(scheduler.set_timesteps).parameters
 
 
-def schedule(networks: Networks, conditions: Conditions) -> tuple[Any, torch.Tensor]:
-    """A fresh scheduler (they count their steps) and the timesteps to run."""
+def _schedule(networks: Networks, steps: int, strength: float) -> tuple[Any, torch.Tensor]:
+    """A scheduler with its steps laid, and the timesteps to run, on the CPU."""
     scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
-    run = steps_to_run(scheduler, conditions.steps, conditions.strength)
+    run = steps_to_run(scheduler, steps, strength)
     if _takes_strength(scheduler):
-        scheduler.set_timesteps(run, device="cpu", strength=conditions.strength)
+        scheduler.set_timesteps(run, device="cpu", strength=strength)
         return scheduler, scheduler.timesteps
-    scheduler.set_timesteps(conditions.steps, device="cpu")
-    begin = (conditions.steps - run) * scheduler.order
+    scheduler.set_timesteps(steps, device="cpu")
+    begin = (steps - run) * scheduler.order
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(begin)
     return scheduler, scheduler.timesteps[begin:]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from stylize.errors import ModelError
+from stylize.hardware import memory_format
 
 UNION_KINDS = {
     "openpose": 0, "depth": 1, "softedge": 2, "scribble": 2, "canny": 3, "lineart": 3, "lineart_anime": 3, "mlsd": 3,
@@ -31,7 +32,7 @@ class ControlNet:
     def to(self, device: torch.device) -> ControlNet:
         """Moves both parts and makes them ready for inference."""
         for part in (self.network, self._embedding):
-            part.to(device).eval().requires_grad_(False)
+            part.to(device, memory_format=memory_format(device)).eval().requires_grad_(False)
         return self
 
     def residuals(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from stylize.attention import Exchange
-from stylize.conditions import Conditions, schedule
+from stylize.conditions import Conditions
 from stylize.memory import FrameCache, Memory, StepCache
 from stylize.networks import Networks, Prompted
 
@@ -72,7 +73,7 @@ def begin(
         time: of the frame, on the source's clock; prompts may change over it.
         generator: draws the first noise, then whatever the scheduler needs at its steps.
     """
-    scheduler, timesteps = schedule(networks, conditions)
+    scheduler, timesteps = copy.deepcopy(conditions.schedule)
     noise = torch.randn(latents.shape, generator=generator, dtype=torch.float32).to(latents)
     noisy = scheduler.add_noise(latents, noise, timesteps[:1])
     told = timesteps.to(networks.device, torch.float32 if timesteps.is_floating_point() else timesteps.dtype)

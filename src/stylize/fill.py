@@ -58,14 +58,14 @@ def fuse(before: Seen, source: Picture, diffused: Image, motion: Motion, weight:
     now = unit(source)
     flow, error, expected = _settled(unit(before.source), now, motion)
     trusted = cv2.erode(motion.visible.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
-    share = weight * SHARE * trusted * cv2.GaussianBlur(trusted, (0, 0), 1) * np.exp(-((error / TOLERANCE) ** 2))
-    change = share[..., None] * (warp(before.styled, flow, cubic=True) - diffused)
+    share = weight * SHARE * trusted * cv2.GaussianBlur(trusted, (0, 0), 1) * _bell(error / TOLERANCE)
+    change = _scaled(cv2.subtract(warp(before.styled, flow, cubic=True), diffused), share)
     tone = _blurred(change, TONE)  # where the share ends, tone fades out: a new tone beside an old one is a patch
-    known = _blurred(share, TONE)[..., None] + TONE_FLOOR
-    mixed = diffused + change - share[..., None] * tone / known + tone
-    follow = 1 - np.exp(-((_mean(np.abs(_blurred(expected - now, AROUND))) / LIGHT) ** 2))
+    tone = _scaled(tone, 1 - share / (_blurred(share, TONE) + TONE_FLOOR))
+    mixed = cv2.add(cv2.add(diffused, change), tone)
+    follow = 1 - _bell(_mean(np.abs(_blurred(cv2.subtract(expected, now), AROUND))) / LIGHT)
     if follow.max() > 1e-3:
-        mixed = mixed + follow[..., None] * _blurred(diffused - mixed, LIGHT_BLUR)
+        mixed = cv2.add(mixed, _scaled(_blurred(cv2.subtract(diffused, mixed), LIGHT_BLUR), follow))
     return _clipped(mixed)
 
 
@@ -78,19 +78,17 @@ def between(
         back: of each frame, to `first`.
         ahead: of each frame, to `last`.
     """
-    results = []
-    for i, (picture, to_first, to_last) in enumerate(zip(frames, back, ahead, strict=True), start=1):
-        part = i / (len(frames) + 1)
-        sides = [(first, to_first, 1 - part), (last, to_last, part)]
+    results, sources = [], (unit(first.source), unit(last.source))
+    for i, (picture, *motions) in enumerate(zip(frames, back, ahead, strict=True), start=1):
+        part, now = i / (len(frames) + 1), unit(picture)
         weights, pictures = [], []
-        for key, motion, near in sides:
-            flow, error, _ = _settled(unit(key.source), unit(picture), motion)
+        for key, source, motion, near in zip((first, last), sources, motions, (1 - part, part), strict=True):
+            flow, error, _ = _settled(source, now, motion)
             known = cv2.GaussianBlur(motion.visible.astype(np.float32), (0, 0), 1) * motion.visible
-            weights.append(near * (known + 1e-3) * np.exp(-((error / TOLERANCE) ** 2)) + 1e-6)
+            weights.append(near * (known + 1e-3) * _bell(error / TOLERANCE) + 1e-6)
             pictures.append(warp(key.styled, flow, cubic=True))
-        share = (weights[1] / (weights[0] + weights[1]))[..., None]
-        mixed = pictures[0] + share * (pictures[1] - pictures[0])
-        results.append(_clipped(mixed))
+        news = _scaled(cv2.subtract(pictures[1], pictures[0]), weights[1] / (weights[0] + weights[1]))
+        results.append(_clipped(cv2.add(pictures[0], news)))
     return results
 
 
@@ -109,12 +107,12 @@ def chained(steps: Sequence[Motion]) -> list[Motion]:
 
 def unit(picture: Picture) -> Image:
     """uint8 to float32 in [0, 1]."""
-    return picture.astype(np.float32) / np.float32(255)
+    return np.multiply(picture, np.float32(1 / 255), dtype=np.float32)
 
 
 def to_bytes(image: Image) -> Picture:
     """[0, 1] to uint8."""
-    return np.round(image * 255).astype(np.uint8)
+    return np.asarray(cv2.convertScaleAbs(image, alpha=255), np.uint8)
 
 
 def _settled(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image, Image]:
@@ -125,14 +123,25 @@ def _settled(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image,
     expected = warp(earlier, motion.flow)
     moved, stayed = _mean(cv2.absdiff(expected, later)), _mean(cv2.absdiff(earlier, later))
     still = (cv2.blur(stayed, (5, 5)) <= cv2.blur(moved, (5, 5)) + STILL) & (length(motion.flow) < 1)
-    flow = np.where(still[..., None], np.float32(0), motion.flow)
+    mask = still.view(np.uint8)
+    flow = np.asarray(cv2.copyTo(motion.flow, 1 - mask), np.float32)
     error = cv2.blur(np.where(still, np.minimum(moved, stayed), moved), (3, 3))
-    return flow, np.asarray(error, np.float32), np.where(still[..., None], earlier, expected)
+    return flow, np.asarray(error, np.float32), np.asarray(cv2.copyTo(earlier, mask, expected), np.float32)
 
 
 def _clipped(image: Image) -> Image:
     """Within [0, 1]: what cubic resampling adds at edges would grow from frame to frame otherwise."""
     return np.asarray(image.clip(0, 1), np.float32)
+
+
+def _scaled(image: Image, by: Image) -> Image:
+    """`image` times `by`, `[H, W]`, in every channel."""
+    return np.asarray(cv2.multiply(image, cv2.merge([by] * image.shape[-1])), np.float32)
+
+
+def _bell(x: Image) -> Image:
+    """exp(-x^2), by which a share falls."""
+    return np.asarray(cv2.exp(cv2.multiply(x, x, scale=-1)), np.float32)
 
 
 def _mean(image: Image) -> Image:

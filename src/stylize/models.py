@@ -19,7 +19,7 @@ from stylize.controlnets import ControlNet, UnionControlNet
 from stylize.detectors import annotators
 from stylize.errors import ModelError
 from stylize.estimators import DepthEstimator, LazyDepth, MidasDepth, PocketDepth, TransformersDepth
-from stylize.hardware import choose_device, default_dtype
+from stylize.hardware import choose_device, default_dtype, memory_format
 from stylize.networks import Networks, embeds_guidance
 from stylize.places import PART_FILES, Place, Say, fetched, parse_place
 from stylize.recipes import Recipe
@@ -75,6 +75,8 @@ def load_networks(
     for part in (pipe.text_encoder, getattr(pipe, "text_encoder_2", None), pipe.image_encoder, pipe.unet, pipe.vae):
         if part is not None:
             part.to(place).eval().requires_grad_(False)
+    for part in (pipe.unet, pipe.vae):
+        part.to(memory_format=memory_format(place))
     if kind == torch.float16 and getattr(pipe.vae.config, "force_upcast", False):
         pipe.vae.to(torch.float32)  # SDXL's own overflows in half precision
     attention.install(pipe.unet)

@@ -47,7 +47,7 @@ MaskPart = Annotated[Part, typer.Option(help="Restyle the subject, or the backgr
 MaskFeather = Annotated[float, typer.Option(help="Softness of the matte's border, in pixels.")]
 Memory = Annotated[Layout | None, typer.Option(help="whole, tiled or offloaded [default: what fits].")]
 Batch = Annotated[
-    int | None, typer.Option(help="Frames denoised together, up to the steps [default: on a GPU 4 if they fit].")
+    int | None, typer.Option(help="Frames denoised together, at most as many as steps [default: 4 if they fit].")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never ask the hub.")]
 Guidance = Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is off.")]

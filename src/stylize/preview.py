@@ -45,8 +45,6 @@ class Preview:
     """Of the whole run, as far as the header tells."""
     memory: int
     """Bytes that the networks take for a frame, an estimate."""
-    batched: bool
-    """On a device where a run does several frames at once, while these were done one by one."""
     bytes_a_frame: int
     """Of the result at the most: frames that follow each other take less than these, which do not."""
 
@@ -63,7 +61,7 @@ class Preview:
         if (seconds := self.seconds(style)) is None or self.frames_in_all is None:
             return line
         disk = self.bytes_a_frame * self.frames_in_all / 1e6
-        bound = "at most" if self.batched and style.mode == "full" else "about"
+        bound = "at most" if style.mode == "full" else "about"  # a run takes several frames at once, a preview one
         whole = f"all {self.frames_in_all} frames will take {bound} {duration(seconds)}"
         memory = f"{self.memory / 1e9:.1f} GB of memory for the networks"
         return f"{line}; {whole}, {memory}, and at most {max(disk, 0.1):.1f} MB of disk as an mp4"
@@ -116,10 +114,7 @@ def make_preview(
     write_sheet(sheet, arranged(rows, captions))
     needs = needs_of(stylizer.networks, style.fitted(size))
     seconds = float(np.median(spent[1:] or spent))  # the first one also warms up
-    return Preview(
-        str(sheet), count, seconds, total, needs.of(stylizer.layout or "whole"),
-        stylizer.networks.device.type != "cpu", _encoded(rows[1], size),
-    )  # fmt: skip
+    return Preview(str(sheet), count, seconds, total, needs.of(stylizer.layout or "whole"), _encoded(rows[1], size))
 
 
 def _frame_at(

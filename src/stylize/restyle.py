@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from stylize.conditions import Conditions
 from stylize.denoising import Passage, advance, begin
-from stylize.fill import Seen, fuse, to_bytes
+from stylize.fill import Image, Seen, fuse, to_bytes
 from stylize.footage import coarsened
 from stylize.frames import Clip, Picture, StructureMaps
 from stylize.hardware import choose_batch
@@ -126,8 +126,18 @@ class _UnderWay:
     """From the frame before, found out while the networks work."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    frame: _UnderWay
+    seen: Future[Seen]
+    """With what is taken over from the frame before, while the networks go on."""
+
+
 class Wave:
-    """The frames of a shot that are under way, each at least a denoising step behind the one before."""
+    """The frames of a shot that are under way, each at least a denoising step behind the one before.
+
+    Beside the networks a thread finds the motion of what goes in, and fuses what comes out with the frame before.
+    """
 
     def __init__(self, networks: Networks, conditions: Conditions, memory: Memory) -> None:
         self.memory = memory
@@ -135,7 +145,8 @@ class Wave:
         self._networks, self._conditions = networks, conditions
         self._next, self._last = memory, memory.last.source if memory.last else None
         self._frames: deque[_UnderWay] = deque()
-        self._beside = ThreadPoolExecutor(1, "stylize-flow")
+        self._decoded: deque[_Decoded] = deque()
+        self._beside = ThreadPoolExecutor(1, "stylize-fusion")  # one, so that what was asked for first is done first
 
     def __enter__(self) -> Wave:
         return self
@@ -168,7 +179,7 @@ class Wave:
         if conditions.temporal.fusion > 0 and self._last is not None:
             moved = self._beside.submit(_motion, self._last, picture, motion)
         source = coarsened(conditions.footage.prepared(picture), conditions.structure)
-        pixels = torch.from_numpy(source).permute(2, 0, 1)[None].float() / 127.5 - 1
+        pixels = torch.from_numpy(source).permute(2, 0, 1)[None].float().div_(127.5).sub_(1)
         generator = torch.Generator("cpu").manual_seed(_seed_of_shot(conditions.seed, self._next.shot))
         latents = networks.encode(_padded(pixels), generator)
         controls = {
@@ -184,31 +195,48 @@ class Wave:
         """Takes all that are under way to their end."""
         while self._frames:
             yield from self.step()
+        yield from self._out(len(self._decoded))
+        self._next = self.memory  # with caches that grow no more
 
     def step(self) -> Iterator[Clip]:
-        """Takes all one step on; the restyled clips of those that are done come out."""
+        """Takes all one step on; the restyled clips of those that were done before it come out."""
+        ready = len(self._decoded)
         with torch.inference_mode():
             advance(self._networks, self._conditions, [frame.passage for frame in self._frames])
-        while self._frames and self._frames[0].passage.is_done:
-            yield self._out(self._frames.popleft())
+            while self._frames and self._frames[0].passage.is_done:
+                self._decode(self._frames.popleft())
+        yield from self._out(ready)
 
-    @torch.inference_mode()
-    def _out(self, frame: _UnderWay) -> Clip:
-        """Decodes a frame and fuses it with the one before."""
-        picture, last, passage = frame.clip.frames[0], self.memory.last, frame.passage
-        decoded = self._networks.decode(passage.latents)[..., : picture.shape[0], : picture.shape[1]]
+    def _decode(self, frame: _UnderWay) -> None:
+        picture, weight = frame.clip.frames[0], self._conditions.temporal.fusion
+        decoded = self._networks.decode(frame.passage.latents)[..., : picture.shape[0], : picture.shape[1]]
         styled = np.ascontiguousarray((decoded[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy())
-        if last is not None and frame.motion is not None:
-            styled = fuse(last, picture, styled, frame.motion.result(), self._conditions.temporal.fusion)
-        memory = replace(self.memory, depth_range=passage.memory.depth_range)
-        self.memory = memory.after(tuple(passage.cache), Seen(picture, styled))
-        if not self._frames:
-            self._next = self.memory  # with caches that grow no more
-        return replace(frame.clip, frames=to_bytes(styled)[None])
+        before = self._decoded[-1].seen if self._decoded else self.memory.last
+        seen = self._beside.submit(_fused, before, picture, styled, frame.motion, weight)
+        self._decoded.append(_Decoded(frame, seen))
+
+    def _out(self, count: int) -> Iterator[Clip]:
+        """The first `count` of those that are decoded."""
+        for _ in range(count):
+            frame, seen = self._decoded[0].frame, self._decoded[0].seen.result()
+            memory = replace(self.memory, depth_range=frame.passage.memory.depth_range)
+            self.memory = memory.after(tuple(frame.passage.cache), seen)
+            self._decoded.popleft()
+            yield replace(frame.clip, frames=to_bytes(seen.styled)[None])
 
 
 def _motion(before: Picture, picture: Picture, known: Motion | None) -> Motion:
     return known or motion_between(before, picture)
+
+
+def _fused(
+    before: Future[Seen] | Seen | None, picture: Picture, styled: Image, motion: Future[Motion] | None, weight: float
+) -> Seen:
+    """What was asked for before this is done by now."""
+    last = before.result() if isinstance(before, Future) else before
+    if last is None or motion is None:
+        return Seen(picture, styled)
+    return Seen(picture, fuse(last, picture, styled, motion.result(), weight))
 
 
 def _seed_of_shot(seed: int, shot: int) -> int:
@@ -218,5 +246,5 @@ def _seed_of_shot(seed: int, shot: int) -> int:
 
 def _padded(pixels: torch.Tensor) -> torch.Tensor:
     """Repeats the last row and column until both sides are divisible by 8; cropped back after decoding."""
-    height, width = pixels.shape[-2:]
-    return F.pad(pixels, (0, -width % LATENT_GRID, 0, -height % LATENT_GRID), mode="replicate")
+    below, right = (-side % LATENT_GRID for side in pixels.shape[-2:])
+    return F.pad(pixels, (0, right, 0, below), mode="replicate") if below or right else pixels
