@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from stylize import Clip, Style
 from stylize.conditions import conditions_for
 from stylize.denoising import begin, denoise
+from stylize.hardware import memory_format
 from stylize.memory import Memory
 from stylize.networks import Networks
 from stylize.structure import take_maps
@@ -39,6 +41,15 @@ def ours(networks: Networks, style: Style, clip: Clip) -> Ours:
         passage = begin(networks, conditions, source, embedded, generator, Memory())
         latents, _ = denoise(networks, conditions, passage)
     return Ours(latents, source, (pixels + 1) / 2, controls)
+
+
+def laid_out(pipeline: Any) -> Any:
+    """diffusers' pipeline with convolutions that lie in memory as ours do, so that they round alike; and quiet."""
+    nets = getattr(pipeline.controlnet, "nets", [pipeline.controlnet])
+    for module in (pipeline.unet, pipeline.vae, *nets):
+        module.to(memory_format=memory_format(pipeline.device))
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def assert_equal(ours: torch.Tensor, theirs: torch.Tensor, source: torch.Tensor) -> None:

@@ -121,7 +121,7 @@ def test_what_nobody_looks_at_any_more_is_let_go(tiny: Networks) -> None:
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_keys_and_values_take_what_is_reckoned(tiny: Networks, guidance: float) -> None:
     style = Style(prompt="ink", steps=3, strength=1.0, guidance_scale=guidance)
-    steps = list(Stylizer(tiny).steps([make_clip(3)], style))
+    steps = list(Stylizer(tiny, batch=1).steps([make_clip(3)], style))
     held = sum(tensor.nbytes for tensor in steps[-1][1].memory.tensors())  # type: ignore[union-attr]
     needs = needs_of(tiny, (64, 48), groups=2 if guidance > 1 else 1, steps=3)
     assert held == 2 * 3 * needs.keys_values  # of the shot's first frame, which is the video's, and of the last

@@ -14,7 +14,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from against import SEED, assert_equal, ours
+from against import SEED, assert_equal, laid_out, ours
 from conftest import CONTROLS, add_lora, build_ip_adapter
 from media import picture
 from PIL import Image
@@ -36,9 +36,7 @@ def load(folder: Path, **extras: Any) -> Networks:
 
 def pipeline_of(folder: Path, family: str) -> Any:
     kind = "XL" if family == "sdxl" else ""
-    pipeline = getattr(diffusers, f"StableDiffusion{kind}ControlNetImg2ImgPipeline").from_pretrained(folder)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    return laid_out(getattr(diffusers, f"StableDiffusion{kind}ControlNetImg2ImgPipeline").from_pretrained(folder))
 
 
 def both(
@@ -206,7 +204,8 @@ def test_memory_across_frames(family_folder: Folder, family: str) -> None:
     assert np.array_equal(whole, joined(list(Stylizer(networks).stream(parts, style))))
     alone = joined(list(Stylizer(networks).stream([clip], replace(style, temporal=0.0))))
     assert not np.array_equal(whole[1:], alone[1:])
-    sizes = [state.memory.nbytes for _, state in Stylizer(networks).steps(parts, style) if state is not None]
+    one_by_one = Stylizer(networks, batch=1)
+    sizes = [state.memory.nbytes for _, state in one_by_one.steps(parts, style) if state is not None]
     assert sizes[1] == sizes[2] == sizes[3]
     tokens, width, layers, steps = (64 // 8) * (48 // 8), 32, 2, 2
     held = 3 * steps * layers * 2 * tokens * width * 4  # style anchor = anchor, so two frames and the pictures

@@ -75,7 +75,7 @@ class Identity(Stylizer):
     """Restyles nothing."""
 
     def steps(
-        self, clips: Iterable[Clip], style: Style, state: State | None = None, source: Path | None = None
+        self, clips: Iterable[Clip], style: Style, state: State | None = None, *_: object, **__: object
     ) -> Iterator[tuple[Clip, State | None]]:
         for clip in clips:
             yield clip, State(Memory(), CutDetector())

@@ -108,4 +108,4 @@ def test_stream_takes_a_reader(stylizer: Stylizer, tmp_path: Path) -> None:
     with VideoReader(make_video(tmp_path / "in.mp4", 10)) as reader:
         clips = list(stylizer.stream(reader, STYLE))
     assert sum(map(len, clips)) == 10
-    assert [clip.starts_shot for clip in clips] == [True, False]
+    assert [clip.starts_shot for clip in clips] == [True] + [False] * 9

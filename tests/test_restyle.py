@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from against import SEED, assert_equal, ours
+from against import SEED, assert_equal, laid_out, ours
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from media import picture
@@ -68,9 +68,8 @@ def test_without_memory_equals_diffusers_pipeline(
         steps=6, strength=strength, controls={"depth": 0.9, "canny": 0.6}, temporal=0.0,
     )  # fmt: skip
     mine = ours(networks, style, clip)
-    pipeline = StableDiffusionControlNetImg2ImgPipeline.from_pretrained(tiny_model, safety_checker=None)
+    pipeline = laid_out(StableDiffusionControlNetImg2ImgPipeline.from_pretrained(tiny_model, safety_checker=None))
     pipeline.scheduler = getattr(diffusers, scheduler).from_config(pipeline.scheduler.config)
-    pipeline.set_progress_bar_config(disable=True)
     theirs = pipeline(
         prompt="ink drawing", negative_prompt="photo", image=mine.image,
         control_image=[mine.controls["depth"], mine.controls["canny"]], controlnet_conditioning_scale=[0.9, 0.6],
@@ -181,8 +180,8 @@ def test_memory_shows_and_its_weight_blends(tiny: Networks) -> None:
 
 def test_without_memory_frames_do_not_depend_on_the_past(tiny: Networks) -> None:
     style = Style(prompt="ink", temporal=0.0, controls={"canny": 1.0})
-    both = joined(list(Stylizer(tiny).stream([make_clip(2)], style)))
-    alone = joined(list(Stylizer(tiny).stream([make_clip(1, first=1)], style)))
+    both = joined(list(Stylizer(tiny, batch=1).stream([make_clip(2)], style)))
+    alone = joined(list(Stylizer(tiny, batch=1).stream([make_clip(1, first=1)], style)))
     assert np.array_equal(both[1], alone[0])
 
 
