@@ -3,7 +3,7 @@
     python benchmarks/gpu.py [--family sd15] [--side 512] [--frames 32] [--steps 4] [--compile]
     python benchmarks/gpu.py --small        # proves the script on a CPU, at a size that says nothing about speed
 
-Rows: ours `full` with 1, 2, 4 (and 8) frames denoised together, with channels last, compiled, and `fast`; diffusers'
+Rows: ours `full` with 1, 2, 4 (and 8) frames denoised together, channels first, compiled, and `fast`; diffusers'
 img2img ControlNet pipeline frame by frame; AnimateDiff's video-to-video ControlNet pipeline (SD 1.5 only). Same
 networks, steps, two ControlNets, in one run. Columns: frames/s, peak VRAM, and FLOP/s of UNet and ControlNets as a
 share of what a large matrix product reaches on the same card. Then the share of each stage. Prints tables, and one
@@ -30,7 +30,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from stylize import Clip, Style, Stylizer, attention
 from stylize.attention import Exchange
 from stylize.controlnets import ControlNet
-from stylize.hardware import BATCH
+from stylize.hardware import BATCH, memory_format
 from stylize.networks import Networks, Prompted
 from stylize.single_file import CONFIGS
 from stylize.style import Mode
@@ -205,6 +205,12 @@ def ours_rows(table: Table, args: argparse.Namespace, networks: Networks, clips:
         ours.batch = batch
         return list(ours.stream(clips, replace(full, mode=mode)))
 
+    modules = [networks.unet, networks.vae, *(part for net in nets.values() for part in (net.network, net._embedding))]
+    for layout in (torch.contiguous_format, memory_format(device)):
+        for module in modules:
+            module.to(memory_format=layout)
+        if layout == torch.contiguous_format:
+            table.row("stylize, full, channels first", measured(device, frames, restyled))
     table.row("stylize, fast", measured(device, frames, lambda: restyled(mode="fast")))
     for batch in (1, 2, 4, 8):
         if batch <= args.steps:  # no more can be under way
@@ -213,14 +219,10 @@ def ours_rows(table: Table, args: argparse.Namespace, networks: Networks, clips:
         total = clocked(device, restyled)
     shares = {name: spent / total for name, spent in sorted(stages.items(), key=lambda item: -item[1])}
     print("stages of full: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()), flush=True)
-    parts = [networks.unet, *(net.network for net in nets.values())]
-    for module in (*parts, networks.vae):
-        module.to(memory_format=torch.channels_last)
-    table.row(f"stylize, full, batch {BATCH}, channels last", measured(device, frames, restyled))
     if args.compile:
-        for module in parts:
+        for module in modules:
             module.compile(dynamic=False)
-        table.row("... and compiled", measured(device, frames, restyled))
+        table.row("... compiled", measured(device, frames, restyled))
     print(json.dumps({
         "benchmark": "gpu", "hardware": hardware(), "family": args.family, "side": clips[0].size[0], "rows": table.rows,
         "share": shares,

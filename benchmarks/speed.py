@@ -2,8 +2,9 @@
 
     python benchmarks/speed.py [--model pocket] [--size 512x288] [--frames 24] [--steps 4] [--mode fast]
 
-Decoding and encoding run in threads beside the networks: what they take is listed, what is waited for them is in the
-rest. Prints a table, and one JSON object as the last line. Compare shares and ratios; seconds depend on the machine.
+Decoding, flow, fusion and encoding run in threads beside the networks: what they take is listed, what is waited for
+them is in the rest. Prints a table, and one JSON object as the last line. Compare shares and ratios; seconds depend on
+the machine.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ def timed(networks: Networks) -> Iterator[tuple[dict[str, float], dict[str, floa
         def run(*args: Any, **kwargs: Any) -> Any:
             began = time.perf_counter()
             result = function(*args, **kwargs)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
             seconds = own if threading.get_ident() == here else beside
+            if torch.cuda.is_available() and seconds is own:
+                torch.cuda.synchronize()
             seconds[name] += time.perf_counter() - began
             return result
 
@@ -84,7 +85,7 @@ def main() -> None:
     args = parser.parse_args()
     stylizer = load_stylizer(args.model, dtype=getattr(torch, args.dtype) if args.dtype else None)
     style = Style(prompt="watercolour painting", steps=args.steps, mode=args.mode)
-    list(stylizer.stream(moving_clips(2, *args.size), style))  # warm-up
+    list(stylizer.stream(moving_clips(8, *args.size), style))  # warm-up
     own, beside, total, evaluations = one_run(stylizer, style, args.frames, args.size)
     own[MAPS] -= own.get("depth network", 0.0)  # it runs within
     networks = sum(spent for name, spent in own.items() if name.startswith(NETWORKS))

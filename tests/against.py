@@ -9,7 +9,7 @@ import torch
 
 from stylize import Clip, Style
 from stylize.conditions import conditions_for
-from stylize.denoising import begin, denoise
+from stylize.denoising import advance, begin
 from stylize.hardware import memory_format
 from stylize.memory import Memory
 from stylize.networks import Networks
@@ -39,8 +39,9 @@ def ours(networks: Networks, style: Style, clip: Clip) -> Ours:
         source = networks.encode(pixels, generator)
         embedded = {name: networks.embed_control(name, m) for name, m in controls.items()}
         passage = begin(networks, conditions, source, embedded, generator, Memory())
-        latents, _ = denoise(networks, conditions, passage)
-    return Ours(latents, source, (pixels + 1) / 2, controls)
+        while not passage.is_done:
+            advance(networks, conditions, [passage])
+    return Ours(passage.latents, source, (pixels + 1) / 2, controls)
 
 
 def laid_out(pipeline: Any) -> Any:

@@ -16,9 +16,9 @@ import torch
 from media import picture
 from test_restyle import cut_up, joined, make_clip
 
-from stylize import Clip, Style, StyleError, Stylizer, hardware, load_stylizer, restyle
+from stylize import Clip, Style, StyleError, Stylizer, hardware, load_stylizer, restyle, segments
 from stylize.conditions import conditions_for
-from stylize.hardware import Needs, choose_batch, needs_of
+from stylize.hardware import Load, Needs, choose_batch, needs_of
 from stylize.memory import Memory
 from stylize.networks import Networks
 from stylize.structure import take_maps
@@ -123,15 +123,17 @@ def test_keys_and_values_take_what_is_reckoned(tiny: Networks, guidance: float) 
     style = Style(prompt="ink", steps=3, strength=1.0, guidance_scale=guidance)
     steps = list(Stylizer(tiny, batch=1).steps([make_clip(3)], style))
     held = sum(tensor.nbytes for tensor in steps[-1][1].memory.tensors())  # type: ignore[union-attr]
-    needs = needs_of(tiny, (64, 48), groups=2 if guidance > 1 else 1, steps=3)
+    *_, (_, alone) = Stylizer(tiny, batch=1).steps([make_clip(3)], replace(style, temporal=0.0))
+    assert alone is not None and not list(alone.memory.tensors())  # nobody looks at them
+    needs = needs_of(tiny, (64, 48), Load(2 if guidance > 1 else 1, steps=3))
     assert held == 2 * 3 * needs.keys_values  # of the shot's first frame, which is the video's, and of the last
 
 
 def test_as_many_as_fit(tiny: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
     needs = Needs(weights=10**6, decoding=10**5, denoising=10**6, keys_values=10**4, steps=9)
     monkeypatch.setattr(hardware, "needs_of", lambda *_: needs)
-    assert choose_batch(tiny, (64, 48), steps=9) == hardware.BATCH
-    assert choose_batch(tiny, (64, 48), 5, steps=9) == 5 and choose_batch(tiny, (64, 48), 5, steps=3) == 3
+    assert choose_batch(tiny, (64, 48), load=Load(steps=9)) == hardware.BATCH
+    assert choose_batch(tiny, (64, 48), 5, Load(steps=9)) == 5 and choose_batch(tiny, (64, 48), 5, Load(steps=3)) == 3
 
     def batch(room: int, kind: str = "cuda", steps: int = 9) -> int:
         monkeypatch.setattr(hardware, "free_bytes", lambda _: int(room / hardware.SPARE) + 1)
@@ -141,7 +143,7 @@ def test_as_many_as_fit(tiny: Networks, monkeypatch: pytest.MonkeyPatch) -> None
             device=SimpleNamespace(type=kind), pipe=tiny.pipe, vae=tiny.vae, unet=tiny.unet, dtype=torch.float32,
             controlnets=tiny.controlnets,
         )  # fmt: skip
-        return choose_batch(stand_in, (64, 48), steps=steps)
+        return choose_batch(stand_in, (64, 48), load=Load(steps=steps))
 
     for fits in range(1, 4):
         assert batch(needs.of("whole", fits)) == fits
@@ -149,6 +151,11 @@ def test_as_many_as_fit(tiny: Networks, monkeypatch: pytest.MonkeyPatch) -> None
     assert batch(1000 * needs.weights) == hardware.BATCH
     assert batch(1000 * needs.weights, steps=2) == 2
     assert batch(1000 * needs.weights, kind="xpu") == 1
+
+
+def test_a_stretch_is_a_segment() -> None:
+    """A run goes on after whole segments, which end where all are at rest."""
+    assert restyle.STRETCH == segments.LENGTH
 
 
 @pytest.mark.parametrize("batch", [0, -1, 33])

@@ -39,7 +39,7 @@ def test_from_the_command_line(tiny_model: Path, tmp_path: Path) -> None:
     arguments = ["preview", str(source), "-o", str(sheet), "--prompt", "ink", "--model", str(tiny_model)]
     result = CliRunner().invoke(app, [*arguments, "--frames", "2", "--start", "0.1"])
     assert result.exit_code == 0, result.output
-    assert "s a frame here; all 8 frames will take at most" in result.stdout
+    assert "s a frame here; all 8 frames will take about" in result.stdout
     with Image.open(sheet) as picture:
         assert picture.size == (128, 96)
     again = CliRunner().invoke(app, arguments)

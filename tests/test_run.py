@@ -13,6 +13,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -147,6 +148,19 @@ def test_a_writer_by_itself_does_not_clear_an_unfinished_run(stylizer: Stylizer,
     ):
         pass
     assert stylizer.convert(source, output, STYLE, resume=True).resumed_from == 16
+
+
+def test_a_run_that_goes_on_keeps_its_batch(tiny: Networks, source: Path, tmp_path: Path) -> None:
+    """Whatever fits today; asked for, another one is refused."""
+    style, output = Style(prompt="ink drawing", steps=3, strength=0.7), tmp_path / "out.mp4"
+    with patch("stylize.restyle.STRETCH", 8):
+        with pytest.raises(KeyboardInterrupt):
+            Stylizer(tiny, batch=2).convert(source, output, style, progress=stop_at(20))
+        with pytest.raises(VideoError, match="batch"):
+            Stylizer(tiny, batch=1).convert(source, output, style, resume=True)
+        assert Stylizer(tiny).convert(source, output, style, resume=True).resumed_from == 16
+        Stylizer(tiny, batch=2).convert(source, tmp_path / "whole.mp4", style)
+    assert same(output, tmp_path / "whole.mp4")
 
 
 @pytest.mark.parametrize("what", ["manifest.json", "state"])

@@ -101,7 +101,7 @@ def test_from_upload_to_download(page: Page, served: tuple[Studio, str], tmp_pat
     say(page, "ink")
     page.click("#preview")
     expect(page.locator("#sheet img")).to_be_visible(timeout=60_000)
-    expect(page.locator("#message")).to_contain_text("all 12 frames will take at most")
+    expect(page.locator("#message")).to_contain_text("all 12 frames will take about")
     page.click("#run")
     expect(page.locator("#status")).to_contain_text("Done: 12 frames", timeout=60_000)
     expect(page.locator("#wipe video")).to_have_count(2)

@@ -12,6 +12,7 @@ import torch
 
 from stylize.errors import ModelError, StyleError
 from stylize.footage import FOOTAGE, Footage
+from stylize.hardware import Load
 from stylize.networks import Networks
 from stylize.prompting import prompts_for
 from stylize.style import Control, Style, Temporal
@@ -25,7 +26,6 @@ class Conditions:
     prompts: Timeline
     guidance_scale: float
     guidance_rescale: float
-    steps: int
     strength: float
     controls: dict[str, Control]
     temporal: Temporal
@@ -40,6 +40,11 @@ class Conditions:
     def steps_run(self) -> int:
         """Of the steps, those that the strength leaves."""
         return len(self.schedule[1])
+
+    @property
+    def load(self) -> Load:
+        """What it asks of the device's memory."""
+        return Load(self.groups, self.steps_run, attends=self.temporal.attention > 0)
 
     @property
     def groups(self) -> int:
@@ -79,7 +84,7 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
     prompts = prompts_for(networks, style, guided=guidance > 1 and not networks.embeds_guidance)
     rescale, schedule = style.guidance_rescale, _schedule(networks, steps, strength)
     return Conditions(
-        prompts, guidance, rescale, steps, strength, controls, style.means, style.seed, schedule, footage, structure
+        prompts, guidance, rescale, strength, controls, style.means, style.seed, schedule, footage, structure
     )
 
 

@@ -13,7 +13,7 @@ import torch
 
 from stylize.attention import Exchange
 from stylize.conditions import Conditions
-from stylize.memory import FrameCache, Memory, StepCache
+from stylize.memory import Memory, StepCache
 from stylize.networks import Networks, Prompted
 
 
@@ -80,13 +80,6 @@ def begin(
     return Passage(noisy, controls, conditions.prompts.at(time), memory, scheduler, timesteps, told, generator)
 
 
-def denoise(networks: Networks, conditions: Conditions, passage: Passage) -> tuple[torch.Tensor, FrameCache]:
-    """One frame through all of its steps: the restyled latents, and its keys and values at every step."""
-    while not passage.is_done:
-        advance(networks, conditions, [passage])
-    return passage.latents, tuple(passage.cache)
-
-
 def advance(networks: Networks, conditions: Conditions, passages: Sequence[Passage]) -> None:
     """Takes every frame one step on; those that ask the same of the networks go through them in one call.
 
@@ -133,7 +126,7 @@ def _step(networks: Networks, conditions: Conditions, calls: Sequence[_Call]) ->
         options = networks.step_options(passage.generator)
         now = passage.timesteps[passage.step]
         passage.latents = passage.scheduler.step(prediction, now, passage.latents, **options, return_dict=False)[0]
-        passage.cache.append(own)
+        passage.cache.append(own if conditions.temporal.attention > 0 else {})
 
 
 def _joined(prompts: Sequence[Prompted]) -> Prompted:

@@ -136,6 +136,7 @@ def _clipped(image: Image) -> Image:
 
 def _scaled(image: Image, by: Image) -> Image:
     """`image` times `by`, `[H, W]`, in every channel."""
+    by = np.asarray(by, np.float32)
     return np.asarray(cv2.multiply(image, cv2.merge([by] * image.shape[-1])), np.float32)
 
 

@@ -62,18 +62,30 @@ SPARE = 0.9
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """How the weights of convolutions lie: channels last saves a quarter of the time on CPUs (docs/performance.md).
+    """How the weights of convolutions lie: channels last is quicker on CPUs, measured in docs/performance.md.
 
-    The same is known of NVIDIA's tensor cores; on other devices it is left as it is.
+    NVIDIA's tensor cores are made for it too, which `benchmarks/gpu.py` measures; elsewhere it is left as it is.
     """
     return torch.channels_last if device.type in ("cpu", "cuda") else torch.preserve_format
 
 
 BATCH = 4
-"""Frames that are denoised together, if they fit: one at a time does not fill a GPU, and on CPUs it saves a sixth."""
+"""Frames that are denoised together, if they fit; quicker than one by one on CPUs too (docs/performance.md)."""
 MAX_BATCH = 32
 KNOWN = ("cpu", "cuda", "mps")
 """Devices whose own free memory can be asked."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What of a style bears on memory."""
+
+    groups: int = 1
+    """Samples a frame; 2 with guidance."""
+    steps: int = 1
+    """Those that are run."""
+    attends: bool = True
+    """Frames look at others' keys and values, which are kept for that."""
 
 
 @dataclass(frozen=True)
@@ -101,22 +113,17 @@ class Needs:
         return weights + held + max(decoding, batch * (self.denoising + 4 * self.keys_values))
 
 
-def needs_of(networks: Networks, size: tuple[int, int], groups: int = 1, steps: int | None = None) -> Needs:
-    """What the networks take for frames of `size`, width and height.
-
-    Args:
-        groups: samples a frame; 2 with guidance.
-        steps: that are run; the model's own if left out.
-    """
+def needs_of(networks: Networks, size: tuple[int, int], load: Load = Load()) -> Needs:
+    """What the networks take for frames of `size`, width and height."""
     pixels, latents = size[0] * size[1], size[0] * size[1] // networks.pipe.vae_scale_factor**2
-    vae, unet = networks.vae.config, networks.unet.config
+    vae, unet, itemsize = networks.vae.config, networks.unet.config, networks.dtype.itemsize
     widest = 2 * getattr(vae, "decoder_block_out_channels", vae.block_out_channels)[0]
     return Needs(
         weights=sum(p.nbytes for module in _modules(networks) for p in module.parameters()),
         decoding=pixels * widest * BUFFERS * networks.vae.dtype.itemsize,
-        denoising=latents * sum(unet.block_out_channels) * BUFFERS * 4 * groups * networks.dtype.itemsize,
-        keys_values=groups * kept_bytes(networks.unet, latents, networks.dtype.itemsize),
-        steps=networks.defaults.steps if steps is None else steps,
+        denoising=latents * sum(unet.block_out_channels) * BUFFERS * 4 * load.groups * itemsize,
+        keys_values=load.groups * kept_bytes(networks.unet, latents, itemsize) if load.attends else 0,
+        steps=load.steps,
     )
 
 
@@ -127,21 +134,19 @@ def check_batch(batch: int | None) -> int | None:
     return batch
 
 
-def choose_batch(
-    networks: Networks, size: tuple[int, int], wanted: int | None = None, *, groups: int = 1, steps: int = 1
-) -> int:
+def choose_batch(networks: Networks, size: tuple[int, int], wanted: int | None = None, load: Load = Load()) -> int:
     """Frames of `size`, width and height, to denoise together; no more than there are steps can be under way.
 
     Up to `BATCH` where there is room for them (docs/performance.md has what it saves); one where that is not known,
     where the VAE goes tile by tile, and where networks are brought in layer by layer.
     """
     if wanted is not None:
-        return min(wanted, steps)
+        return min(wanted, load.steps)
     free, tiled = free_bytes(networks.device), getattr(networks.vae, "use_tiling", False)
     if networks.device.type not in KNOWN or free is None or tiled or _is_offloaded(networks.unet, networks.device):
         return 1
-    needs, room = needs_of(networks, size, groups, steps), SPARE * (free + loaded_bytes(networks))
-    return max((n for n in range(1, min(BATCH, steps) + 1) if needs.of("whole", n) <= room), default=1)
+    needs, room = needs_of(networks, size, load), SPARE * (free + loaded_bytes(networks))
+    return max((n for n in range(1, min(BATCH, load.steps) + 1) if needs.of("whole", n) <= room), default=1)
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -182,12 +187,10 @@ def arrange(
     size: tuple[int, int],
     wanted: Layout | None = None,
     say: Callable[[str], None] | None = None,
-    *,
-    groups: int = 1,
-    steps: int | None = None,
+    load: Load = Load(),
 ) -> Layout:
     """Lays the networks out for frames of `size`, and says so in one line where that is not the whole."""
-    needs = needs_of(networks, size, groups, steps)
+    needs = needs_of(networks, size, load)
     layout = choose_layout(needs, free_bytes(networks.device), loaded_bytes(networks), wanted)
     (networks.vae.disable_tiling if layout == "whole" else networks.vae.enable_tiling)()
     if layout != "whole" and say is not None:

@@ -29,7 +29,7 @@ from stylize.memory import Memory
 from stylize.motion import Motion
 from stylize.networks import Networks
 from stylize.restyle import restyle_frame, restyle_frames
-from stylize.run import Run
+from stylize.run import Run, begun_with
 from stylize.shots import CutDetector, split_shots
 from stylize.state import State
 from stylize.structure import DepthRange, take_maps
@@ -172,10 +172,11 @@ class Stylizer:
             if style.depth_from is not None and start is None and end is None and reader.frame_count is not None:
                 GivenDepth(style.depth_from).check_enough(reader.frame_count)
             alpha = reader.info.has_alpha
-            conditions = conditions_for(self.networks, style)
-            of = {"groups": conditions.groups, "steps": conditions.steps_run}
-            layout = arrange(self.networks, reader.size, self.layout, say, **of)
-            batch = choose_batch(self.networks, reader.size, self.batch, **of)
+            with _memory_explained():
+                conditions = conditions_for(self.networks, style)
+                begun = begun_with(output) if resume else {}  # what fits may be another today
+                layout = arrange(self.networks, reader.size, self.layout or begun.get("memory"), say, conditions.load)
+                batch = choose_batch(self.networks, reader.size, self.batch or begun.get("batch"), conditions.load)
             encoding = choose_encoding(
                 output, size, codec=codec, crf=crf, preset=preset, pixel_format=pixel_format, alpha=alpha
             )

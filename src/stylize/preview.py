@@ -17,9 +17,10 @@ import numpy as np
 
 from stylize.codecs import choose_encoding
 from stylize.colour import Colour
+from stylize.conditions import conditions_for
 from stylize.errors import StyleError, VideoError
 from stylize.frames import Clip, Picture
-from stylize.hardware import needs_of
+from stylize.hardware import choose_batch, needs_of
 from stylize.progress import duration
 from stylize.sheets import arranged, check_sheet, write_sheet
 from stylize.style import Style
@@ -61,8 +62,7 @@ class Preview:
         if (seconds := self.seconds(style)) is None or self.frames_in_all is None:
             return line
         disk = self.bytes_a_frame * self.frames_in_all / 1e6
-        bound = "at most" if style.mode == "full" else "about"  # a run takes several frames at once, a preview one
-        whole = f"all {self.frames_in_all} frames will take {bound} {duration(seconds)}"
+        whole = f"all {self.frames_in_all} frames will take about {duration(seconds)}"
         memory = f"{self.memory / 1e9:.1f} GB of memory for the networks"
         return f"{line}; {whole}, {memory}, and at most {max(disk, 0.1):.1f} MB of disk as an mp4"
 
@@ -104,17 +104,19 @@ def make_preview(
     clips = [_frame_at(source, moment, begin, end, style.fitted(size), fps) for moment in moments]
     rows, spent = [[clip.frames[0] for clip in clips]], []
     for asked in sweep or [style]:
-        row = []
+        conditions, row = conditions_for(stylizer.networks, asked), []
         for clip in clips:
             began = time.perf_counter()
-            ((styled, _),) = stylizer.steps([clip], asked, source=Path(source))
+            ((styled, _),) = stylizer.steps([clip], asked, source=Path(source), conditions=conditions)
             spent.append(time.perf_counter() - began)
             row.append(styled.frames[0])
         rows.append(row)
     write_sheet(sheet, arranged(rows, captions))
-    needs = needs_of(stylizer.networks, style.fitted(size))
+    networks, fitted = stylizer.networks, style.fitted(size)
+    batch = choose_batch(networks, fitted, stylizer.batch, conditions.load)
+    memory = needs_of(networks, fitted, conditions.load).of(stylizer.layout or "whole", batch)
     seconds = float(np.median(spent[1:] or spent))  # the first one also warms up
-    return Preview(str(sheet), count, seconds, total, needs.of(stylizer.layout or "whole"), _encoded(rows[1], size))
+    return Preview(str(sheet), count, seconds, total, memory, _encoded(rows[1], size))
 
 
 def _frame_at(

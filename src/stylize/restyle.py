@@ -18,7 +18,7 @@ from stylize.denoising import Passage, advance, begin
 from stylize.fill import Image, Seen, fuse, to_bytes
 from stylize.footage import coarsened
 from stylize.frames import Clip, Picture, StructureMaps
-from stylize.hardware import choose_batch
+from stylize.hardware import BATCH, choose_batch
 from stylize.memory import Memory
 from stylize.motion import Motion, motion_between
 from stylize.networks import Networks
@@ -53,27 +53,28 @@ def restyle_frames(
     frames = iter(frames)
     if (first := next(frames, None)) is None:
         return
-    batch = choose_batch(networks, first.size, batch, groups=conditions.groups, steps=conditions.steps_run)
+    batch = choose_batch(networks, first.size, batch, conditions.load)
     with Wave(networks, conditions, memory) as wave:
         for group, rests in gathered(itertools.chain([first], frames), batch):
             if group[0].starts_shot:
                 yield from ((done, None) for done in wave.finished())
                 wave.cut()
             maps, depth_range = take_maps(_pictures(group), wave.depth_range)
-            landed: list[Clip] = []
             for i, frame in enumerate(group):
                 while len(wave) >= batch:
-                    landed += wave.step()
+                    yield from ((done, None) for done in wave.step())
                 wave.enter(frame, maps.part(i), depth_range)
-                landed += wave.step()
+                yield from ((done, None) for done in wave.step())
             if rests:
-                landed += wave.finished()
-            yield from ((done, wave.memory if rests and done is landed[-1] else None) for done in landed)
+                yield from ((done, wave.memory if wave.is_at_rest else None) for done in wave.finished())
         yield from ((done, None) for done in wave.finished())
 
 
 def gathered(frames: Iterable[Clip], batch: int) -> Iterator[tuple[list[Clip], bool]]:
-    """Groups of up to `batch` consecutive frames of a shot, and whether all are to be finished after this one."""
+    """Groups of up to `batch` consecutive frames of a shot, and whether all are to be finished after this one.
+
+    Of no more than `BATCH`: the maps of a group are taken at once.
+    """
     group: list[Clip] = []
     for count, frame in enumerate(frames, 1):
         if group and (frame.starts_shot or frame.index != group[-1].index + 1):
@@ -81,7 +82,7 @@ def gathered(frames: Iterable[Clip], batch: int) -> Iterator[tuple[list[Clip], b
             group = []
         group.append(frame)
         rests = batch == 1 or count % STRETCH == 0
-        if rests or len(group) == batch:
+        if rests or len(group) == min(batch, BATCH):
             yield group, rests
             group = []
     if group:
@@ -164,6 +165,11 @@ class Wave:
         """The shot's, after the last group that went in."""
         return self._next.depth_range
 
+    @property
+    def is_at_rest(self) -> bool:
+        """All that went in came out."""
+        return not self._frames and not self._decoded
+
     def cut(self) -> None:
         """The next frame begins a shot; none is under way."""
         self.memory = self._next = self.memory.cut()
@@ -192,14 +198,14 @@ class Wave:
         self._next, self._last = memory.after(passage.cache, None), picture
 
     def finished(self) -> Iterator[Clip]:
-        """Takes all that are under way to their end."""
+        """Takes all that are under way to their end, as it is iterated."""
         while self._frames:
             yield from self.step()
         yield from self._out(len(self._decoded))
         self._next = self.memory  # with caches that grow no more
 
     def step(self) -> Iterator[Clip]:
-        """Takes all one step on; the restyled clips of those that were done before it come out."""
+        """Takes all one step on, as it is iterated; the restyled clips of those that were done before it come out."""
         ready = len(self._decoded)
         with torch.inference_mode():
             advance(self._networks, self._conditions, [frame.passage for frame in self._frames])

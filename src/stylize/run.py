@@ -95,7 +95,7 @@ class Run:
             "model": f"{networks.name} {networks.fingerprint()}",
             "device": f"{networks.device.type} {networks.dtype}",
             "memory": self.layout,
-            "batch": self.batch,
+            "batch": self.batch if self.style.mode == "full" else 1,
             "encoding": asdict(self.encoding),
             "start and end": list(self.part),
             "backend": self.reader.backend,
@@ -130,7 +130,7 @@ class Run:
         if manifest is not None and manifest.complete:
             with writer:  # nothing is left but to join the segments
                 return before
-        # one frame at a time, for progress and Ctrl-C
+        # one by one, so that no more is read ahead than is under way
         with writer, ReadAhead(self.reader.clips(length=1, skip=frames)) as clips:
             path = self.reader.info.path
             for clip, after in self.stylizer.steps(clips, self.style, state, path, self.conditions, self.batch):
@@ -142,6 +142,12 @@ class Run:
                     progress(frames, self.reader.frame_count)
             writer.counts = counts()
         return counts()
+
+
+def begun_with(output: Path) -> Mapping[str, Any]:
+    """All that the frames of an unfinished run depend on; nothing if there is none."""
+    manifest = WorkFolder(output).manifest()
+    return {} if manifest is None else manifest.identity
 
 
 def scaled(clip: Clip, size: tuple[int, int]) -> Clip:

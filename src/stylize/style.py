@@ -106,7 +106,7 @@ class Style:
     mask_feather: float = 3.0
     """Deviation of the blur of the matte's border, in pixels, up to 100."""
     seed: int = 0
-    """Same seed, same inputs, same machine: same frames. 0 to 2**63 - 1."""
+    """Same seed, inputs, machine and batch: same frames, bit by bit. 0 to 2**63 - 1."""
     size: tuple[int, int] | None = None
     """Width and height of the result; `None` keeps the source's."""
     fit: int | None = None
