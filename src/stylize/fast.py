@@ -13,9 +13,9 @@ from stylize.frames import Clip, Picture, one_by_one
 from stylize.memory import Memory
 from stylize.motion import Motion, motions_between, warp
 
-MAX_GAP = 8
+MAX_GAP = 10
 """Frames from one keyframe to the next at most, which bounds what has to be read ahead."""
-MAX_CHANGE = 0.35
+MAX_CHANGE = 0.5
 """Share of the picture that the motion may leave unexplained, summed up since the last keyframe."""
 UNEXPLAINED = 0.08
 """Difference to what the motion predicts from which on a pixel is news, in [0, 1]."""

@@ -22,9 +22,9 @@ from stylize.motion import Flow, Mask, Motion, length, warp
 Image: TypeAlias = npt.NDArray[np.float32]
 """RGB `[H, W, 3]` in [0, 1]."""
 
-SHARE = 0.95
+SHARE = 0.955
 """How much of the frame before is kept where it shows the same; what it misses is made up for in some 20 frames."""
-TOLERANCE = 0.09
+TOLERANCE = 0.11
 """Difference of the source to what the motion predicts, in [0, 1], at which the share falls to 1/e."""
 AROUND = 4.0
 """Deviation of the blur by which the light around a pixel is judged, in pixels."""
