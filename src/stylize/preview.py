@@ -29,8 +29,8 @@ from stylize.video import VideoReader
 if TYPE_CHECKING:
     from stylize.pipeline import Stylizer
 
-FAST_SHARE = 0.3
-"""Time of `fast`, of the time of `full`, on moving clips (docs/temporal.md)."""
+SHARE = {"full": 0.85, "fast": 0.25}
+"""Time of a frame in a run, of what one takes by itself: frames go together; keyframes (docs/temporal.md)."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,7 @@ class Preview:
         """How long the whole run will take."""
         if self.frames_in_all is None:
             return None
-        share = 1.0 if style.mode == "full" else FAST_SHARE
-        return self.frames_in_all * self.seconds_a_frame * share
+        return self.frames_in_all * self.seconds_a_frame * SHARE[style.mode]
 
     def cost(self, style: Style) -> str:
         """What the whole run will take, in a sentence."""
