@@ -67,7 +67,10 @@ def same(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.parametrize(("mode", "batch"), [("full", 1), ("full", 3), ("fast", 1)])
-@pytest.mark.parametrize("stops", [(15,), (17, 18), (24, 29), (30,)])
+@pytest.mark.parametrize(
+    "stops",
+    [pytest.param((15,), marks=pytest.mark.slow), (17, 18), pytest.param((24, 29), marks=pytest.mark.slow), (30,)],
+)
 def test_a_resumed_run_equals_an_uninterrupted_one(
     tiny: Networks,
     source: Path,
