@@ -170,7 +170,7 @@ def main() -> None:
         raise SystemExit("benchmarks/gpu.py: no CUDA device: run it on one, or prove it with --small")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    side, frames = (64, 4) if args.small else (args.side, args.frames)
+    side, frames = (64, 12) if args.small else (args.side, args.frames)
     networks, theirs = build(args.family, device, dtype, small=args.small)
     rate, flops = matrix_rate(device, dtype, 512 if args.small else 8192), step_flops_of(networks, theirs, side)
     clips = list(moving_clips(frames, side, side))
@@ -198,7 +198,7 @@ def ours_rows(table: Table, args: argparse.Namespace, networks: Networks, clips:
     device, frames = networks.device, len(clips)
     nets = {name: ControlNet(net).to(device) for name, net in networks.controlnets.items()}
     attention.install(networks.unet)
-    ours = Stylizer(type(networks)(**{**networks.__dict__, "controlnets": nets}))
+    ours = Stylizer(replace(networks, controlnets=nets))
     full = Style(prompt="ink", steps=args.steps, strength=0.8, guidance_scale=1.0)
 
     def restyled(batch: int = BATCH, mode: Mode = "full") -> list[Clip]:
@@ -254,7 +254,7 @@ def step_flops_of(networks: Networks, theirs: Any, side: int) -> float:
     """FLOP of a step, counted on copies' behalf before anything is installed: ControlNets are put back after."""
     embeddings = [net.controlnet_cond_embedding for net in theirs.controlnet.nets]
     wrapped = {name: ControlNet(net) for name, net in networks.controlnets.items()}
-    flops = step_flops(type(networks)(**{**networks.__dict__, "controlnets": wrapped}), side)
+    flops = step_flops(replace(networks, controlnets=wrapped), side)
     for net, embedding in zip(theirs.controlnet.nets, embeddings, strict=True):
         net.controlnet_cond_embedding = embedding
     return flops

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -33,6 +34,15 @@ def test_the_command_page_is_the_commands_own_help(tmp_path: Path) -> None:
     """Made again by: python -m typer stylize.cli utils docs --name stylize --output docs/cli.md"""
     python("-m", "typer", "stylize.cli", "utils", "docs", "--name", "stylize", "--output", str(tmp_path / "cli.md"))
     assert (tmp_path / "cli.md").read_text() == (ROOT / "docs" / "cli.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_gpu_benchmark_runs_anywhere() -> None:
+    """At a size that proves the script and says nothing about speed."""
+    result = json.loads(python("benchmarks/gpu.py", "--small", "--family", "sdxl").stdout.splitlines()[-1])
+    assert {"stylize, fast", "stylize, full, batch 1", "stylize, full, batch 4"} < set(result["rows"])
+    assert all(row["frames_per_second"] > 0 for row in result["rows"].values())
+    assert result["share"]["UNet"] > 0.05
 
 
 def commands() -> list[tuple[str, str]]:
