@@ -206,11 +206,9 @@ def ours_rows(table: Table, args: argparse.Namespace, networks: Networks, clips:
         return list(ours.stream(clips, replace(full, mode=mode)))
 
     modules = [networks.unet, networks.vae, *(part for net in nets.values() for part in (net.network, net._embedding))]
-    for layout in (torch.contiguous_format, memory_format(device)):
-        for module in modules:
-            module.to(memory_format=layout)
-        if layout == torch.contiguous_format:
-            table.row("stylize, full, channels first", measured(device, frames, restyled))
+    lay_out(modules, torch.contiguous_format)
+    table.row("stylize, full, channels first", measured(device, frames, restyled))
+    lay_out(modules, memory_format(device))
     table.row("stylize, fast", measured(device, frames, lambda: restyled(mode="fast")))
     for batch in (1, 2, 4, 8):
         if batch <= args.steps:  # no more can be under way
@@ -227,6 +225,12 @@ def ours_rows(table: Table, args: argparse.Namespace, networks: Networks, clips:
         "benchmark": "gpu", "hardware": hardware(), "family": args.family, "side": clips[0].size[0], "rows": table.rows,
         "share": shares,
     }))  # fmt: skip
+
+
+def lay_out(modules: list[Any], layout: torch.memory_format) -> None:
+    """How the weights of their convolutions lie in memory."""
+    for module in modules:
+        module.to(memory_format=layout)
 
 
 class Table:

@@ -23,6 +23,7 @@ from media import frame_times, frames, make_video, picture, sound_packets
 from stylize import Clip, Style, StylizeError, Stylizer, VideoError, VideoWriter
 from stylize import run as run_module
 from stylize.container import probe
+from stylize.hardware import choose_batch
 from stylize.memory import Memory
 from stylize.networks import Networks
 from stylize.segments import WorkFolder
@@ -81,7 +82,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("stylize.restyle.STRETCH", 8)
-    style, stylizer = Style(prompt="ink drawing", steps=3, strength=0.7, mode=mode), Stylizer(tiny, batch=batch)
+    style, stylizer = Style(prompt="ink drawing", steps=4, strength=0.8, mode=mode), Stylizer(tiny, batch=batch)
     whole = stylizer.convert(source, tmp_path / "whole.mp4", style)
     output = tmp_path / "out.mp4"
     for stop in stops:
@@ -153,15 +154,32 @@ def test_a_writer_by_itself_does_not_clear_an_unfinished_run(stylizer: Stylizer,
     assert stylizer.convert(source, output, STYLE, resume=True).resumed_from == 16
 
 
+def test_torch_works_in_one_thread_alone(
+    stylizer: Stylizer, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state is written out where the networks run: in a second thread it slows all that comes after."""
+    threads, to_bytes = list[int](), State.to_bytes
+
+    def watched(state: State) -> bytes:
+        threads.append(threading.get_ident())
+        return to_bytes(state)
+
+    monkeypatch.setattr(State, "to_bytes", watched)
+    stylizer.convert(source, tmp_path / "out.mp4", STYLE)
+    assert threads == [threading.get_ident()] * 3  # after 8, 16 and 24 frames
+
+
 def test_a_run_that_goes_on_keeps_its_batch(tiny: Networks, source: Path, tmp_path: Path) -> None:
     """Whatever fits today; asked for, another one is refused."""
-    style, output = Style(prompt="ink drawing", steps=3, strength=0.7), tmp_path / "out.mp4"
+    style, output = Style(prompt="ink drawing", steps=5, strength=0.8), tmp_path / "out.mp4"  # 4 steps: 4 would fit
     with patch("stylize.restyle.STRETCH", 8):
         with pytest.raises(KeyboardInterrupt):
             Stylizer(tiny, batch=2).convert(source, output, style, progress=stop_at(20))
         with pytest.raises(VideoError, match="batch"):
             Stylizer(tiny, batch=1).convert(source, output, style, resume=True)
-        assert Stylizer(tiny).convert(source, output, style, resume=True).resumed_from == 16
+        with patch("stylize.restyle.choose_batch", wraps=choose_batch) as chosen:
+            assert Stylizer(tiny).convert(source, output, style, resume=True).resumed_from == 16
+        assert [call.args[2] for call in chosen.call_args_list] == [2]
         Stylizer(tiny, batch=2).convert(source, tmp_path / "whole.mp4", style)
     assert same(output, tmp_path / "whole.mp4")
 

@@ -37,19 +37,10 @@ class Conditions:
     """How tightly forms are held, in [0, 1]."""
 
     @property
-    def steps_run(self) -> int:
-        """Of the steps, those that the strength leaves."""
-        return len(self.schedule[1])
-
-    @property
     def load(self) -> Load:
         """What it asks of the device's memory."""
-        return Load(self.groups, self.steps_run, attends=self.temporal.attention > 0)
-
-    @property
-    def groups(self) -> int:
-        """Samples a frame: 2 with guidance."""
-        return self.prompts.moments[0][1].groups
+        groups, steps = self.prompts.moments[0][1].groups, len(self.schedule[1])
+        return Load(groups, steps, attends=self.temporal.attention > 0)
 
     def weights_at(self, step: int, steps: int) -> dict[str, float]:
         """The ControlNets that count in this step."""
@@ -82,7 +73,7 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
     prompts = prompts_for(networks, style, guided=guidance > 1 and not networks.embeds_guidance)
-    rescale, schedule = style.guidance_rescale, _schedule(networks, steps, strength)
+    rescale, schedule = style.guidance_rescale, _schedule(networks, steps, to_run, strength)
     return Conditions(
         prompts, guidance, rescale, strength, controls, style.means, style.seed, schedule, footage, structure
     )
@@ -118,10 +109,9 @@ def _takes_strength(scheduler: Any) -> bool:
     return "strength" in inspect.signature(scheduler.set_timesteps).parameters
 
 
-def _schedule(networks: Networks, steps: int, strength: float) -> tuple[Any, torch.Tensor]:
-    """A scheduler with its steps laid, and the timesteps to run, on the CPU."""
+def _schedule(networks: Networks, steps: int, run: int, strength: float) -> tuple[Any, torch.Tensor]:
+    """A scheduler with its steps laid, and the timesteps of the last `run` of them, on the CPU."""
     scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
-    run = steps_to_run(scheduler, steps, strength)
     if _takes_strength(scheduler):
         scheduler.set_timesteps(run, device="cpu", strength=strength)
         return scheduler, scheduler.timesteps

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SHARE = {"full": 1.05, "fast": 0.35}
 """Time of a frame in a run, of what one takes by itself: going together saves what flow, fusion and encoding cost
-(80 frames of 512x288 on two cores: 16.6 s, of 0.19 s each by itself; `fast` docs/performance.md)."""
+(80 frames of 512x288 on two cores: 16 s, of 0.19 s each by itself; `fast` docs/performance.md)."""
 
 
 @dataclass(frozen=True)
