@@ -73,3 +73,19 @@ def test_from_pictures_to_a_model(data: Path, tmp_path: Path) -> None:
     reference = next((data / "paintings").iterdir())
     frames = next(Stylizer(networks).stream([clip], Style(prompt="watercolour", reference=reference))).frames
     assert frames.shape == clip.frames.shape and frames.std() > 1
+
+
+def test_the_teacher_paints_alike_in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TRAINING))
+    from teacher import transfer_engine
+    from transfer import Transfer
+
+    photo, style = picture(3, 384, 384), picture(41, 256, 256)
+    teacher = Transfer(torch.device("cpu"))
+    (mine,) = teacher.paint(photo, teacher.describe(style[None]))
+    theirs = transfer_engine()(photo, style)
+    error = float(((mine.astype(np.float32) - theirs) ** 2).mean())
+    assert 10 * np.log10(255**2 / error) > 24  # they round to eight bits between layers
+    other = teacher.describe(picture(7, 256, 256)[None])
+    both = teacher.paint(photo, torch.cat([other, teacher.describe(style[None])]))
+    assert np.abs(both[1].astype(int) - mine).max() <= 2 and np.abs(both[0].astype(int) - mine).mean() > 2

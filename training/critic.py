@@ -33,10 +33,10 @@ class Critic(nn.Module):
         return features, self.head(latents)
 
     def own_loss(self, true: torch.Tensor, made: torch.Tensor, looks: torch.Tensor) -> torch.Tensor:
-        """True renditions have their look, the denoiser's have none."""
+        """True renditions have their look (an index on the CPU), the denoiser's have none."""
         logits = self(torch.cat([true, made]))[1]
         fake = logits.shape[1] - 1
-        labels = torch.cat([looks, torch.full_like(looks, fake)])
+        labels = torch.cat([looks, torch.full_like(looks, fake)]).to(logits.device)
         return F.cross_entropy(logits, labels[:, None, None].expand(-1, *logits.shape[2:]), ignore_index=-1)
 
     def judge(self, true: torch.Tensor, made: torch.Tensor, looks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,6 +48,6 @@ class Critic(nn.Module):
             ((f - w).abs().mean((1, 2, 3)) / (w.abs().mean() + 1e-3)).mean()
             for f, w in zip(features, wanted, strict=True)
         )
-        labels = looks[:, None, None].expand(-1, *logits.shape[2:])
+        labels = looks.to(logits.device)[:, None, None].expand(-1, *logits.shape[2:])
         passing = F.cross_entropy(logits, labels, ignore_index=-1) if (looks >= 0).any() else logits.sum() * 0
         return distance / len(features), passing

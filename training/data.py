@@ -17,21 +17,35 @@ from stylize.models import default_dtype
 def renditions(work: Path) -> tuple[list[np.ndarray], list[str]]:
     """The memory maps uint8 `[N, L, 384, 384, 3]` and the names of their L looks (the first is the photo)."""
     looks = (work / "looks.txt").read_text().split()
-    arrays = [np.load(p, mmap_mode="r") for p in sorted(work.glob("renditions-*.npy"))]
+    arrays = [np.load(p, mmap_mode="c") for p in sorted(work.glob("renditions-*.npy"))]
     if not arrays:
         raise SystemExit(f"no renditions in {work}: run training/renditions.py first")
     return arrays, looks
 
 
-def mixed_precision() -> torch.autocast:
-    """Forward passes in bfloat16 where the processor has matrix units for it (AMX: 7 times as fast), else float32."""
-    dtype = default_dtype(torch.device("cpu"))
-    return torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
+def the_device() -> torch.device:
+    """The GPU, if there is one."""
+    torch.backends.cuda.enable_cudnn_sdp(False)  # its gradients are NaN on an H100 (torch 2.11, pytorch issue 196678)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def to_tensor(pictures: np.ndarray) -> torch.Tensor:
+def check_finite(losses: dict[str, list[torch.Tensor]]) -> None:
+    """Ends a training whose networks are lost, before its time is lost too."""
+    for name, values in losses.items():
+        if not bool(torch.stack(values).isfinite().all()):
+            raise SystemExit(f"the loss '{name}' is no number any more: lower --rate, or go on from older networks")
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Forward passes in bfloat16 on GPUs and where the processor has matrix units for it (AMX: 7 times as fast)."""
+    enabled = device.type == "cuda" or default_dtype(device) == torch.bfloat16
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def to_tensor(pictures: np.ndarray | torch.Tensor) -> torch.Tensor:
     """uint8 `[N, H, W, 3]` to float32 `[N, 3, H, W]` in [-1, 1]."""
-    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pixels = torch.from_numpy(np.array(pictures)) if isinstance(pictures, np.ndarray) else pictures
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 class Clock:
@@ -61,8 +75,7 @@ class Average:
     def update(self, network: torch.nn.Module) -> None:
         self.steps += 1
         decay = min(self.decay, self.steps / (self.steps + 10))
-        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - decay)
+        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
 
 
 @torch.no_grad()

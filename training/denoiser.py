@@ -95,7 +95,7 @@ class Denoiser(torch.nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The predicted rendition, and the image encoder's embeddings of the references if there are any."""
         tokens = self.tokenizer(batch.prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        embeddings, seen = self.text_encoder(tokens)[0], None
+        embeddings, seen = self.text_encoder(tokens.to(noisy.device))[0], None
         if batch.references is not None:
             seen, image_tokens = self.image(batch.references)
             embeddings = torch.cat([embeddings, image_tokens], 1)

@@ -35,14 +35,14 @@ class ImagePrompter(torch.nn.Module):
         """How badly embeddings tell what was shown.
 
         Args:
-            looks: index of the look, -1 where there is none, `[B]`.
-            styles: the teacher's numbers `[B, STYLE_NUMBERS]`, NaN where it was not asked.
+            looks: index of the look, -1 where a style picture was shown, `[B]`, on the CPU.
+            styles: the teacher's numbers `[B, STYLE_NUMBERS]` of style pictures.
         """
         loss = seen.sum() * 0
-        if (looks >= 0).any():
-            loss = loss + 0.3 * F.cross_entropy(self.look(seen), looks, ignore_index=-1)
-        described = styles.isfinite().all(1)
-        if described.any():
+        named, described = (rows.nonzero()[:, 0].to(seen.device) for rows in (looks >= 0, looks < 0))
+        if len(named):
+            loss = loss + 0.3 * F.cross_entropy(self.look(seen), looks.to(seen.device), ignore_index=-1)
+        if len(described):
             loss = loss + F.mse_loss(self.style(seen[described]), styles[described])
         return loss
 

@@ -2,7 +2,7 @@
 
 Squared error and the critic work on latents, where fine texture is a small part of the whole; a person looks at pixels.
 Features keep the rendition's strokes in place, Gram matrices keep their kind where their place cannot be known (Gatys
-et al. 2016; Johnson et al. 2016). It is dear, so only a piece of a few of each batch is judged.
+et al. 2016; Johnson et al. 2016). It is dear, so only a piece of some of each batch is judged.
 """
 
 from __future__ import annotations
@@ -15,29 +15,30 @@ from diffusers import AutoencoderTiny
 from vgg import Vgg, gram
 from windows import LATENT_SCALE
 
-BLOCKS, COUNT, PIECE, BORDER = 3, 6, 8, 1
-"""VGG blocks used; pieces judged in a batch; their side, and the border that is decoded but not judged, in latents."""
+BLOCKS, FEWEST, SHARE, PIECE, BORDER = 3, 6, 3, 8, 1
+"""VGG blocks used; pieces judged in a batch: so many at least, or one in so many; their side, and the border that is
+decoded but not judged, in latents."""
 TEXTURE = 0.7
 """Weight of the Gram matrices beside the features."""
 
 
 class Perceptual:
-    def __init__(self, work: Path) -> None:
-        self.vgg = Vgg()
+    def __init__(self, work: Path, device: torch.device) -> None:
+        self.vgg = Vgg(device, BLOCKS)
         self.decoder = AutoencoderTiny.from_pretrained(work / "vae").decoder.requires_grad_(False).eval()
-        self.decoder.to(memory_format=torch.channels_last)
+        self.decoder.to(device, memory_format=torch.channels_last)
 
     def __call__(self, made: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
-        """Distance of a random piece of some latents `[B, 16, h, w]` to pixels `[B, 3, 8 h, 8 w]` in [0, 1]."""
-        wide = PIECE + 2 * BORDER
+        """Distance of a random piece of some latents `[B, 32, h, w]` to pixels `[B, 3, 8 h, 8 w]` in [0, 1]."""
+        wide, count = PIECE + 2 * BORDER, max(FEWEST, len(made) // SHARE)
         y, x = (int(torch.randint(0, side - wide + 1, ())) for side in made.shape[2:])
-        piece = made[:COUNT, :, y : y + wide, x : x + wide] / LATENT_SCALE
+        piece = made[:count, :, y : y + wide, x : x + wide] / LATENT_SCALE
         decoded = (self.decoder(piece.contiguous(memory_format=torch.channels_last)) + 1) / 2
         inner = slice(8 * BORDER, 8 * (BORDER + PIECE))
-        true = pixels[:COUNT, :, 8 * y : 8 * (y + wide), 8 * x : 8 * (x + wide)][..., inner, inner]
+        true = pixels[:count, :, 8 * y : 8 * (y + wide), 8 * x : 8 * (x + wide)][..., inner, inner]
         with torch.no_grad():
-            wanted = self.vgg.features(true, BLOCKS)
-        got = self.vgg.features(decoded[..., inner, inner], BLOCKS)
+            wanted = self.vgg.features(true)
+        got = self.vgg.features(decoded[..., inner, inner])
         losses = [
             _share((g - w).abs().mean((1, 2, 3)), w.abs().mean((1, 2, 3))) for g, w in zip(got, wanted, strict=True)
         ]

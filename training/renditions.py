@@ -1,31 +1,33 @@
-"""Makes the training pairs: every photo in every look and after five random style pictures, as one memory-mapped array.
+"""Makes the training pairs: every photo in every look and after random style pictures, as one memory-mapped array.
 
     python training/renditions.py --data DATA --out training/work --part 0 --parts 2
 
-`renditions-P.npy` is uint8 `[N, 1 + L + 5, 384, 384, 3]`: the photo, its L looks in the order of `looks.txt`, and five
-renditions after style pictures; `styles-P.npy` is uint8 `[N, 12, 128, 128, 3]`, the picture that each was made after
-and seven more, and `vectors-P.npy` float32 `[N, 12, 100]` what the teacher sees in them. Style pictures are paintings,
-photos and photos in a look, in other colours half of the time. The last pictures are frames of clips, two and two
-neighbours of the same clip (`frames-S-P.txt`: how many).
+`renditions-P.npy` is uint8 `[N, 1 + L + S, 384, 384, 3]`: the photo, its L looks in the order of `looks.txt`, and S
+renditions after style pictures; `styles-P.npy` is uint8 `[N, S + M, 128, 128, 3]`, the picture that each was made after
+and M more, and `vectors-P.npy` float32 `[N, S + M, 100]` what the teacher sees in them. Style pictures are
+paintings, photos and photos in a look, in other colours half of the time. The last pictures are frames of clips, two
+and two neighbours of the same clip (`frames-S-P.txt`: how many).
 Every twelfth photo and painting, and the clips of `HELD_OUT_CLIPS`, are kept for the evaluation.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 import looks
-from stylize import VideoReader
-from teacher import painted_looks, style_predictor, transfer_engine
+from data import the_device
+from teacher import teaching_pictures
+from transfer import Transfer
 
 SIDE, STYLE_SIDE = 384, 128
-AFTER_STYLES, STYLES = 5, 12
-"""Renditions after style pictures that each photo gets, and style pictures in all that the teacher describes."""
+LARGEST = int(1.2 * SIDE)
+"""Side of a photo from which a window is cut, at most."""
 PAINTED, PHOTOGRAPHED = 0.6, 0.2
 """Shares of the style pictures that are paintings, and plain photos; the others are photos in a look."""
 HELD_OUT_EVERY = 12
@@ -46,7 +48,7 @@ def read(path: Path) -> np.ndarray:
 def square(image: np.ndarray, rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
     """A crop of `side` x `side` at a random scale and place, mirrored half of the time."""
     short = min(image.shape[:2])
-    scale = rng.uniform(side, max(side, min(short, int(1.2 * side))) + 1) / short
+    scale = rng.uniform(side, max(side, min(short, LARGEST * side // SIDE)) + 1) / short
     size = max(side, round(image.shape[1] * scale)), max(side, round(image.shape[0] * scale))
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     top, left = (int(rng.integers(0, n - side + 1)) for n in image.shape[:2])
@@ -54,9 +56,14 @@ def square(image: np.ndarray, rng: np.random.Generator, side: int = SIDE) -> np.
     return np.ascontiguousarray(image[:, ::-1] if rng.random() < 0.5 else image)
 
 
-def frame_pairs(clips: Path) -> Iterator[np.ndarray]:
-    """Pairs of neighbouring frames, cropped alike, one frame after the other."""
-    for path in sorted(p for p in clips.iterdir() if not p.name.startswith(HELD_OUT_CLIPS)):
+def frame_pairs(data: Path) -> Iterator[np.ndarray]:
+    """Pairs of neighbouring frames, cropped alike, one frame after the other; from clips, or packed as pictures."""
+    if (data / "frames").is_dir():
+        yield from map(read, sorted((data / "frames").iterdir()))
+        return
+    from stylize import VideoReader
+
+    for path in sorted(p for p in (data / "clips").iterdir() if not p.name.startswith(HELD_OUT_CLIPS)):
         with VideoReader(path) as reader:
             frames = np.concatenate([clip.frames for clip in reader.clips(64)])[:400]
         for k, start in enumerate(np.linspace(0, len(frames) - 1 - APART, PAIRS_A_CLIP).astype(int)):
@@ -76,48 +83,46 @@ def recoloured(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with photos/, paintings/ and clips/")
+    parser.add_argument("--data", type=Path, required=True, help="folder with photos/, paintings/, clips/; or a pack")
     parser.add_argument("--out", type=Path, default=Path("training/work"))
     parser.add_argument("--part", type=int, default=0)
     parser.add_argument("--parts", type=int, default=1)
+    parser.add_argument("--styles", type=int, default=5, help="renditions of each photo after style pictures")
+    parser.add_argument("--seen", type=int, default=7, help="more style pictures that the teacher only describes")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
-    renderers = looks.DRAWN_LOOKS | painted_looks(args.data / "paintings")
-    (args.out / "looks.txt").write_text("\n".join([looks.PHOTO, *renderers]) + "\n")
-    photos = split(args.data / "photos")[0][args.part :: args.parts]
-    frames = list(frame_pairs(args.data / "clips")) if args.part == 0 else []
-    paintings = split(args.data / "paintings")[0]
-    render_all(args, photos, frames, paintings, renderers)
+    photos = [read(p) for p in split(args.data / "photos")[0][args.part :: args.parts]]
+    frames = list(frame_pairs(args.data)) if args.part == 0 else []
+    paintings = [read(p) for p in split(args.data / "paintings")[0]]
+    render_all(args, photos, frames, paintings)
 
 
 def render_all(
-    args: argparse.Namespace,
-    photos: list[Path],
-    frames: list[np.ndarray],
-    paintings: list[Path],
-    renderers: dict[str, Callable[[np.ndarray], np.ndarray]],
+    args: argparse.Namespace, photos: list[np.ndarray], frames: list[np.ndarray], paintings: list[np.ndarray]
 ) -> None:
-    count, transfer, describe = len(photos) + len(frames), transfer_engine(), style_predictor()
-    shape = (count, 1 + len(renderers) + AFTER_STYLES, SIDE, SIDE, 3)
-    name = f"{args.seed}-{args.part}.npy"
+    teacher, teaching = Transfer(the_device()), teaching_pictures(args.data / "paintings")
+    names = [looks.PHOTO, *looks.DRAWN_LOOKS, *teaching]
+    (args.out / "looks.txt").write_text("\n".join(names) + "\n")
+    taught = teacher.describe(np.stack(list(teaching.values())))
+    count, shown = len(photos) + len(frames), args.styles + args.seen
+    shape, name = (count, len(names) + args.styles, SIDE, SIDE, 3), f"{args.seed}-{args.part}.npy"
     pictures = np.lib.format.open_memmap(args.out / f"renditions-{name}", mode="w+", dtype=np.uint8, shape=shape)
-    styles = np.zeros((count, STYLES, STYLE_SIDE, STYLE_SIDE, 3), np.uint8)
-    vectors = np.zeros((count, STYLES, 100), np.float32)
+    styles = np.zeros((count, shown, STYLE_SIDE, STYLE_SIDE, 3), np.uint8)
+    vectors = np.zeros((count, shown, 100), np.float32)
     for i in range(count):
         rng = np.random.default_rng([args.seed, args.part, i])
-        photo = square(read(photos[i]), rng) if i < len(photos) else frames[i - len(photos)]
+        photo = square(photos[i], rng) if i < len(photos) else frames[i - len(photos)]
         rng = np.random.default_rng([args.seed, args.part, (i - len(photos)) // 2]) if i >= len(photos) else rng
-        pictures[i, 0] = photo
-        for j, render in enumerate(renderers.values(), start=1):
-            pictures[i, j] = render(photo)
-        for k in range(STYLES):  # both frames of a pair get the same styles
-            style = style_picture(photos, paintings, rng)
-            styles[i, k] = cv2.resize(style, (STYLE_SIDE, STYLE_SIDE), interpolation=cv2.INTER_AREA)
-            vectors[i, k] = describe(style)
-            if k < AFTER_STYLES:
-                pictures[i, 1 + len(renderers) + k] = transfer(photo, style)
+        drawn = [photo, *(render(photo) for render in looks.DRAWN_LOOKS.values())]
+        after = [style_picture(photos, paintings, rng) for _ in range(shown)]  # both frames of a pair get the same
+        seen = teacher.describe(np.stack(after))
+        pictures[i, : len(drawn)] = drawn
+        pictures[i, len(drawn) :] = teacher.paint(photo, torch.cat([taught, seen[: args.styles]]))
+        styles[i] = [cv2.resize(style, (STYLE_SIDE, STYLE_SIDE), interpolation=cv2.INTER_AREA) for style in after]
+        vectors[i] = seen.flatten(1).cpu().numpy()
         if i % 20 == 0:
             print(f"{i + 1}/{count}", flush=True)
     pictures.flush()
@@ -126,11 +131,11 @@ def render_all(
     (args.out / f"frames-{args.seed}-{args.part}.txt").write_text(f"{len(frames)}\n")
 
 
-def style_picture(photos: list[Path], paintings: list[Path], rng: np.random.Generator) -> np.ndarray:
+def style_picture(photos: list[np.ndarray], paintings: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     """256 x 256 of a painting, a photo, or a photo in a look."""
     kind = rng.random()
-    paths = paintings if kind < PAINTED else photos
-    style = square(read(paths[rng.integers(len(paths))]), rng, 256)
+    pictures = paintings if kind < PAINTED else photos
+    style = square(pictures[rng.integers(len(pictures))], rng, 256)
     if kind >= PAINTED + PHOTOGRAPHED:
         style = list(looks.DRAWN_LOOKS.values())[rng.integers(len(looks.DRAWN_LOOKS))](style)
     return recoloured(style, rng)

@@ -22,19 +22,29 @@ def transfer_engine() -> Callable[[Image, Image], Image]:
     return lambda image, style: np.asarray(engine.stylize_with(Pillow.fromarray(image), Pillow.fromarray(style)))
 
 
-def style_predictor() -> Callable[[Image], np.ndarray]:
-    """The teacher's own view of a style picture: float32 `[100]`, all that its transfer network gets to know of it."""
-    engine = StyleTransfer(threads=1)
-    return lambda style: np.asarray(engine.style_vector(Pillow.fromarray(style)), np.float32).reshape(-1)
+def teaching_pictures(paintings: Path) -> dict[str, Image]:
+    """The middle of each of these paintings, uint8 `[256, 256, 3]`, by its look."""
+    return {look: middle(painting(paintings, name)) for look, name in TEACHING.items()}
+
+
+def painting(paintings: Path, name: str) -> Image:
+    (path,) = paintings.glob(f"*{name}*")
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+def middle(picture: Image, side: int = 256) -> Image:
+    height, width = picture.shape[:2]
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    square = Pillow.fromarray(picture[top : top + short, left : left + short])
+    return np.asarray(square.resize((side, side), Pillow.Resampling.LANCZOS))
 
 
 def painted_looks(paintings: Path) -> dict[str, Callable[[Image], Image]]:
     """Looks learnt from paintings through the arbitrary-style teacher."""
     engine = transfer_engine()
 
-    def after(name: str) -> Callable[[Image], Image]:
-        (path,) = paintings.glob(f"*{name}*")
-        style = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    def after(style: Image) -> Callable[[Image], Image]:
         return lambda image: engine(image, style)
 
-    return {look: after(name) for look, name in TEACHING.items()}
+    return {look: after(painting(paintings, name)) for look, name in TEACHING.items()}

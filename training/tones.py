@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-LUMA = torch.tensor([0.299, 0.587, 0.114])
+LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Tone:
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """`[..., 3, H, W]` in and out."""
-        gray = (pixels * LUMA.view(3, 1, 1)).sum(-3, keepdim=True)
+        luma, gain, offset = (pixels.new_tensor(x).view(3, 1, 1) for x in (LUMA, self.gain, self.offset))
+        gray = (pixels * luma).sum(-3, keepdim=True)
         toned = gray + self.saturation * (pixels - gray)
         if self.swap:
             red, green, blue = toned.unbind(-3)
             moved = self.swap * green
             toned = torch.stack([red + moved, green - 0.45 * moved, blue - 0.35 * moved], -3)
-        toned = toned * torch.tensor(self.gain).view(3, 1, 1) + torch.tensor(self.offset).view(3, 1, 1)
-        return toned.clamp(0, 1) ** self.gamma
+        return (toned * gain + offset).clamp(0, 1) ** self.gamma
 
 
 TONES: dict[str, Tone] = {

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from data import Average, Clock, mixed_precision, to_tensor
+from data import Average, Clock, mixed_precision, the_device, to_tensor
 from stylize.depth import DepthNetwork
 from stylize.metrics import spearman
 
@@ -54,20 +54,21 @@ def hash_scene(scene: str) -> int:
 def augment(pictures: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """A random window, mirror, exposure, colour cast, blur and noise: the renders are cleaner than any camera."""
     batch = len(pictures)
-    zoom = torch.empty(batch).uniform_(0.6, 1.0)
-    mirror = torch.where(torch.rand(batch) < 0.5, -1.0, 1.0)
-    shift = (1 - zoom)[:, None] * torch.empty(batch, 2).uniform_(-1, 1)
-    theta = torch.zeros(batch, 2, 3)
-    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom * mirror, zoom, shift
+
+    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
+        return torch.empty(batch, *shape, device=pictures.device).uniform_(low, high)
+
+    zoom, mirror = uniform(0.6, 1.0), torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    theta = torch.zeros(batch, 2, 3, device=pictures.device)
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom * mirror, zoom, (1 - zoom)[:, None] * uniform(-1, 1, 2)
     grid = F.affine_grid(theta, list(pictures.shape), align_corners=False)
     pictures = F.grid_sample(pictures, grid, align_corners=False, padding_mode="reflection")
     depth = F.grid_sample(depth, grid, align_corners=False, padding_mode="reflection")
-    unit = (pictures + 1) / 2
-    unit = unit.clamp(1e-3, 1) ** torch.empty(batch, 1, 1, 1).uniform_(0.6, 1.6)
-    unit = unit * torch.empty(batch, 3, 1, 1).uniform_(0.8, 1.15) + torch.empty(batch, 1, 1, 1).uniform_(-0.08, 0.08)
+    unit = ((pictures + 1) / 2).clamp(1e-3, 1) ** uniform(0.6, 1.6, 1, 1, 1)
+    unit = unit * uniform(0.8, 1.15, 3, 1, 1) + uniform(-0.08, 0.08, 1, 1, 1)
     if torch.rand(()) < 0.3:
         unit = F.avg_pool2d(unit, 3, 1, 1)
-    return (unit + 0.03 * torch.rand(()) * torch.randn_like(unit)).clamp(0, 1) * 2 - 1, depth
+    return (unit + float(0.03 * torch.rand(())) * torch.randn_like(unit)).clamp(0, 1) * 2 - 1, depth
 
 
 def standardised(depth: torch.Tensor) -> torch.Tensor:
@@ -108,7 +109,8 @@ def main() -> None:
     often = OFTEN[kinds[train]]
     print(f"{len(train)} pictures to train on, {len(validate)} to validate", flush=True)
     network = DepthNetwork.from_pretrained(args.work / "depth") if args.resume else DepthNetwork()
-    network.to(memory_format=torch.channels_last).train()
+    device = the_device()
+    network.to(device, memory_format=torch.channels_last).train()
     average, clock = Average(network), Clock(args.minutes, 1.5e-3)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
     rng, step, total = np.random.default_rng(0), 0, 0.0
@@ -116,10 +118,11 @@ def main() -> None:
         for group in optimiser.param_groups:
             group["lr"] = clock.learning_rate()
         rows = rng.choice(train, args.batch, p=often / often.sum())
-        picture, depth = augment(to_tensor(pictures[rows]), torch.from_numpy(depths[rows])[:, None].float() / 255)
-        with mixed_precision():
+        true = torch.from_numpy(depths[rows])[:, None].to(device).float() / 255
+        picture, depth = augment(to_tensor(torch.from_numpy(pictures[rows]).to(device)), true)
+        with mixed_precision(device):
             output = network(picture.to(memory_format=torch.channels_last)).float()
-        loss = loss_of(output, depth, torch.from_numpy(WEIGHT[kinds[rows]]))
+        loss = loss_of(output, depth, torch.from_numpy(WEIGHT[kinds[rows]]).to(device))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -128,7 +131,7 @@ def main() -> None:
         step, total = step + 1, total + float(loss.detach())
         if step % 200 == 0 or clock.progress >= 1:
             with torch.no_grad():
-                guess = torch.cat([average.network(to_tensor(pictures[i : i + 1])) for i in validate[:40]]).numpy()
+                guess = average.network(to_tensor(pictures[validate[:40]]).to(device)).cpu().numpy()
             score = np.mean([spearman(g, depths[i]) for g, i in zip(guess, validate, strict=False)])
             print(f"{step} {clock.progress:.3f} loss {total / 200:.4f} spearman {score:.3f}", flush=True)
             average.network.save_pretrained(args.work / "depth")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from data import Average, Clock, mixed_precision, renditions, to_tensor
+from data import Average, Clock, mixed_precision, renditions, the_device, to_tensor
 from image import ImagePrompter
 from windows import whitened
 
@@ -33,13 +33,13 @@ class Pictures:
         names = sorted(work.glob("styles-*.npy"))
         self.pictures = np.concatenate([np.load(p).reshape(-1, 128, 128, 3) for p in names])
         seen = whitened([np.load(p.with_name(p.name.replace("styles", "vectors"))) for p in names])
-        self.styles = np.concatenate([v.reshape(-1, v.shape[-1]) for v in seen])
+        self.styles = torch.from_numpy(np.concatenate([v.reshape(-1, v.shape[-1]) for v in seen])).to(the_device())
         self.renditions, self.looks = renditions(work)
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         rows = rng.integers(min(HELD_OUT, len(self.styles) // 2), len(self.styles), count)
-        pictures = to_tensor(self.pictures[rows])
-        return (pictures.flip(-1) if rng.random() < 0.5 else pictures), torch.from_numpy(self.styles[rows])
+        pictures = to_tensor(torch.from_numpy(self.pictures[rows]).to(the_device()))
+        return (pictures.flip(-1) if rng.random() < 0.5 else pictures), self.styles[rows]
 
     def draw_looks(self, rng: np.random.Generator, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         crops, looks = [], rng.integers(len(self.looks), size=count)
@@ -49,7 +49,7 @@ class Pictures:
             y, x = rng.integers(0, 384 - side + 1, 2)
             picture = array[rng.integers(len(array)), look, y : y + side, x : x + side]
             crops.append(cv2.resize(picture, (128, 128), interpolation=cv2.INTER_AREA))
-        return to_tensor(np.stack(crops)), torch.from_numpy(looks)
+        return to_tensor(np.stack(crops)).to(the_device()), torch.from_numpy(looks).to(the_device())
 
 
 def main() -> None:
@@ -67,6 +67,7 @@ def main() -> None:
     network = ImagePrompter(len(pictures.looks)).train()
     if args.resume:
         network.load(args.work)
+    network.to(the_device())
     average, clock = Average(network, 0.995), Clock(args.minutes, args.rate)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
     held = min(HELD_OUT, len(pictures.styles) // 2)
@@ -76,7 +77,7 @@ def main() -> None:
             group["lr"] = clock.learning_rate()
         named = max(1, round(LOOKS * args.batch))
         (shown, styles), (crops, looks) = pictures.draw(rng, args.batch - named), pictures.draw_looks(rng, named)
-        with mixed_precision():
+        with mixed_precision(the_device()):
             seen = network.encoder(torch.cat([shown, crops])).image_embeds.float()
         style_loss = F.mse_loss(network.style(seen[: len(shown)]), styles)
         look_loss = F.cross_entropy(network.look(seen[len(shown) :]), looks)
@@ -88,10 +89,11 @@ def main() -> None:
         step, totals = step + 1, totals + [float(loss.detach()) for loss in (style_loss, look_loss)]
         if step % 200 == 0 or clock.progress >= 1:
             with torch.no_grad():
-                guess = average.network.style(average.network.encoder(to_tensor(pictures.pictures[:held])).image_embeds)
-            unseen = F.mse_loss(guess, torch.from_numpy(pictures.styles[:held]))
+                unseen = to_tensor(pictures.pictures[:held]).to(the_device())
+                guess = average.network.style(average.network.encoder(unseen).image_embeds)
+            others = F.mse_loss(guess, pictures.styles[:held])
             style, look = totals / 200
-            print(f"{step} {clock.progress:.3f} style {style:.3f} look {look:.3f} others {unseen:.3f}", flush=True)
+            print(f"{step} {clock.progress:.3f} style {style:.3f} look {look:.3f} others {others:.3f}", flush=True)
             totals = np.zeros(2)
             average.network.save(args.work)
 

