@@ -1,6 +1,6 @@
 """What does a GPU make of Stable Diffusion class models? Real architectures at full size, with random weights.
 
-    python benchmarks/gpu.py [--family sd15] [--side 512] [--frames 32] [--steps 4] [--compile]
+    python benchmarks/gpu.py [--family sd15] [--side 512] [--frames 32] [--steps 4] [--compile] [--profile]
     python benchmarks/gpu.py --small        # proves the script on a CPU, at a size that says nothing about speed
 
 Rows: ours `full` with 1, 2, 4 (and 8) frames denoised together, channels last, compiled, and `fast`; diffusers'
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from common import hardware, moving_clips
 from speed import timed
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--compile", action="store_true", help="a row for torch.compile too, which takes minutes")
+    parser.add_argument("--profile", action="store_true", help="what the card and the processor spend a run on")
     parser.add_argument("--small", action="store_true", help="tiny networks, on any machine")
     args = parser.parse_args()
     diffusers.utils.logging.set_verbosity_error()
@@ -219,6 +221,8 @@ def ours_rows(table: Table, args: argparse.Namespace, networks: Networks, clips:
         total = clocked(device, restyled)
     shares = {name: spent / total for name, spent in sorted(stages.items(), key=lambda item: -item[1])}
     print("stages of full: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()), flush=True)
+    if args.profile:
+        print_profile(device, frames, restyled)
     if args.compile:
         for module in modules:
             module.compile(dynamic=False)
@@ -227,6 +231,20 @@ def ours_rows(table: Table, args: argparse.Namespace, networks: Networks, clips:
         "benchmark": "gpu", "hardware": hardware(), "family": args.family, "side": clips[0].size[0], "rows": table.rows,
         "share": shares,
     }))  # fmt: skip
+
+
+def print_profile(device: torch.device, frames: int, work: Callable[[], Any]) -> None:
+    """How much of the time the card works, how many kernels a frame starts, and what takes longest."""
+    on_card = device.type == "cuda"
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_card else [])]
+    with profile(activities=activities) as found:
+        seconds = clocked(device, work)
+    events = found.key_averages()
+    kernels = [event for event in events if event.device_type == torch.autograd.DeviceType.CUDA]
+    busy = sum(event.self_device_time_total for event in kernels) / 1e6 / seconds
+    started = sum(event.count for event in kernels) / frames
+    print(f"profiled: the card is busy {busy:.0%} of the time, {started:.0f} kernels a frame")
+    print(events.table(sort_by="self_device_time_total" if on_card else "self_cpu_time_total", row_limit=15))
 
 
 def lay_out(modules: list[Any], layout: torch.memory_format) -> None:

@@ -73,11 +73,18 @@ def begin(
         time: of the frame, on the source's clock; prompts may change over it.
         generator: draws the first noise, then whatever the scheduler needs at its steps.
     """
-    scheduler, timesteps = copy.deepcopy(conditions.schedule)
+    scheduler, timesteps = _own(conditions.schedule[0]), conditions.schedule[1]
     noise = torch.randn(latents.shape, generator=generator, dtype=torch.float32).to(latents)
     noisy = scheduler.add_noise(latents, noise, timesteps[:1])
     told = timesteps.to(networks.device, torch.float32 if timesteps.is_floating_point() else timesteps.dtype)
     return Passage(noisy, controls, conditions.prompts.at(time), memory, scheduler, timesteps, told, generator)
+
+
+def _own(scheduler: Any) -> Any:
+    """The scheduler with counts and lists of its own; tensors are shared, for steps replace them."""
+    own = copy.copy(scheduler)
+    vars(own).update({name: list(value) for name, value in vars(scheduler).items() if isinstance(value, list)})
+    return own
 
 
 def advance(networks: Networks, conditions: Conditions, passages: Sequence[Passage]) -> None:

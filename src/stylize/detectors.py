@@ -57,7 +57,7 @@ def controlnet_aux() -> Any:
 def canny(picture: Picture) -> Map:
     """Canny edges, float32 `[H, W]`, 1 on an edge."""
     detect = functools.partial(controlnet_aux().CannyDetector(), low_threshold=CANNY_LOW, high_threshold=CANNY_HIGH)
-    return np.ascontiguousarray(_at_own_size(detect, picture)[..., 0])
+    return _at_own_size(lambda *args, **options: detect(*args, **options)[..., 0], picture)  # all three are alike
 
 
 def detector(name: str, device: str = "cpu") -> Callable[[Picture], Map]:

@@ -130,8 +130,8 @@ class _UnderWay:
 @dataclass(frozen=True, eq=False)
 class _Decoded:
     frame: _UnderWay
-    seen: Future[Seen]
-    """With what is taken over from the frame before, while the networks go on."""
+    done: Future[tuple[Seen, Picture]]
+    """With what is taken over from the frame before, while the networks go on; and the result as bytes."""
 
 
 class Wave:
@@ -181,13 +181,15 @@ class Wave:
     ) -> None:
         """Encodes a frame and its maps and puts it behind the others; a `step` must follow before the next."""
         networks, conditions, picture = self._networks, self._conditions, clip.frames[0]
-        moved = None
-        if conditions.temporal.fusion > 0 and self._last is not None:
-            moved = self._beside.submit(_motion, self._last, picture, motion)
         source = coarsened(conditions.footage.prepared(picture), conditions.structure)
-        pixels = torch.from_numpy(source).permute(2, 0, 1)[None].float().div_(127.5).sub_(1)
+        pixels = _padded(torch.from_numpy(_signed(source)).permute(2, 0, 1)[None]).to(
+            networks.device, networks.vae.dtype
+        )
         generator = torch.Generator("cpu").manual_seed(_seed_of_shot(conditions.seed, self._next.shot))
-        latents = networks.encode(_padded(pixels), generator)
+        moved = None
+        if conditions.temporal.fusion > 0 and self._last is not None:  # as late as that: small work waits for cores
+            moved = self._beside.submit(_motion, self._last, picture, motion)
+        latents = networks.encode(pixels, generator)
         controls = {
             name: networks.embed_control(name, _padded(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1)))
             for name in conditions.controls
@@ -215,20 +217,20 @@ class Wave:
 
     def _decode(self, frame: _UnderWay) -> None:
         picture, weight = frame.clip.frames[0], self._conditions.temporal.fusion
-        decoded = self._networks.decode(frame.passage.latents)[..., : picture.shape[0], : picture.shape[1]]
-        styled = np.ascontiguousarray((decoded[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy())
-        before = self._decoded[-1].seen if self._decoded else self.memory.last
-        seen = self._beside.submit(_fused, before, picture, styled, frame.motion, weight)
-        self._decoded.append(_Decoded(frame, seen))
+        decoded = self._networks.decode(frame.passage.latents)[0, :, : picture.shape[0], : picture.shape[1]]
+        pixels = decoded.permute(1, 2, 0).cpu().numpy()
+        before = self._decoded[-1].done if self._decoded else self.memory.last
+        done = self._beside.submit(_fused, before, picture, pixels, frame.motion, weight)
+        self._decoded.append(_Decoded(frame, done))
 
     def _out(self, count: int) -> Iterator[Clip]:
         """The first `count` of those that are decoded."""
         for _ in range(count):
-            frame, seen = self._decoded[0].frame, self._decoded[0].seen.result()
+            frame, (seen, result) = self._decoded[0].frame, self._decoded[0].done.result()
             memory = replace(self.memory, depth_range=frame.passage.memory.depth_range)
             self.memory = memory.after(tuple(frame.passage.cache), seen)
             self._decoded.popleft()
-            yield replace(frame.clip, frames=to_bytes(seen.styled)[None])
+            yield replace(frame.clip, frames=result[None])
 
 
 def _motion(before: Picture, picture: Picture, known: Motion | None) -> Motion:
@@ -236,13 +238,24 @@ def _motion(before: Picture, picture: Picture, known: Motion | None) -> Motion:
 
 
 def _fused(
-    before: Future[Seen] | Seen | None, picture: Picture, styled: Image, motion: Future[Motion] | None, weight: float
-) -> Seen:
-    """What was asked for before this is done by now."""
-    last = before.result() if isinstance(before, Future) else before
-    if last is None or motion is None:
-        return Seen(picture, styled)
-    return Seen(picture, fuse(last, picture, styled, motion.result(), weight))
+    before: Future[tuple[Seen, Picture]] | Seen | None,
+    picture: Picture,
+    pixels: Image,
+    motion: Future[Motion] | None,
+    weight: float,
+) -> tuple[Seen, Picture]:
+    """Decoded pixels, around [-1, 1], to the frame as it will be; what was asked for before this is done by now."""
+    styled: Image = np.clip(pixels / np.float32(2) + np.float32(0.5), 0, 1, dtype=np.float32)
+    last = before.result()[0] if isinstance(before, Future) else before
+    if last is not None and motion is not None:
+        styled = fuse(last, picture, styled, motion.result(), weight)
+    return Seen(picture, styled), to_bytes(styled)
+
+
+def _signed(picture: Picture) -> Image:
+    """uint8 to float32 in [-1, 1], in this thread alone: for so little the others would be waited for in vain."""
+    halves = np.divide(picture, np.float32(127.5), dtype=np.float32)
+    return np.subtract(halves, 1, out=halves)
 
 
 def _seed_of_shot(seed: int, shot: int) -> int:

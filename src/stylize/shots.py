@@ -15,6 +15,7 @@ from stylize.frames import Clip, Picture
 Thumbnail: TypeAlias = npt.NDArray[np.float32]
 
 THUMBNAIL = (64, 36)
+WINDOW = cv2.createHanningWindow(THUMBNAIL, cv2.CV_32F)
 MIN_CHANGE = 0.35
 """Histogram distance above which the colours are others, in [0, 1]."""
 MIN_DIFFERENCE = 0.06
@@ -76,8 +77,7 @@ class CutDetector:
         before, after = _aligned(self._thumbnail, thumbnail)
         difference = float(np.abs(after - before).mean())
         change = float(cv2.compareHist(histogram, self._histogram, cv2.HISTCMP_BHATTACHARYYA))
-        one, other = before.mean(-1).ravel(), after.mean(-1).ravel()
-        alike = float(np.corrcoef(one, other)[0, 1]) if one.std() > 0 and other.std() > 0 else 0.0
+        alike = _correlation(before.mean(-1), after.mean(-1))
         self._thumbnail, self._histogram = thumbnail, histogram
         sudden = difference > max(MIN_DIFFERENCE, SURPRISE * self._usual)
         cut = sudden and (alike < OTHER_FORMS or (alike < SAME_FORMS and change > MIN_CHANGE))
@@ -88,7 +88,7 @@ class CutDetector:
 def _aligned(before: Thumbnail, after: Thumbnail) -> tuple[Thumbnail, Thumbnail]:
     """The parts of both that show the same once the camera's shift between them is undone (phase correlation)."""
     one, other = (np.ascontiguousarray(x.mean(-1)) for x in (before, after))
-    (dx, dy), _ = cv2.phaseCorrelate(one, other, cv2.createHanningWindow(THUMBNAIL, cv2.CV_32F))
+    (dx, dy), _ = cv2.phaseCorrelate(one, other, WINDOW)
     width, height = THUMBNAIL
     x, y = (round(np.clip(d, -side // 2, side // 2)) for d, side in ((dx, width), (dy, height)))
     shifted = (
@@ -97,6 +97,13 @@ def _aligned(before: Thumbnail, after: Thumbnail) -> tuple[Thumbnail, Thumbnail]
     )
     errors = [float(np.abs(a - b).mean()) for a, b in (shifted, (before, after))]
     return shifted if errors[0] < errors[1] else (before, after)
+
+
+def _correlation(one: Thumbnail, other: Thumbnail) -> float:
+    """Pearson's, 0 where either is flat."""
+    one, other = one - one.mean(), other - other.mean()
+    scale = float(np.sqrt((one * one).sum() * (other * other).sum()))
+    return float((one * other).sum()) / scale if scale > 0 else 0.0
 
 
 def split_shots(clips: Iterable[Clip], detector: CutDetector | None = None) -> Iterator[Clip]:

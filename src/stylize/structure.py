@@ -33,8 +33,8 @@ class DepthRange:
 
     @classmethod
     def after(cls, previous: DepthRange | None, raw: Map) -> DepthRange:
-        """The range once a frame with this raw depth was seen."""
-        low, high = (float(x) for x in np.percentile(raw, (2, 98)))
+        """The range once a frame with this raw depth was seen; every second pixel tells it as well as all."""
+        low, high = (float(x) for x in np.percentile(raw[::2, ::2], (2, 98)))
         if previous is None:
             return cls(low, high)
         return cls(
