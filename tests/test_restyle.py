@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -226,3 +227,15 @@ def test_settings_that_do_not_fit(tiny: Networks) -> None:
     ):
         with pytest.raises(error, match=message):
             list(Stylizer(tiny).stream([make_clip(1)], style))
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_what_is_kept_lies_row_by_row_however_the_decoder_lies(tiny: Networks, channels_last: bool) -> None:
+    """What goes into a state's file, and OpenCV, would otherwise be copied or misread."""
+    decode = type(tiny).decode
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    with patch.object(type(tiny), "decode", lambda *given: decode(*given).contiguous(memory_format=layout)):
+        steps = list(Stylizer(tiny, batch=1).steps([make_clip(2)], Style(prompt="ink", temporal=0.0)))
+    for clip, state in steps:
+        assert state is not None and state.memory.last is not None
+        assert state.memory.last.styled.flags.c_contiguous and clip.frames.flags.c_contiguous

@@ -182,9 +182,8 @@ class Wave:
         """Encodes a frame and its maps and puts it behind the others; a `step` must follow before the next."""
         networks, conditions, picture = self._networks, self._conditions, clip.frames[0]
         source = coarsened(conditions.footage.prepared(picture), conditions.structure)
-        pixels = _padded(torch.from_numpy(_signed(source)).permute(2, 0, 1)[None]).to(
-            networks.device, networks.vae.dtype
-        )
+        signed = _padded(torch.from_numpy(_signed(source)).permute(2, 0, 1)[None])
+        pixels = signed.to(networks.device, networks.vae.dtype)
         generator = torch.Generator("cpu").manual_seed(_seed_of_shot(conditions.seed, self._next.shot))
         moved = None
         if conditions.temporal.fusion > 0 and self._last is not None:  # as late as that: small work waits for cores
@@ -245,7 +244,8 @@ def _fused(
     weight: float,
 ) -> tuple[Seen, Picture]:
     """Decoded pixels, around [-1, 1], to the frame as it will be; what was asked for before this is done by now."""
-    styled: Image = np.clip(pixels / np.float32(2) + np.float32(0.5), 0, 1, dtype=np.float32)
+    halves = np.ascontiguousarray(pixels) / np.float32(2)  # decoders that lie channels first give a view
+    styled: Image = np.clip(halves + np.float32(0.5), 0, 1, dtype=np.float32)
     last = before.result()[0] if isinstance(before, Future) else before
     if last is not None and motion is not None:
         styled = fuse(last, picture, styled, motion.result(), weight)
