@@ -25,7 +25,8 @@ def renditions(work: Path) -> tuple[list[np.ndarray], list[str]]:
 
 def the_device() -> torch.device:
     """The GPU, if there is one."""
-    torch.backends.cuda.enable_cudnn_sdp(False)  # its gradients are NaN on an H100 (torch 2.11, pytorch issue 196678)
+    # its gradients can be NaN on an H100 (torch 2.11, pytorch issue 196678)
+    torch.backends.cuda.enable_cudnn_sdp(False)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
