@@ -240,10 +240,11 @@ def print_profile(device: torch.device, frames: int, work: Callable[[], Any]) ->
     with profile(activities=activities) as found:
         seconds = clocked(device, work)
     events = found.key_averages()
-    kernels = [event for event in events if event.device_type == torch.autograd.DeviceType.CUDA]
-    busy = sum(event.self_device_time_total for event in kernels) / 1e6 / seconds
-    started = sum(event.count for event in kernels) / frames
-    print(f"profiled: the card is busy {busy:.0%} of the time, {started:.0f} kernels a frame")
+    if on_card:
+        kernels = [event for event in events if event.device_type == torch.autograd.DeviceType.CUDA]
+        busy = sum(event.self_device_time_total for event in kernels) / 1e6 / seconds
+        started = sum(event.count for event in kernels) / frames
+        print(f"profiled: the card is busy {busy:.0%} of the time, {started:.0f} kernels a frame")
     print(events.table(sort_by="self_device_time_total" if on_card else "self_cpu_time_total", row_limit=15))
 
 

@@ -57,7 +57,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_from_pictures_to_a_model(data: Path, tmp_path: Path) -> None:
     work, out = tmp_path / "work", tmp_path / "model"
-    run("renditions.py", "--data", data, "--out", work)
+    run("pack.py", "--data", data, "--out", tmp_path / "pack")
+    assert len(list((tmp_path / "pack" / "frames").iterdir())) == 10  # five pairs of the one clip
+    for folder in ("photos", "paintings"):  # the same are held out
+        names = [[p.stem for p in sorted((place / folder).iterdir())] for place in (data, tmp_path / "pack")]
+        assert names[0] == names[1]
+    run("renditions.py", "--data", tmp_path / "pack", "--out", work)
     run("train_depth.py", "--data", data, "--work", work, "--minutes", 0.05, "--batch", 2)
     run("train_vae.py", "--work", work, "--minutes", 0.05)
     assert "others" in run("train_image.py", "--work", work, "--minutes", 0.05, "--batch", 4)
@@ -89,3 +94,12 @@ def test_the_teacher_paints_alike_in_torch(monkeypatch: pytest.MonkeyPatch) -> N
     other = teacher.describe(picture(7, 256, 256)[None])
     both = teacher.paint(photo, torch.cat([other, teacher.describe(style[None])]))
     assert np.abs(both[1].astype(int) - mine).max() <= 2 and np.abs(both[0].astype(int) - mine).mean() > 2
+
+
+def test_a_lost_training_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TRAINING))
+    from data import check_finite
+
+    check_finite({"error": [torch.tensor(0.3)]})
+    with pytest.raises(SystemExit, match="'pixels' is no number"):
+        check_finite({"error": [torch.tensor(0.3)], "pixels": [torch.tensor(0.2), torch.tensor(torch.nan)]})

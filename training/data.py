@@ -24,8 +24,10 @@ def renditions(work: Path) -> tuple[list[np.ndarray], list[str]]:
 
 
 def the_device() -> torch.device:
-    """The GPU, if there is one."""
-    # its gradients can be NaN on an H100 (torch 2.11, pytorch issue 196678)
+    """The GPU, if there is one, with cuDNN's attention switched off.
+
+    Its gradients can be NaN on an H100 (torch 2.11, pytorch issue 196678).
+    """
     torch.backends.cuda.enable_cudnn_sdp(False)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from renditions import LARGEST, frame_pairs, read
+from renditions import ROOM, SIDE, frame_pairs, read
 
 
 def shrunk(picture: np.ndarray, short: int) -> np.ndarray:
@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with photos/, paintings/ and clips/")
     parser.add_argument("--out", type=Path, default=Path("pack"))
-    parser.add_argument("--quality", type=int, default=88, help="of the JPEG files")
+    parser.add_argument("--quality", type=int, default=85, help="of the JPEG files")
     args = parser.parse_args()
 
     def write(picture: np.ndarray, folder: str, name: str) -> None:
@@ -36,7 +36,7 @@ def main() -> None:
 
     for folder in ("photos", "paintings"):
         for path in sorted((args.data / folder).iterdir()):
-            write(shrunk(read(path), LARGEST + 1), folder, path.stem)
+            write(shrunk(read(path), int(ROOM * SIDE) + 1), folder, path.stem)
     for i, frame in enumerate(frame_pairs(args.data)):
         write(frame, "frames", f"{i:04}")
     size = sum(p.stat().st_size for p in args.out.rglob("*.jpg"))

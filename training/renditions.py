@@ -26,8 +26,8 @@ from teacher import teaching_pictures
 from transfer import Transfer
 
 SIDE, STYLE_SIDE = 384, 128
-LARGEST = int(1.2 * SIDE)
-"""Side of a photo from which a window is cut, at most."""
+ROOM = 1.2
+"""Side of a photo from which a window is cut, at most, in sides of the window."""
 PAINTED, PHOTOGRAPHED = 0.6, 0.2
 """Shares of the style pictures that are paintings, and plain photos; the others are photos in a look."""
 HELD_OUT_EVERY = 12
@@ -48,7 +48,7 @@ def read(path: Path) -> np.ndarray:
 def square(image: np.ndarray, rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
     """A crop of `side` x `side` at a random scale and place, mirrored half of the time."""
     short = min(image.shape[:2])
-    scale = rng.uniform(side, max(side, min(short, LARGEST * side // SIDE)) + 1) / short
+    scale = rng.uniform(side, max(side, min(short, int(ROOM * side))) + 1) / short
     size = max(side, round(image.shape[1] * scale)), max(side, round(image.shape[0] * scale))
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     top, left = (int(rng.integers(0, n - side + 1)) for n in image.shape[:2])

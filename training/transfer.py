@@ -42,7 +42,7 @@ class Graph:
                 self.layers.append((LAYERS[node.op_type], names, node.output[0], options))
         last = {name: i for i, (_, names, _, _) in enumerate(self.layers) for name in names}
         self.done = [[n for n in names if last[n] == i] for i, (_, names, _, _) in enumerate(self.layers)]
-        self.sizes = {k: v.tolist() for k, v in self.constants.items() if not v.is_floating_point() or v.numel() <= 4}
+        self.sizes = {k: v.tolist() for k, v in self.constants.items() if v.numel() <= 8}
 
     @torch.inference_mode()
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:

@@ -50,7 +50,7 @@ class Batch:
     references: torch.Tensor | None
     """`[B, 3, 128, 128]` in [-1, 1]."""
     styles: torch.Tensor | None
-    """What the teacher sees in the references, `[B, 100]`, each number with variance 1; NaN for a look's."""
+    """What the teacher sees in style pictures, `[B, 100]`, each number with variance 1; else without a use."""
     paired: bool
 
 
@@ -145,8 +145,7 @@ class Windows:
         crops = self.pictures[part][:, :, y : y + side, x : x + side][index[2], index[3]]
         crops = F.interpolate(to_tensor(crops), (CROP, CROP), mode="bilinear", antialias=True)
         references = torch.where(index[4].view(-1, 1, 1, 1), to_tensor(shown), crops)
-        styles = seen.masked_fill(~index[4][:, None], torch.nan)
-        return references, styles, np.where(pictured, len(self.looks) + chosen, columns)
+        return references, seen, np.where(pictured, len(self.looks) + chosen, columns)
 
     def _later(
         self, rng: np.random.Generator, part: int, photos: np.ndarray, places: np.ndarray, side: int
