@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from conftest import add_lora
 from media import frame_times, frames, make_video
 from typer.testing import CliRunner
 
 from stylize import __version__
 from stylize.cli import app
+from stylize.console import one_line_errors
 
 runner = CliRunner()
 
@@ -216,6 +218,29 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, tiny_model: Path, how
     assert process.returncode == 130 and time.monotonic() - sent < 5  # 2 s, on cores that do nothing else
     assert err.splitlines()[-1] == "stylize: interrupted: nothing was written"
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+
+
+class Finalized:
+    def __init__(self, how: signal.Signals) -> None:
+        self.how = how
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.how)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_in_a_finalizer_is_not_lost(how: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    began = time.monotonic()
+    try:
+        with pytest.raises(typer.Exit) as ended, one_line_errors():
+            Finalized(how)  # Python drops the KeyboardInterrupt that comes here
+            while time.monotonic() - began < 10:
+                time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.value.exit_code == 130 and time.monotonic() - began < 5
+    assert capfd.readouterr().err == "stylize: interrupted: nothing was written\n"
 
 
 def test_a_bar_on_a_terminal(source: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

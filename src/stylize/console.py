@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import signal
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,21 +28,41 @@ def say(*lines: str) -> None:
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Expected failures become one line and exit code 1; Ctrl-C and a polite kill become 130."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         logging.getLogger("libav").setLevel(logging.CRITICAL)  # its findings come as our own errors
-        yield
+        with _interrupts():
+            yield
     except StylizeError as error:
         say(str(error))
         raise typer.Exit(FAILED) from error
     except KeyboardInterrupt as error:
         say(str(error) or "interrupted: nothing was written")
         raise typer.Exit(INTERRUPTED) from error
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Both signals raise KeyboardInterrupt, and none of them is lost.
+
+    Python drops what is raised in a finalizer (the `regex` package has thousands that run in one collection of cycles),
+    a Ctrl-C too: such a one comes again a moment later, when the finalizers are through.
+    """
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    def dropped(what: Any) -> None:
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            threading.Timer(0.05, _thread.interrupt_main, [signal.SIGTERM]).start()
+        else:
+            hook(what)
+
+    before, hook = signal.signal(signal.SIGTERM, interrupt), sys.unraisablehook
+    sys.unraisablehook = dropped
+    try:
+        yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
 
 
