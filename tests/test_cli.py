@@ -215,7 +215,9 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, tiny_model: Path, how
     process.send_signal(how)
     sent = time.monotonic()
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 130 and time.monotonic() - sent < 5  # 2 s, on cores that do nothing else
+    # Python ends by the signal itself where the interrupt came in the `exec` of an import: 130 to a shell, too
+    assert process.returncode in (130, -signal.SIGINT), err
+    assert time.monotonic() - sent < 5  # 2 s, on cores that do nothing else
     assert err.splitlines()[-1] == "stylize: interrupted: nothing was written"
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
 
