@@ -347,7 +347,7 @@ def test_sound_that_the_container_cannot_hold(tmp_path: Path) -> None:
         container.mux(voice.encode(None))
     told: list[str] = []
     copy(source, tmp_path / "out.mp4", say=told.append)
-    assert told == [".mp4 cannot hold adpcm_ms sound: it becomes aac"]
+    assert told == [".mp4 cannot hold adpcm_ms sound as it is: it becomes aac"]
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert [s.codec_context.name for s in container.streams.audio] == ["aac"]
         seconds = sum(frame.samples for frame in container.decode(audio=0)) / 44100

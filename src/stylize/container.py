@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import itertools
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 
 from stylize.colour import BT709, Colour, colour_of
 from stylize.errors import DamagedVideo, VideoError
@@ -19,6 +23,8 @@ DECORD_CONTAINERS = {".mp4", ".m4v", ".mov", ".mkv", ".webm"}
 DECORD_CODECS = {"h264", "hevc", "vp8", "vp9"}
 MAX_SIDE, MAX_FRAMES, MAX_RATE = 16384, 5_000_000, 1000
 """What a header may claim; 5 million frames are two days of film."""
+LOOKED_AT = 500
+"""Frames of a GIF that are searched for a transparent pixel."""
 BROKEN = (av.FFmpegError, IndexError)
 """What reading a damaged file raises; PyAV has an IndexError for streams that appear in the middle."""
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -41,7 +47,7 @@ class VideoInfo:
     time_base: Fraction
     """Seconds a tick: every frame time is a multiple of it."""
     start: Fraction
-    """Time of the first frame in seconds."""
+    """Time of the first frame in seconds, on the file's clock less `clock`."""
     rotation: int
     """Degrees that the file asks to turn its pictures by, already applied to all that is read."""
     sample_aspect_ratio: Fraction
@@ -57,6 +63,10 @@ class VideoInfo:
     has_audio: bool
     has_times: bool = True
     """The container says when each frame is shown; AVI only has them in the order of decoding."""
+    clock: Fraction = Fraction(0)
+    """Where the file's clock begins, in seconds, if that tells nothing: a broadcast's has run since who knows when."""
+    mirrored: bool = False
+    """The file asks to flip its pictures upside down before they are turned, already done to all that is read."""
 
     @property
     def frame_count(self) -> int | None:
@@ -72,6 +82,8 @@ def check_local(path: str | os.PathLike[str]) -> None:
         raise VideoError(f"{path}: is a URL", "download it first, then name the file")
 
 
+BROADCAST = {"mpegts", "mpeg"}
+"""Formats whose clock begins anywhere."""
 PLAYLISTS = {"hls", "applehttp", "dash", "concat", "concatf", "sdp", "rtsp", "imf", "image2"}
 """Formats whose files name others: what a stranger sends must not make us open files of this machine."""
 
@@ -96,6 +108,12 @@ def open_container(path: Path) -> Any:
     return opened
 
 
+def video_stream(container: Any) -> Any:
+    """The stream of an open container that a player shows, `None` if there is none; a cover picture is no video."""
+    best = container.streams.best("video")
+    return None if best is None or best.disposition & av.stream.Disposition.attached_pic else best
+
+
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """Reads the header and the first frame.
 
@@ -104,14 +122,14 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """
     path = Path(path)
     with open_container(path) as container:
-        if not container.streams.video:
+        stream = video_stream(container)
+        if stream is None:
             raise VideoError(f"{path}: has no video stream", "name a file with pictures in it")
-        stream = container.streams.video[0]
         if stream.codec_context is None:
             raise VideoError(f"{path}: its pictures are in a format that FFmpeg cannot decode", "convert it first")
-        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        rate = _rate(stream)
         check_size(path, stream.codec_context.width, stream.codec_context.height, stream.frames, rate)
-        frame = _first_frame(path, container, with_alpha(stream))
+        frame = _first_frame(path, container, stream)
         colour = colour_of(frame, stream.codec_context)
         sideways = frame.rotation % 180 != 0
         return VideoInfo(
@@ -122,15 +140,17 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             frame_count_from_header=stream.frames or None,
             duration=Fraction(container.duration, av.time_base) if container.duration else None,
             time_base=Fraction(stream.time_base),
-            start=(frame.pts or 0) * Fraction(stream.time_base),
+            start=(frame.pts or 0) * Fraction(stream.time_base) - (clock := _clock(container, stream)),
+            clock=clock,
             rotation=frame.rotation,
+            mirrored=_is_mirrored(frame),
             sample_aspect_ratio=_aspect(stream, sideways),
             codec=stream.codec_context.name,
             pixel_format=frame.format.name,
             colour=colour,
             untagged_hd=colour.assumed_hd,
             bits=max(component.bits for component in frame.format.components),
-            has_alpha=_has_alpha(frame),
+            has_alpha=_has_alpha(path, stream, frame),
             has_audio=bool(container.streams.audio),
             has_times=container.format.name != "avi",
         )
@@ -155,11 +175,35 @@ def with_alpha(stream: Any) -> Any:
     return decoder
 
 
-def _first_frame(path: Path, container: Any, decoder: Any) -> Any:
+def _rate(stream: Any) -> Fraction:
+    """Frames a second on average. Where a header says none, FFmpeg may take the encoder's clock for it: not that."""
+    rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+    return Fraction(stream.guessed_rate) if rate > MAX_RATE and stream.guessed_rate else rate
+
+
+def _clock(container: Any, stream: Any) -> Fraction:
+    """Of a broadcast, the earliest time in the file, in whole ticks of the video's."""
+    if container.format.name not in BROADCAST or container.start_time is None:
+        return Fraction(0)
+    base = Fraction(stream.time_base)
+    return math.floor(Fraction(container.start_time, av.time_base) / base) * base
+
+
+def _is_mirrored(frame: Any) -> bool:
+    """Whether the display matrix (ISO/IEC 14496-12, 6.2.2: a, b, u, c, d, v, ... as int32) turns the picture over."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return False
+    a, b, _, c, d, *_ = np.frombuffer(bytes(data), np.int32).astype(np.int64).tolist()
+    return bool(a * d - b * c < 0)
+
+
+def _first_frame(path: Path, container: Any, stream: Any) -> Any:
     """The first that can be decoded; broken packets before it are passed over."""
     error: Exception | None = None
+    decoder = with_alpha(stream)
     try:
-        for packet in container.demux(container.streams.video[0]):
+        for packet in container.demux(stream):
             try:
                 frame = next(iter(decoder.decode(packet if packet.size else None)), None)
             except av.FFmpegError as problem:
@@ -167,7 +211,7 @@ def _first_frame(path: Path, container: Any, decoder: Any) -> Any:
                 continue
             if frame is not None:
                 if frame.pts is not None and frame.time_base is None:
-                    frame.time_base = container.streams.video[0].time_base
+                    frame.time_base = stream.time_base
                 check_size(path, frame.width, frame.height, 0, Fraction(0))
                 return frame
     except BROKEN as problem:
@@ -182,12 +226,16 @@ def _aspect(stream: Any, sideways: bool) -> Fraction:
     return 1 / aspect if sideways else aspect
 
 
-def _has_alpha(frame: Any) -> bool:
-    """Whether there is transparency; formats that always carry it (gif) are asked for a transparent pixel."""
-    name: str = frame.format.name
-    if not (name.startswith(("yuva", "gbrap", "ya")) or name in ("rgba", "bgra", "argb", "abgr", "rgba64le", "pal8")):
+def _has_alpha(path: Path, stream: Any, frame: Any) -> bool:
+    """Whether its format has transparency; GIF's and palettes always do, there its first frames are looked at."""
+    if not any(component.is_alpha for component in frame.format.components) and frame.format.name != "pal8":
         return False
-    return name.startswith("yuva") or bool((frame.to_ndarray(format="rgba")[..., 3] < 255).any())
+    if stream.codec_context.name != "gif" and frame.format.name != "pal8":
+        return True
+    with open_container(path) as container, contextlib.suppress(*BROKEN):
+        shown = itertools.islice(container.decode(video_stream(container)), LOOKED_AT)
+        return any((picture.to_ndarray(format="rgba")[..., 3] < 255).any() for picture in shown)
+    return False
 
 
 def decord_is_exact(info: VideoInfo) -> bool:
@@ -206,6 +254,7 @@ def reads_like_decord(info: VideoInfo) -> bool:
         and not info.has_alpha
         and not info.colour.is_hdr
         and info.rotation == 0
+        and not info.mirrored
         and info.start == 0
         and not info.colour.full_range
     )

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stylize.colour import ACCURATE, tone_mapped
-from stylize.container import BROKEN, MAX_FRAMES, VideoInfo, open_container, reads_like_decord, with_alpha
+from stylize.container import BROKEN, MAX_FRAMES, VideoInfo, open_container, reads_like_decord, video_stream, with_alpha
 from stylize.errors import DamagedVideo, VideoError
 from stylize.frames import Picture
 
@@ -89,10 +89,10 @@ def packet_times(info: VideoInfo, until: Fraction | None = None) -> PacketTimes:
 
     A truncated download decodes without an error; what its header promised tells it.
     """
-    times, end, last = array("q"), Fraction(0), 0
+    times, end, last = array("q"), info.clock, 0
     broken = False
     with open_container(info.path) as container:
-        stream = container.streams.video[0]
+        stream = video_stream(container)
         promised, late = stream.frames, 0
         try:
             for packet in container.demux():
@@ -114,8 +114,8 @@ def packet_times(info: VideoInfo, until: Fraction | None = None) -> PacketTimes:
     if until is None:
         if len(times) < promised:
             missing = f"{len(times)} of {promised} frames"
-        elif end < lasts - max(Fraction(1, 2), lasts / 20) or broken:
-            missing = f"{float(end):.2f} of {float(lasts):.2f} s"
+        elif end - info.clock < lasts - max(Fraction(1, 2), lasts / 20) or broken:
+            missing = f"{float(end - info.clock):.2f} of {float(lasts):.2f} s"
     fallback = max(1, round(1 / (info.frame_rate * info.time_base)))
     return PacketTimes(np.sort(np.frombuffer(times, np.int64)), last or fallback, missing)
 
@@ -131,7 +131,7 @@ def decoded(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64], d
     waiting: tuple[int, int, Picture] | None = None
     for pts, duration, picture, repaired in _timed(info, begin, expected):
         if repaired:
-            damage.conceal(pts * info.time_base)
+            damage.conceal(pts * info.time_base - info.clock)
         if waiting is not None:
             pts = max(pts, waiting[0] + 1)
             yield RawFrame(waiting[0], pts - waiting[0], waiting[2])
@@ -147,7 +147,7 @@ def _timed(
     tick = max(1, round(1 / (info.frame_rate * info.time_base)))
     last: tuple[int, Picture] | None = None
     lost, shown = False, 0
-    for frame in _from_start(info, begin if len(expected) else info.start):  # no seeking in raw streams
+    for frame in _from_start(info, begin if len(expected) else info.start + info.clock):  # no seeking in raw streams
         if frame is None:
             lost = True
             continue
@@ -178,7 +178,7 @@ def _from_start(info: VideoInfo, begin: Fraction) -> Iterator[Any]:
     From the very first where the container cannot seek exactly, or where what it calls a keyframe needs frames that
     were before it (it then decodes to garbage, marked as corrupt).
     """
-    if begin > info.start and info.has_times:
+    if begin > info.start + info.clock and info.has_times:
         frames = _packetwise(info, int(begin / info.time_base))
         first = next(frames, None)
         if first is not None and not first.is_corrupt and (first.pts or 0) * info.time_base <= begin:
@@ -191,7 +191,7 @@ def _from_start(info: VideoInfo, begin: Fraction) -> Iterator[Any]:
 
 def _packetwise(info: VideoInfo, position: int | None) -> Generator[Any, None, None]:
     with open_container(info.path) as container:
-        stream = container.streams.video[0]
+        stream = video_stream(container)
         decoder = with_alpha(stream)
         stream.thread_type = "AUTO"
         if position is not None:
@@ -236,5 +236,7 @@ def to_rgb(info: VideoInfo, frame: Any) -> Picture:
         picture = frame.reformat(format="rgba" if info.has_alpha else "rgb24", **how).to_ndarray()
     if picture.shape[:2] != (frame.height, frame.width):
         picture = picture[: frame.height, : frame.width]
+    if info.mirrored:
+        picture = picture[::-1]
     turns = (frame.rotation // 90) % 4
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+    return np.ascontiguousarray(np.rot90(picture, turns))

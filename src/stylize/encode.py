@@ -19,7 +19,7 @@ from stylize.colour import ACCURATE
 from stylize.container import VideoInfo
 from stylize.errors import VideoError, VideoWarning
 from stylize.frames import Clip
-from stylize.join import join
+from stylize.join import join, rehearse
 from stylize.segments import LENGTH, Manifest, Segment, WorkFolder, atomically, to_disk, with_segment, write_times
 from stylize.threads import Worker
 from stylize.tracks import Say
@@ -111,6 +111,7 @@ class VideoWriter:
 
     def __enter__(self) -> Self:
         with self.explained():
+            rehearse(self)
             if not self._resumed:
                 if not self._keep and (left := self._folder.manifest()) is not None and left.segments:
                     what = f"{self.path}: an unfinished run is there, {left.frames} frames of it done"

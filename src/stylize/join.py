@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import cv2
+from PIL import Image
 
 from stylize.errors import VideoError
 from stylize.segments import Manifest, packets_of, times_of, to_disk
@@ -27,9 +30,6 @@ def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) ->
     """Makes the output of whole segments; nothing under its name changes before it is complete."""
     if not manifest.segments:
         raise VideoError(f"{output}: no frame was written", "write at least one")
-    if writer.encoding.at_the_end:
-        with _tracks(writer) as tracks:
-            tracks.declare(None)  # gif and png hold none of them, which is said
     if writer.encoding.codec == "png":
         _pictures(output, folder, manifest)
         return
@@ -38,6 +38,8 @@ def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) ->
     options = dict(kind.options or {})
     if kind.is_quicktime:  # a late start is written on the file's own clock, of milliseconds otherwise
         options["movie_timescale"] = str(min(writer.source.time_base.denominator, 2**31 - 1))
+    if writer.encoding.codec == "gif":
+        options |= _pauses(folder, manifest, writer)
     with av.open(str(whole), "w", format=kind.format, options=options) as container:
         if writer.encoding.codec == "gif":
             _animate(container, folder, manifest, writer)
@@ -47,20 +49,38 @@ def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) ->
     os.replace(whole, output)
 
 
-def _tracks(writer: VideoWriter) -> Tracks:
-    return Tracks(writer.source, writer.encoding, *writer.part, writer.say)
+def rehearse(writer: VideoWriter) -> None:
+    """Tells, before the work, what of the other tracks is converted or left out.
+
+    Raises:
+        VideoError: the container cannot hold a track in any form.
+    """
+    with Tracks(writer.source, writer.encoding, *writer.part, writer.say) as tracks:
+        if writer.encoding.at_the_end:
+            tracks.declare(None)
+            return
+        trial = av.open(io.BytesIO(), "w", format=writer.encoding.container.format)
+        try:
+            writer.add_stream(trial)
+            tracks.declare(trial)
+            trial.start_encoding()
+        finally:
+            with contextlib.suppress(ValueError, av.FFmpegError):  # some want a packet before they end
+                trial.close()
 
 
 def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
     """The encoded pictures as they are, between the packets of the other tracks."""
     encoding, base = writer.encoding, writer.source.time_base
-    with _tracks(writer) as tracks:
+    with Tracks(writer.source, encoding, *writer.part, writer.say) as tracks:
         with av.open(str(folder / manifest.segments[0].file)) as first:
             stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
             stream.time_base = base
+            # some containers write it down; readers would take the encoder's clock for it
+            stream.codec_context.framerate = writer.source.frame_rate
             if encoding.codec == "h265" and encoding.container.is_quicktime:
                 stream.codec_context.codec_tag = "hvc1"
-            tracks.declare(container)
+            tracks.declare(container, said=True)
             if writer.comment:
                 container.metadata["comment"] = beside_own(container.metadata.get("comment", ""), writer.comment)
         others = tracks.packets()
@@ -70,10 +90,10 @@ def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) 
             packet.stream, packet.time_base = stream, base
             container.mux(packet)
             while waiting is not None and waiting[0] <= shown:
-                container.mux(waiting[1])
+                tracks.mux(container, waiting[1])
                 waiting = next(others, None)
         while waiting is not None:
-            container.mux(waiting[1])
+            tracks.mux(container, waiting[1])
             waiting = next(others, None)
 
 
@@ -121,6 +141,17 @@ def _animate(container: Any, folder: Path, manifest: Manifest, writer: VideoWrit
         graph.push(frame)
         container.mux(stream.encode(_pulled(graph)))
     container.mux(stream.encode(None))
+
+
+def _pauses(folder: Path, manifest: Manifest, writer: VideoWriter) -> dict[str, str]:
+    """How long a GIF shows its last frame, in hundredths, and how often it is shown: as a GIF says, else for ever."""
+    last = max(times_of(folder, manifest.segments[-1]))
+    pause = max(1, round(last[2] * writer.source.time_base / HUNDREDTH))
+    loop = 0
+    if writer.source.codec == "gif":
+        with Image.open(writer.source.path) as animation:
+            loop = animation.info.get("loop", -1)
+    return {"final_delay": str(pause), "loop": str(loop)}
 
 
 def _palette_graph(frame: Any) -> Any:

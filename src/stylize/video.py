@@ -25,6 +25,8 @@ from stylize.frames import Clip, Picture
 Backend = Literal["auto", "decord", "av"]
 TICK = Fraction(1, 90000)
 """Of videos made of pictures."""
+LONGEST = 1e9
+"""Seconds: thirty years."""
 
 
 def _probe(path: str | os.PathLike[str], fps: Fraction | None) -> tuple[VideoInfo, pictures.Pictures | None]:
@@ -74,9 +76,13 @@ class VideoReader:
         self.info, self._pictures = _probe(path, fps)
         self.size = size or (self.info.width, self.info.height)
         self.strict, self.damage = strict, Damage()
-        self._first = self.info.start + _seconds(start or 0)
-        self._last = None if end is None else self.info.start + _seconds(end)
-        if (start is not None and start < 0) or (self._last is not None and self._last <= self._first):
+        for seconds in (start, end):
+            if seconds is not None and not 0 <= seconds < LONGEST:
+                raise VideoError(f"{seconds} is no time in a video", "give seconds with 0 <= start < end")
+        begin = self.info.start + self.info.clock  # these are on the file's own clock
+        self._first = begin + _seconds(start or 0)
+        self._last = None if end is None else begin + _seconds(end)
+        if self._last is not None and self._last <= self._first:
             raise VideoError(f"start {start} and end {end} leave no frame", "give seconds with 0 <= start < end")
         if backend == "auto":
             whole = start is None and end is None  # PyAV seeks with care
@@ -98,8 +104,9 @@ class VideoReader:
 
     @property
     def part(self) -> tuple[Fraction, Fraction | None]:
-        """Start and end of what is read, in seconds on the file's own clock; `None` is the end of the file."""
-        return self._first, self._last
+        """Start and end of what is read, in seconds on the clock of the clips; `None` is the end of the file."""
+        clock = self.info.clock
+        return self._first - clock, None if self._last is None else self._last - clock
 
     @property
     def frame_count(self) -> int | None:
@@ -107,10 +114,11 @@ class VideoReader:
         if self._counted is not None:
             return self._counted
         info = self.info
-        if info.frame_count is None or (self._first == info.start and self._last is None):
+        first, last = self.part
+        if info.frame_count is None or (first == info.start and last is None):
             return info.frame_count
         end = info.start + info.frame_count / info.frame_rate
-        seconds = (end if self._last is None else min(end, self._last)) - self._first
+        seconds = (end if last is None else min(end, last)) - first
         return max(1, round(seconds * info.frame_rate))
 
     def clips(self, length: int = 8, *, skip: int = 0) -> Iterator[Clip]:
@@ -138,7 +146,7 @@ class VideoReader:
 
     def _clip(self, frames: list[RawFrame], index: int) -> Clip:
         shown = np.stack([self._resized(frame.picture) for frame in frames])
-        times = tuple(frame.pts * self.info.time_base for frame in frames)
+        times = tuple(frame.pts * self.info.time_base - self.info.clock for frame in frames)
         durations = tuple(frame.duration * self.info.time_base for frame in frames)
         alpha = np.ascontiguousarray(shown[..., 3]) if shown.shape[-1] == 4 else None
         return Clip(np.ascontiguousarray(shown[..., :3]), times, durations, index, alpha=alpha)
@@ -162,8 +170,10 @@ class VideoReader:
 
     def _tell(self) -> None:
         """What is done to the pictures before anybody sees them."""
-        if self.info.rotation:
-            warnings.warn(f"{self.info.path}: is turned upright, by {self.info.rotation} degrees", VideoWarning, 3)
+        if self.info.rotation or self.info.mirrored:
+            ways = ["is flipped upside down"] if self.info.mirrored else []
+            ways += [f"is turned upright, by {self.info.rotation} degrees"] if self.info.rotation else []
+            warnings.warn(f"{self.info.path}: {' and '.join(ways)}", VideoWarning, 3)
         if self.info.colour.is_hdr:
             what = "is in high dynamic range, which is brought down to BT.709"
             warnings.warn(f"{self.info.path}: {what}", VideoWarning, 3)
@@ -182,7 +192,7 @@ class VideoReader:
         # found out now, not when a night's work has reached the end of a truncated file
         self.damage.truncated, gap = packets.missing, packets.gap()
         if gap is not None:
-            self.damage.gap = gap[0] * self.info.time_base, gap[1] * self.info.time_base
+            self.damage.gap = gap[0] * base - self.info.clock, gap[1] * base - self.info.clock
         if packets.missing or gap:
             self._found_damage()
         if self.backend == "decord" and not packets.missing:
