@@ -16,9 +16,9 @@ from media import frame_times, frames, make_video, picture, sound_packets, video
 
 from stylize import DamagedVideo, StyleError, VideoError, VideoReader, VideoWriter
 from stylize.container import decord_is_exact, probe, reads_like_decord
-from stylize.encode import check_output
 from stylize.errors import VideoWarning
 from stylize.frames import Clip
+from stylize.outputs import check_output
 
 VARIABLE = [0, 900, 2100, 2400, 5000, 5700, 6100, 9000]
 
@@ -355,7 +355,7 @@ def test_sound_that_the_container_cannot_hold(tmp_path: Path) -> None:
     with (
         pytest.raises(VideoError, match="no frame was written"),
         VideoReader(source) as reader,
-        VideoWriter(tmp_path / "none.mp4", reader.info, reader.size),
+        VideoWriter(tmp_path / "none.mp4", reader.info, reader.size, say=told.append),
     ):
         pass
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.avi", "out.mp4"]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylize.codecs import choose_encoding
-from stylize.encode import check_output
 from stylize.errors import StylizeError, VideoError
+from stylize.outputs import check_no_input, check_output
 from stylize.segments import WorkFolder
 from stylize.sheets import check_sheet
 from stylize.style import Style
@@ -40,13 +40,17 @@ class Views:
         if self.before_after is not None:
             before_after(source, styled, self.before_after, start=start, force=force)
 
-    def check(self, styled: Path, *, force: bool) -> None:
-        """Raises StylizeError where one of them cannot be written."""
-        for video in (self.side_by_side, self.split):
-            if video is not None:
-                check_output(video, source=styled, force=force)
-        if self.before_after is not None:
-            check_sheet(self.before_after, force=force)
+    def check(self, source: str, styled: Path, *, force: bool) -> None:
+        """Raises StylizeError where one of them cannot be written, or would be written over another or the source."""
+        wanted = [path for path in (self.side_by_side, self.split, self.before_after) if path is not None]
+        for number, path in enumerate(wanted):
+            if path is self.before_after:
+                check_sheet(path, force=force)
+            else:
+                check_output(path, source=styled, force=force)
+            others: tuple[str | Path, ...] = (source, styled, *wanted[:number])
+            for other in others:
+                check_no_input(path, [path], other)
 
 
 @dataclass(frozen=True)
@@ -71,12 +75,17 @@ class Job:
     def check(self, style: Style) -> None:
         """Raises StylizeError for everything about the files that can be known before the work."""
         check_output(self.output, source=self.source, force=self.force, resume=self.resume)
-        self.views.check(self.output, force=self.force)
+        self.views.check(self.source, self.output, force=self.force)
         reader = VideoReader(self.source, start=self.start, end=self.end, fps=self.fps)
         choose_encoding(
             self.output, style.size or reader.size, codec=self.codec, crf=self.crf, preset=self.preset,
             pixel_format=self.pixel_format, alpha=reader.info.has_alpha,
         )  # fmt: skip
+
+    @property
+    def is_done(self) -> bool:
+        """What is gone on with has an end already."""
+        return self.resume and self.output.exists() and not WorkFolder(self.output).path.exists()
 
     def carry_out(self, stylizer: Stylizer, style: Style, progress: Progress, say: Callable[[str], None]) -> Report:
         """Restyles it."""
@@ -107,13 +116,19 @@ def jobs(sources: Sequence[str], output: str, settings: Job) -> list[Job]:
     except OSError as error:
         raise VideoError(f"{place}: cannot be made ({error.strerror})", "name a folder in one that exists") from error
     suffix = {"vp9": ".webm", "prores": ".mov", "ffv1": ".mkv"}.get(settings.codec or "", ".mp4")
-    todo = [replace(settings, source=s, output=place / f"{Path(s).stem}{suffix}") for s in sources]
+    todo = [replace(settings, source=s, output=place / f"{_name(s)}{suffix}") for s in sources]
     names = [job.output for job in todo]
     if doubled := {name for name in names if names.count(name) > 1}:
         raise VideoError(
             f"{min(doubled)}: would be written twice", "restyle videos of one name into folders of their own"
         )
     return todo
+
+
+def _name(source: str) -> str:
+    """A file's name; pictures have their folder's."""
+    path = Path(source)
+    return (path.absolute().parent.name if "*" in path.name else path.stem or path.absolute().name) or "pictures"
 
 
 def restyle_all(
@@ -131,6 +146,9 @@ def restyle_all(
     """
     failed: list[StylizeError] = []
     for job in todo:
+        if len(todo) > 1 and job.is_done:
+            say(f"{job.output}: is done already")
+            continue
         try:
             with progress_bar() as progress:
                 report = job.carry_out(stylizer, style, progress, say)
@@ -141,6 +159,11 @@ def restyle_all(
                 raise told_error from error
             failed.append(told_error)
             say(str(told_error))
+        except Exception as error:  # a fault of ours, or of a library's: the other videos are not to wait for it
+            if len(todo) == 1:
+                raise
+            failed.append(StylizeError(f"{job.source}: {type(error).__name__}: {error}", "restyle it by itself"))
+            say(str(failed[-1]))
         except KeyboardInterrupt:
             done = frames_done(job.output)
             raise KeyboardInterrupt(

@@ -16,8 +16,8 @@ from stylize.colour import MATRIX_OF_SWSCALE, Colour
 from stylize.errors import StyleError, VideoError
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-PATTERN = re.compile(r"%0?\d*d")
-"""In the name of a picture: a sequence of numbered pictures."""
+NUMBERED = re.compile(r"([^%]*)%(0?)(\d*)d([^%]*)")
+"""The name of a sequence of numbered pictures: `frame-%05d.png`."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def choose_encoding(
     suffix = Path(path).suffix.lower()
     if suffix not in CONTAINERS:
         raise VideoError(f"{path}: cannot write this kind of file", f"end the name in {', '.join(CONTAINERS)}")
-    if suffix == ".png" and not PATTERN.search(Path(path).name):
+    if suffix == ".png" and not NUMBERED.fullmatch(Path(path).name):
         raise VideoError(f"{path}: is one picture", "number them: frame-%05d.png")
     container = CONTAINERS[suffix]
     name = container.codecs[0] if codec is None else codec

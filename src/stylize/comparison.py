@@ -13,9 +13,10 @@ from typing import get_args
 import cv2
 import numpy as np
 
-from stylize.encode import VideoWriter, check_output
+from stylize.encode import VideoWriter
 from stylize.errors import StyleError, VideoError
 from stylize.frames import Clip, Picture
+from stylize.outputs import check_output
 from stylize.sheets import arranged, check_sheet, write_sheet
 from stylize.style import View
 from stylize.tracks import Say

@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -21,8 +21,10 @@ FAILED, INTERRUPTED = 1, 130
 
 
 def say(*lines: str) -> None:
+    """Nobody may be listening any more (`2>&1 | head`): no reason to end a night's work."""
     for line in lines:
-        typer.echo(f"stylize: {line}", err=True)
+        with suppress(OSError):
+            typer.echo(f"stylize: {line}", err=True)
 
 
 @contextmanager

@@ -90,7 +90,11 @@ PLAYLISTS = {"hls", "applehttp", "dash", "concat", "concatf", "sdp", "rtsp", "im
 
 def open_container(path: Path) -> Any:
     """Opens a local file for reading; never treats a name as a protocol."""
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror})", "check the name") from error
+    if not there:
         raise VideoError(f"{path}: no such file", "check the name and the folder")
     if not path.is_file():
         raise VideoError(f"{path}: not a file", "name one video file")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +16,7 @@ from typing import Any, Self
 import av
 import numpy as np
 
-from stylize.codecs import CODECS, CONTAINERS, PATTERN, Encoding, choose_encoding, is_rgb
+from stylize.codecs import CODECS, Encoding, choose_encoding, is_rgb
 from stylize.colour import ACCURATE
 from stylize.container import VideoInfo
 from stylize.errors import VideoError, VideoWarning
@@ -24,34 +26,11 @@ from stylize.segments import LENGTH, Manifest, Segment, WorkFolder, atomically, 
 from stylize.threads import Worker
 from stylize.tracks import Say
 
-
-def check_output(
-    path: str | os.PathLike[str], *, source: str | os.PathLike[str], force: bool, resume: bool = False
-) -> Path:
-    """That `path` can become a video, found out before any work is done.
-
-    Args:
-        force: it may exist.
-        resume: it may exist where there is an unfinished run to replace it.
-
-    Raises:
-        VideoError: unknown extension, no such folder, folder not writable, file exists, or it is the source itself.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in CONTAINERS:
-        raise VideoError(f"{path}: cannot write this kind of file", f"end the name in {', '.join(CONTAINERS)}")
-    if path.is_dir():
-        raise VideoError(f"{path}: is a folder", "name a file in it")
-    if not path.parent.is_dir():
-        raise VideoError(f"{path}: the folder {path.parent} does not exist", "make it, or name another")
-    if not os.access(path.parent, os.W_OK):
-        raise VideoError(f"{path}: the folder {path.parent} is not writable", "name another")
-    if path.exists() and Path(source).exists() and path.samefile(source):
-        raise VideoError(f"{path}: is the input itself", "give the output another name")
-    first = Path(str(path) % 1) if path.suffix.lower() == ".png" and PATTERN.search(path.name) else path
-    if first.exists() and not force and not (resume and WorkFolder(path).path.exists()):
-        raise VideoError(f"{first}: exists already", "name another file, or pass --force to replace it")
-    return path
+HALF = Fraction(1, 2)
+OWN_ERRORS = 10_000
+"""FFmpeg's own error numbers are larger, the system's are smaller."""
+FINE, FINEST = 90_000, 1_000_000
+"""Ticks a second: MPEG's clock, and the most that a cut may lead to."""
 
 
 class VideoWriter:
@@ -106,6 +85,7 @@ class VideoWriter:
         self._worker, self.comment = Worker(), comment
         self._unsaved = 0  # frames since the last segment ended
         self._colour = source.colour.written
+        self.base = _common_base(source.time_base, start or Fraction(0))
         if source.has_alpha and self.encoding.pixel_format not in (CODECS[self.encoding.codec].alpha, "bgra"):
             self._say(f"{self.encoding.suffix} holds no transparency here: it is left out (.mov, .webm and .mkv do)")
 
@@ -118,6 +98,7 @@ class VideoWriter:
                     raise VideoError(what, "go on with it by --resume, or name another file")
                 self._folder.begin(self._identity)
             else:
+                self._folder.claim()
                 self._folder.save(self.manifest)
         self._worker.__enter__()
         return self
@@ -139,6 +120,8 @@ class VideoWriter:
                 self._open.close()
             if whole or not self._keep or not self.manifest.segments:
                 self._folder.remove()
+            else:
+                self._folder.release()
 
     def write(self, clip: Clip) -> None:
         """Encodes the clip's frames at the clip's times, in a thread of its own."""
@@ -184,7 +167,7 @@ class VideoWriter:
     def add_stream(self, container: Any) -> Any:
         """The encoder for this video on an open container."""
         return self.encoding.add_stream(
-            container, self.source.frame_rate, self.size, self.source.time_base, self.source.sample_aspect_ratio,
+            container, self.source.frame_rate, self.size, self.base, self.source.sample_aspect_ratio,
             self._colour, alpha=self.source.has_alpha,
         )  # fmt: skip
 
@@ -217,7 +200,7 @@ class VideoWriter:
             yield
         except (av.FFmpegError, OSError) as error:
             what = error.strerror or type(error).__name__
-            raise VideoError(f"{self.path}: cannot be written ({what})", "free space or name another folder") from error
+            raise VideoError(f"{self.path}: cannot be written ({what})", _advice(error)) from error
 
 
 class _OpenSegment:
@@ -227,7 +210,7 @@ class _OpenSegment:
         self._path, self._writer = path, writer
         self._container = av.open(str(path), "w", format=writer.encoding.carrier.format)
         self._stream = writer.add_stream(self._container)
-        self._base = writer.source.time_base
+        self._base = writer.base
         self._first: int | None = None
         self._durations: dict[int, int] = {}
         self._packets: list[tuple[int, int, int]] = []
@@ -235,7 +218,7 @@ class _OpenSegment:
 
     def encode(self, pixels: np.ndarray[Any, np.dtype[np.uint8]], time: Fraction, duration: Fraction) -> None:
         frame = self._writer.converted(pixels, self._stream.pix_fmt)
-        ticks = round(time / self._base)
+        ticks = math.floor(time / self._base + HALF)  # `round` takes halves to even ticks, two frames to one
         self._first = ticks if self._first is None else self._first
         frame.time_base, frame.pts = self._base, ticks - self._first
         self._durations[ticks] = max(1, round(duration / self._base))
@@ -262,6 +245,22 @@ class _OpenSegment:
             pts, dts = round(packet.pts * scale) + first, round(packet.dts * scale) + first
             self._packets.append((pts, dts, self._durations.pop(pts, 1)))
             self._container.mux(packet)
+
+
+def _advice(error: OSError | av.FFmpegError) -> str:
+    number = error.errno or 0
+    if number == errno.ENAMETOOLONG:
+        return "choose a shorter name"
+    if number == errno.EINVAL or number > OWN_ERRORS:
+        return "choose another kind of file"
+    return "free space or name another folder"
+
+
+def _common_base(base: Fraction, start: Fraction) -> Fraction:
+    """A tick of which both are multiples, so that frames keep their distance from a cut; a fine one if it were tiny."""
+    common = Fraction(math.gcd(base.numerator * start.denominator, start.numerator * base.denominator), 1)
+    common /= base.denominator * start.denominator
+    return common if common.denominator <= FINEST else min(base, Fraction(1, FINE))
 
 
 def _warn(line: str) -> None:

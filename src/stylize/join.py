@@ -15,6 +15,7 @@ import cv2
 from PIL import Image
 
 from stylize.errors import VideoError
+from stylize.outputs import numbered, numbered_files
 from stylize.segments import Manifest, packets_of, times_of, to_disk
 from stylize.stylefile import beside_own
 from stylize.tracks import Tracks
@@ -37,7 +38,7 @@ def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) ->
     kind = writer.encoding.container
     options = dict(kind.options or {})
     if kind.is_quicktime:  # a late start is written on the file's own clock, of milliseconds otherwise
-        options["movie_timescale"] = str(min(writer.source.time_base.denominator, 2**31 - 1))
+        options["movie_timescale"] = str(min(writer.base.denominator, 2**31 - 1))
     if writer.encoding.codec == "gif":
         options |= _pauses(folder, manifest, writer)
     with av.open(str(whole), "w", format=kind.format, options=options) as container:
@@ -71,7 +72,7 @@ def rehearse(writer: VideoWriter) -> None:
 
 def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
     """The encoded pictures as they are, between the packets of the other tracks."""
-    encoding, base = writer.encoding, writer.source.time_base
+    encoding, base = writer.encoding, writer.base
     with Tracks(writer.source, encoding, *writer.part, writer.say) as tracks:
         with av.open(str(folder / manifest.segments[0].file)) as first:
             stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
@@ -136,7 +137,7 @@ def _animate(container: Any, folder: Path, manifest: Manifest, writer: VideoWrit
     for frame, pts in _frames(folder, manifest):
         first = pts if first is None else first
         graph = graph or _palette_graph(frame)
-        frame.pts = max(round((pts - first) * writer.source.time_base / HUNDREDTH), last + 1)
+        frame.pts = max(round((pts - first) * writer.base / HUNDREDTH), last + 1)
         frame.time_base, last = HUNDREDTH, frame.pts
         graph.push(frame)
         container.mux(stream.encode(_pulled(graph)))
@@ -146,7 +147,7 @@ def _animate(container: Any, folder: Path, manifest: Manifest, writer: VideoWrit
 def _pauses(folder: Path, manifest: Manifest, writer: VideoWriter) -> dict[str, str]:
     """How long a GIF shows its last frame, in hundredths, and how often it is shown: as a GIF says, else for ever."""
     last = max(times_of(folder, manifest.segments[-1]))
-    pause = max(1, round(last[2] * writer.source.time_base / HUNDREDTH))
+    pause = max(1, round(last[2] * writer.base / HUNDREDTH))
     loop = 0
     if writer.source.codec == "gif":
         with Image.open(writer.source.path) as animation:
@@ -182,6 +183,8 @@ def _pictures(output: Path, folder: Path, manifest: Manifest) -> None:
         path = folder / f"{number}.png"
         if not cv2.imwrite(str(path), picture):
             raise OSError(28, "a picture could not be written")
-        made.append((path, Path(str(output) % number)))
+        made.append((path, numbered(output, number)))
     for path, final in made:
         os.replace(path, final)
+    for rest in set(numbered_files(output)) - {final for _, final in made}:
+        rest.unlink()  # of a longer result that this one replaces

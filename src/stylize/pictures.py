@@ -6,12 +6,13 @@ import glob
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, ImageSequence
+from PIL import ExifTags, Image, ImageOps, ImageSequence
 
 from stylize.container import check_size
 from stylize.decoding import RawFrame
@@ -20,6 +21,8 @@ from stylize.frames import Picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 RATE = Fraction(25)
+LYING = (5, 6, 7, 8)
+"""Orientations of EXIF that exchange width and height."""
 PROBLEMS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 """What Pillow raises on files that are no pictures, or too large ones."""
 
@@ -30,12 +33,14 @@ class Pictures:
 
     path: Path
     files: tuple[Path, ...]
-    """In natural order; one file is an animation."""
+    """In natural order."""
     width: int
     height: int
     has_alpha: bool
     times: tuple[Fraction, ...]
     """When each picture is shown, and at the end when the last one ends."""
+    animated: bool = False
+    """One file is an animation."""
 
     @property
     def rate(self) -> Fraction:
@@ -54,25 +59,47 @@ def natural(path: Path) -> list[int | str]:
 
 
 def look_up(path: str | os.PathLike[str], fps: Fraction | None = None) -> Pictures:
-    """What the pictures are, from their names and the first one.
+    """What the pictures are, from their names and headers.
 
     Raises:
-        VideoError: there is none, or the first cannot be read.
+        VideoError: there is none, one cannot be read, or one has another size.
     """
     place = Path(path)
-    if place.is_dir():
-        found = [p for p in place.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
-    elif place.exists():
+    if place.is_file():
         return _animation(place, fps)
-    else:
-        found = [Path(name) for name in glob.glob(os.fspath(path)) if Path(name).suffix.lower() in SUFFIXES]
-    files = tuple(sorted(found, key=natural))
+    files = files_of(path)
     if not files:
         raise VideoError(f"{path}: no pictures there", f"name a folder or a pattern with {', '.join(sorted(SUFFIXES))}")
-    first = _read(files[0])
+    headers = [_header(file) for file in files]  # all of them: a night's work should not end at the last one
+    (width, height), _ = headers[0]
+    for file, (size, _) in zip(files, headers, strict=True):
+        if size != (width, height):
+            sizes = f"is {size[0]}x{size[1]}, the first picture {width}x{height}"
+            raise VideoError(f"{file}: {sizes}", "bring all to one size")
     rate = fps or RATE
     times = tuple(i / rate for i in range(len(files) + 1))
-    return Pictures(place, files, first.shape[1], first.shape[0], first.shape[2] == 4, times)
+    return Pictures(place, files, width, height, any(alpha for _, alpha in headers), times)
+
+
+def files_of(path: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """The pictures of a folder or pattern, sorted as people number them."""
+    place = Path(path)
+    if place.is_file():
+        return (place,)
+    if place.is_dir():
+        found = list(place.iterdir())
+    else:  # brackets are more often part of a name than meant for glob
+        found = [Path(name) for name in glob.glob(os.fspath(path).replace("[", "[[]"))]
+    pictures = (file for file in found if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+    return tuple(sorted(pictures, key=natural))
+
+
+def _header(path: Path) -> tuple[tuple[int, int], bool]:
+    """Upright size, and whether there is transparency."""
+    with _opened(path) as picture:
+        width, height = picture.size
+        lies = picture.getexif().get(ExifTags.Base.Orientation, 1) in LYING
+        return (height, width) if lies else (width, height), _mode(picture) == "RGBA"
 
 
 def _animation(path: Path, fps: Fraction | None) -> Pictures:
@@ -86,7 +113,7 @@ def _animation(path: Path, fps: Fraction | None) -> Pictures:
                 picture.load()
                 milliseconds = int(picture.info.get("duration", 0)) or 100
                 times.append(times[-1] + (1 / fps if fps else Fraction(milliseconds, 1000)))
-            return Pictures(path, (path,), *animation.size, alpha, tuple(times))
+            return Pictures(path, (path,), *animation.size, alpha, tuple(times), animated=True)
     except FileNotFoundError as error:
         raise VideoError(f"{path}: no such file", "check the name and the folder") from error
     except PROBLEMS as error:
@@ -99,7 +126,7 @@ def frames(pictures: Pictures, time_base: Fraction) -> Iterator[RawFrame]:
     Raises:
         VideoError: one cannot be read, or has another size than the first.
     """
-    for i, picture in enumerate(_animated(pictures) if len(pictures.files) == 1 else map(_read, pictures.files)):
+    for i, picture in enumerate(_animated(pictures) if pictures.animated else map(_read, pictures.files)):
         if i + 1 >= len(pictures.times):
             return
         if picture.shape[:2] != (pictures.height, pictures.width):
@@ -124,11 +151,20 @@ def _animated(pictures: Pictures) -> Iterator[Picture]:
 
 def _read(path: Path) -> Picture:
     """Upright, uint8 `[H, W, 3]`, or `[H, W, 4]` with transparency."""
+    with _opened(path) as picture:
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode.startswith("I"):  # 16 bits of grey; Pillow's own conversion clips them
+            grey = np.round(np.asarray(upright, np.float64).clip(0, 65535) / 257).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, -1)
+        return np.asarray(upright.convert(_mode(upright)), np.uint8)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as picture:
             check_size(path, *picture.size, 0, Fraction(0))
-            upright = ImageOps.exif_transpose(picture)
-            return np.asarray(upright.convert(_mode(upright)), np.uint8)
+            yield picture
     except PROBLEMS as error:
         raise VideoError(f"{path}: cannot be read as a picture", "try to open it, or leave it out") from error
 

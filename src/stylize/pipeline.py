@@ -17,7 +17,6 @@ import torch
 
 from stylize.codecs import choose_encoding
 from stylize.conditions import Conditions, conditions_for
-from stylize.encode import check_output
 from stylize.errors import StyleError, StylizeError
 from stylize.fast import restyle_keyframes
 from stylize.frames import Clip, Picture, StructureMaps, one_by_one
@@ -28,6 +27,7 @@ from stylize.mattes import Matte, matte_source
 from stylize.memory import Memory
 from stylize.motion import Motion
 from stylize.networks import Networks
+from stylize.outputs import check_output
 from stylize.restyle import restyle_frame, restyle_frames
 from stylize.run import Run, begun_with
 from stylize.shots import CutDetector, split_shots

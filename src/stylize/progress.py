@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from stylize.console import say
 
 if TYPE_CHECKING:
     from stylize.pipeline import Progress
@@ -44,7 +45,7 @@ def _plain_progress(*, shown: bool) -> Progress:
             return
         last, rate = now, done / max(now - began, 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if total else ""
-        print(f"stylize: {done}/{total or '?'} frames, {rate:.2f} frames/s{left}", file=sys.stderr, flush=True)
+        say(f"{done}/{total or '?'} frames, {rate:.2f} frames/s{left}")
 
     return report
 

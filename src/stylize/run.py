@@ -19,6 +19,7 @@ from stylize.errors import VideoError
 from stylize.frames import Clip
 from stylize.givendepth import GivenDepth
 from stylize.networks import Evaluations
+from stylize.pictures import files_of
 from stylize.segments import Manifest, WorkFolder, check_fits
 from stylize.state import State
 from stylize.style import Layout, Style
@@ -178,10 +179,9 @@ def fingerprint(path: Path) -> str:
             file.seek(max(0, length - ENDS))
             digest.update(file.read(ENDS))
         return f"{path.name} ({length} bytes, {digest.hexdigest()[:12]})"
-    folder = path if path.is_dir() else path.parent
-    if not folder.is_dir():
+    if not (files := files_of(path)):
         raise VideoError(f"{path}: there is nothing of that name", "check the name")
-    return f"{path.name} ({_names(sorted(folder.iterdir()))})"
+    return f"{path.name} ({_names(files)})"
 
 
 def _names(files: Iterable[Path]) -> str:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import av
+from filelock import FileLock, Timeout
 
 from stylize.errors import VideoError
 
 LENGTH = 64
 """Frames after which a segment ends, at the next frame that a run can go on from."""
-MANIFEST = "manifest.json"
+MANIFEST, LOCK = "manifest.json", "lock"
 
 
 PacketTime: TypeAlias = tuple[int, int, int]
@@ -65,6 +66,7 @@ class WorkFolder:
     def __init__(self, output: Path) -> None:
         self.output = output
         self.path = output.with_name(f".{output.name}.unfinished")
+        self._lock: FileLock | None = None
 
     def manifest(self) -> Manifest | None:
         """What an earlier run left, if that can be gone on from."""
@@ -79,10 +81,30 @@ class WorkFolder:
                 f"{self.path / MANIFEST}: cannot be read", "pass --force to begin the run again"
             ) from error
 
+    def claim(self) -> None:
+        """Makes the folder, if it is not there, for this run alone: until `release`, `remove`, or the process ends.
+
+        Raises:
+            VideoError: another run has it.
+        """
+        self.path.mkdir(exist_ok=True)
+        lock = FileLock(self.path / LOCK, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            what = f"{self.output}: another run is writing it"
+            raise VideoError(what, "wait for its end, or name another output") from error
+        self._lock = lock
+
+    def release(self) -> None:
+        """Leaves it to whoever goes on with the run."""
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = None
+
     def begin(self, identity: Mapping[str, Any]) -> Manifest:
-        """An empty folder with an empty manifest."""
-        self.remove()
-        self.path.mkdir()
+        """An empty folder, of this run alone, with an empty manifest."""
+        self.claim()
         manifest = Manifest(identity)
         self.save(manifest)
         return manifest
@@ -90,13 +112,14 @@ class WorkFolder:
     def save(self, manifest: Manifest) -> None:
         """Writes it so that after a power cut either the old or the new one is there, whole; drops what it replaces."""
         atomically(self.path / MANIFEST, json.dumps(asdict(manifest)).encode())
-        kept = {MANIFEST, manifest.state}
+        kept = {MANIFEST, LOCK, manifest.state}
         kept |= {name for segment in manifest.segments for name in (segment.file, segment.times_file)}
         for path in self.path.iterdir():
             if path.name not in kept:
                 path.unlink()
 
     def remove(self) -> None:
+        self.release()
         shutil.rmtree(self.path, ignore_errors=True)
 
 

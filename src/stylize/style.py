@@ -152,9 +152,9 @@ class Style:
         _check("mask feather", self.mask_feather, 0, 100)
 
     def fitted(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The size that the networks work at for a result of this size; `fit` shrinks, it does not enlarge."""
+        """The size that the networks work at for a result of this size; `fit` shrinks, only tiny sides are enlarged."""
         if self.fit is None or self.fit >= max(size):
-            return size
+            return max(MIN_SIDE, size[0]), max(MIN_SIDE, size[1])
         width, height = (max(MIN_SIDE, round(side * self.fit / max(size) / 2) * 2) for side in size)
         return width, height
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from stylize import decoding, pictures
 from stylize.colour import Colour
-from stylize.container import VideoInfo, check_local, decord_is_exact, probe
+from stylize.container import MAX_RATE, VideoInfo, check_local, decord_is_exact, probe
 from stylize.decoding import Damage, PacketTimes, RawFrame, packet_times
 from stylize.errors import DamagedVideo, VideoError, VideoWarning
 from stylize.frames import Clip, Picture
@@ -73,6 +73,8 @@ class VideoReader:
         fps: Fraction | None = None,
         strict: bool = False,
     ) -> None:
+        if fps is not None and not 0 < fps <= MAX_RATE:
+            raise VideoError(f"{fps} is no frame rate", f"give one up to {MAX_RATE}")
         self.info, self._pictures = _probe(path, fps)
         self.size = size or (self.info.width, self.info.height)
         self.strict, self.damage = strict, Damage()

@@ -1,0 +1,78 @@
+"""Names of results: what may be written there, found out before any work is done."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from stylize import pictures
+from stylize.codecs import CONTAINERS, NUMBERED
+from stylize.errors import VideoError
+from stylize.segments import WorkFolder
+
+
+def check_output(
+    path: str | os.PathLike[str], *, source: str | os.PathLike[str], force: bool, resume: bool = False
+) -> Path:
+    """That `path` can become a video, found out before any work is done.
+
+    Args:
+        source: must not be overwritten, whatever is said.
+        force: it may exist.
+        resume: it may exist where there is an unfinished run to replace it.
+
+    Raises:
+        VideoError: unknown extension, no such folder, folder not writable, file exists, or it is the source itself.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in CONTAINERS:
+        raise VideoError(f"{path}: cannot write this kind of file", f"end the name in {', '.join(CONTAINERS)}")
+    try:
+        _check_place(path)
+        there = numbered_files(path) if is_numbered(path) else [path] if path.exists() else []
+        check_no_input(path, there or [path], source)
+        if there and not force and not (resume and WorkFolder(path).path.exists()):
+            raise VideoError(f"{there[0]}: exists already", "name another file, or pass --force to replace it")
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be written ({error.strerror})", "choose another name") from error
+    return path
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise VideoError(f"{path}: is a folder", "name a file in it")
+    if not path.parent.is_dir():
+        raise VideoError(f"{path}: the folder {path.parent} does not exist", "make it, or name another")
+    if not os.access(path.parent, os.W_OK):
+        raise VideoError(f"{path}: the folder {path.parent} is not writable", "name another")
+
+
+def check_no_input(path: Path, files: list[Path], source: str | os.PathLike[str]) -> None:
+    """Raises VideoError where one of the files to be written is what is read."""
+    inputs = pictures.files_of(source) if pictures.is_pictures(source) else [Path(source)]
+    known = {os.path.realpath(file) for file in inputs}
+    if any(os.path.realpath(file) in known for file in files):
+        raise VideoError(f"{path}: is the input itself", "give the output another name")
+
+
+def is_numbered(path: Path) -> bool:
+    """Whether the name is that of a sequence of pictures."""
+    return path.suffix.lower() == ".png" and NUMBERED.fullmatch(path.name) is not None
+
+
+def numbered(path: Path, number: int) -> Path:
+    """One picture's file; a `%` in the folder's name is none of ours."""
+    return path.with_name(path.name % number)
+
+
+def numbered_files(path: Path) -> list[Path]:
+    """The files of the sequence that are there."""
+    found = NUMBERED.fullmatch(path.name)
+    assert found is not None
+    before, _, _, after = found.groups()
+    name = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
+    return sorted(
+        file for file in path.parent.iterdir()
+        if (number := name.fullmatch(file.name)) and path.name % int(number[1]) == file.name
+    )  # fmt: skip
