@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from media import sound_packets
-from oracle import Variant, make, matte, number_of, patches_of, pattern, read
+from oracle import Variant, frame_of, make, matte, number_of, patches_of, pattern, read
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -282,3 +282,120 @@ def test_the_networks_may_work_at_another_size(tmp_path: Path) -> None:
     after = read(tmp_path / "out.mp4")
     assert after.pictures[0].shape == (192, 256, 3)
     assert [number_of(p) for p in after.pictures] == list(range(10))
+
+
+def fading(path: Path, codec: str, pixel_format: str) -> Path:
+    """A title that is opaque at first and then shines through."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixel_format
+        for i in range(6):
+            pixels = np.full((48, 64, 4), (200, 80, 40, 255 if i == 0 else 60), np.uint8)
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgba").reformat(format=pixel_format))
+            )
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("in.mov", "qtrle", "argb"),
+        ("in.mov", "png", "rgba"),
+        ("in.apng", "apng", "rgba"),
+        ("in.apng", "apng", "rgba64be"),
+        ("in.mkv", "ffv1", "bgra"),
+    ],
+)
+def test_transparency_that_begins_later(name: str, codec: str, pixel_format: str, tmp_path: Path) -> None:
+    run(fading(tmp_path / name, codec, pixel_format), tmp_path / "out.mov")
+    mattes = [matte.mean() for matte in read(tmp_path / "out.mov").mattes]
+    assert np.allclose(mattes, [255, 60, 60, 60, 60, 60], atol=1.5)
+
+
+def test_transparency_of_later_pictures(tmp_path: Path) -> None:
+    (tmp_path / "shots").mkdir()
+    for i in range(4):
+        colour = (200, 80, 40) if i < 2 else (200, 80, 40, 60)
+        Image.new("RGB" if i < 2 else "RGBA", (64, 48), colour).save(tmp_path / "shots" / f"{i}.png")
+    run(tmp_path / "shots", tmp_path / "out-%d.png")
+    assert [Image.open(tmp_path / f"out-{i}.png").getpixel((5, 5))[3] for i in range(1, 5)] == [255, 255, 60, 60]  # type: ignore[index]
+
+
+def test_sixteen_bits_of_grey(tmp_path: Path) -> None:
+    (tmp_path / "shots").mkdir()
+    ramp = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (48, 1))
+    Image.fromarray(ramp).save(tmp_path / "shots" / "0.png")
+    run(tmp_path / "shots", tmp_path / "out-%d.png")
+    made = np.asarray(Image.open(tmp_path / "out-1.png"), np.float64)
+    assert np.abs(made - ramp[..., None] / 257).max() <= 0.51
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize(("across", "down"), [(True, False), (False, True), (True, True)])
+def test_mirrored_videos(rotation: int, across: bool, down: bool, tmp_path: Path) -> None:
+    """The display matrix may turn the picture over; FFmpeg flips before it turns (its `av_display_matrix_flip`)."""
+    source = tmp_path / "in.mp4"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "2", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        stream.codec_context.colorspace = stream.codec_context.color_range = 1
+        stream.set_display_rotation(rotation, hflip=across, vflip=down)
+        variant = Variant()
+        for i in range(3):
+            frame = frame_of(i, variant)
+            frame.time_base, frame.pts = Fraction(1, 25), i
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with av.open(str(source)) as container:
+        data = {d.type.name: bytes(d) for d in next(container.decode(video=0)).side_data}
+    identity = np.array([1, 0, 0, 0, 1], np.int32) * 65536  # what a file without a matrix means
+    a, b, _, c, d = np.frombuffer(data.get("DISPLAYMATRIX", identity.tobytes()), np.int32)[:5] // 65536
+    run(source, tmp_path / "out.mp4")
+    shown = read(tmp_path / "out.mp4").pictures[2]
+    stored = pattern(2, (128, 96))
+    # every stored pixel (x, y) is shown at (a x + c y, b x + d y), moved into the picture (ISO/IEC 14496-12, 6.2.2)
+    y, x = np.mgrid[:96, :128]
+    to_x, to_y = a * x + c * y, b * x + d * y
+    wanted = np.zeros((int(np.ptp(to_y)) + 1, int(np.ptp(to_x)) + 1, 3))
+    wanted[to_y - to_y.min(), to_x - to_x.min()] = stored
+    assert shown.shape == wanted.shape and np.abs(shown - wanted).mean() < 3
+
+
+@pytest.mark.parametrize(("loop", "pauses"), [(3, [200, 500, 1500]), (0, [40, 40, 40]), (None, [100, 100, 700])])
+def test_gif_to_gif_keeps_pauses_and_rounds(loop: int | None, pauses: list[int], tmp_path: Path) -> None:
+    pictures = [Image.fromarray(pattern(i, (128, 96)).astype(np.uint8)) for i in range(3)]
+    more = {} if loop is None else {"loop": loop}
+    pictures[0].save(tmp_path / "in.gif", save_all=True, append_images=pictures[1:], duration=pauses, **more)
+    run(tmp_path / "in.gif", tmp_path / "out.gif")
+    found = []
+    with Image.open(tmp_path / "out.gif") as animation:
+        assert animation.info.get("loop") == loop
+        for i in range(animation.n_frames):  # type: ignore[attr-defined]
+            animation.seek(i)
+            found.append(animation.info["duration"])
+    assert found == pauses
+
+
+def test_sound_that_an_edit_list_hides_stays_hidden(tmp_path: Path) -> None:
+    """A trimmed phone clip: what was cut away must not come back in a container without edit lists."""
+    whole = make(tmp_path / "whole.mp4", Variant(count=50, sound=("aac",)))
+    trimmed = tmp_path / "trimmed.mp4"
+    with av.open(str(whole)) as one, av.open(str(trimmed), "w") as two:
+        streams = {s.index: two.add_stream_from_template(s) for s in one.streams}
+        for packet in one.demux():
+            if packet.size:
+                early = round(Fraction(4, 5) / packet.time_base)
+                packet.pts, packet.dts = packet.pts - early, packet.dts - early  # type: ignore[operator]
+                packet.stream = streams[packet.stream.index]
+                two.mux(packet)
+    run(trimmed, tmp_path / "out.mkv")
+    lengths = []
+    for path in (trimmed, tmp_path / "out.mkv"):
+        with av.open(str(path)) as container:
+            lengths.append(sum(f.samples for f in container.decode(container.streams.audio[0])) / 48000)
+    with av.open(str(trimmed)) as container:
+        shown = sum(1 for _ in container.decode(video=0))
+    assert 29 <= shown <= 31 and abs(lengths[0] - 1.2) < 0.1
+    assert lengths[1] - lengths[0] < 0.12

@@ -32,7 +32,8 @@ def check_output(
         _check_place(path)
         there = numbered_files(path) if is_numbered(path) else [path] if path.exists() else []
         check_no_input(path, there or [path], source)
-        if there and not force and not (resume and WorkFolder(path).path.exists()):
+        unfinished = WorkFolder(path).path.exists()
+        if there and not force and not (resume and unfinished):
             raise VideoError(f"{there[0]}: exists already", "name another file, or pass --force to replace it")
     except OSError as error:
         raise VideoError(f"{path}: cannot be written ({error.strerror})", "choose another name") from error
