@@ -167,7 +167,7 @@ class Tracks:
         again = own_encoder(stream) if holds and not self._whole else ""
         if holds and not again:
             return self._copy(output, stream)
-        if context is None or not context.layout.nb_channels:
+        if context is None or not context.layout.nb_channels or not context.sample_rate:
             self._say(f"{self._source.path}: a sound track cannot be decoded: it is left out")
             return lambda _: []
         name = again or self._encoding.container.sound
@@ -190,7 +190,7 @@ class Tracks:
         _name(copy, stream)
         last: int | None = None
         # a recording may step back where it was spliced: containers want times that rise, some on a clock of samples
-        least = max(1, math.ceil(Fraction(1, stream.rate) / stream.time_base)) if stream.type == "audio" else 1
+        least = max(1, math.ceil(Fraction(1, stream.rate or 48000) / stream.time_base)) if stream.type == "audio" else 1
 
         def way(packet: Any) -> list[Any]:
             nonlocal last
