@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 import struct
 import warnings
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from media import make_video
 from oracle import Variant, make, number_of
 from PIL import Image
 
 from stylize import DamagedVideo, StylizeError, VideoError, VideoReader, VideoWriter
 from stylize.container import probe
+from stylize.decoding import _in_order
 from stylize.errors import VideoWarning
 
 
@@ -176,3 +180,18 @@ def test_undamaged_files_are_not_called_damaged(tmp_path: Path) -> None:
         warnings.simplefilter("error", VideoWarning)
         for suffix in (".mp4", ".mkv", ".ts"):
             assert len(read_all(make_video(tmp_path / f"in{suffix}", 40))) == 40
+
+
+@given(st.lists(st.integers(1, 9000), min_size=2, max_size=30), st.data())
+def test_one_broken_time_moves_no_other_frame(steps: list[int], data: st.DataObject) -> None:
+    times = list(itertools.accumulate(steps))
+    broken = data.draw(st.integers(0, len(times) - 2))
+    false = data.draw(st.integers(times[broken + 1] + 1, 1 << 33))
+    given_times = [false if i == broken else time for i, time in enumerate(times)]
+    frames = [(time, 0, np.zeros((1, 1, 3), np.uint8), False) for time in given_times]
+    found = [frame[0] for frame in _in_order(iter(frames), 3600)]
+    assert [t for i, t in enumerate(found) if i != broken] == [t for i, t in enumerate(times) if i != broken]
+    assert found[broken] <= times[broken + 1] and (broken == 0 or found[broken] > times[broken - 1])
+    assert [
+        frame[0] for frame in _in_order(iter([(t, *f[1:]) for t, f in zip(times, frames, strict=True)]), 9)
+    ] == times

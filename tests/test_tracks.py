@@ -323,3 +323,24 @@ def test_mkv_says_the_frame_rate(codec: str, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mkv")) as container:
         assert container.streams.video[0].average_rate == 25
     assert VideoReader(tmp_path / "out.mkv").info.frame_rate == 25
+
+
+def test_sound_that_fails_in_the_end_does_not_lose_the_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged track may pass every trial and still not be written: the pictures are not lost for that."""
+    source = with_sound(tmp_path / "in.mkv", "pcm_s16le")
+    monkeypatch.setattr("stylize.tracks.Tracks._holds", lambda *_: True)
+    (line,) = copied(source, tmp_path / "out.mp4")
+    assert line.endswith("(Invalid argument): the sound is converted")
+    assert len(frame_times(tmp_path / "out.mp4")) == 25 and abs(lag(*heard(tmp_path / "out.mp4")[1:], 0)) < 0.003
+
+    def broken(tracks: Any) -> Any:
+        if tracks._others == "dropped":
+            return iter(())
+        raise av.InvalidDataError(1094995529, "Invalid data")
+
+    monkeypatch.setattr("stylize.tracks.Tracks.packets", broken)
+    told = copied(source, tmp_path / "alone.mp4")
+    assert [line.rpartition(": ")[2] for line in told] == ["the sound is converted", "the pictures stand alone"]
+    assert len(frame_times(tmp_path / "alone.mp4")) == 25

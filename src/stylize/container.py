@@ -23,6 +23,8 @@ DECORD_CONTAINERS = {".mp4", ".m4v", ".mov", ".mkv", ".webm"}
 DECORD_CODECS = {"h264", "hevc", "vp8", "vp9"}
 MAX_SIDE, MAX_FRAMES, MAX_RATE = 16384, 5_000_000, 1000
 """What a header may claim; 5 million frames are two days of film."""
+LONGEST_TICK = 3600
+"""Seconds."""
 LOOKED_AT = 500
 """Frames of a GIF that are searched for a transparent pixel."""
 BROKEN = (av.FFmpegError, IndexError)
@@ -132,6 +134,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         if stream.codec_context is None:
             raise VideoError(f"{path}: its pictures are in a format that FFmpeg cannot decode", "convert it first")
         rate = _rate(stream)
+        if stream.time_base > LONGEST_TICK:
+            raise VideoError(f"{path}: claims that a frame lasts {float(stream.time_base):.0f} s", "download it again")
         check_size(path, stream.codec_context.width, stream.codec_context.height, stream.frames, rate)
         frame = _first_frame(path, container, stream)
         colour = colour_of(frame, stream.codec_context)

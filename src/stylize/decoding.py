@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import av
 import numpy as np
@@ -29,6 +29,10 @@ class RawFrame(NamedTuple):
     duration: int
     picture: Picture
     """uint8 `[H, W, 3]` RGB, or `[H, W, 4]` with alpha."""
+
+
+Timed: TypeAlias = tuple[int, int, Picture, bool]
+"""Time and duration in ticks, picture, and whether it stands for one that could not be decoded."""
 
 
 @dataclass
@@ -129,7 +133,7 @@ def decoded(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64], d
     """
     tick = max(1, round(1 / (info.frame_rate * info.time_base)))
     waiting: tuple[int, int, Picture] | None = None
-    for pts, duration, picture, repaired in _timed(info, begin, expected):
+    for pts, duration, picture, repaired in _in_order(_timed(info, begin, expected), tick):
         if repaired:
             damage.conceal(pts * info.time_base - info.clock)
         if waiting is not None:
@@ -140,9 +144,24 @@ def decoded(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64], d
         yield RawFrame(waiting[0], waiting[1] or tick, waiting[2])
 
 
-def _timed(
-    info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64]
-) -> Iterator[tuple[int, int, Picture, bool]]:
+def _in_order(timed: Iterator[Timed], tick: int) -> Iterator[Timed]:
+    """The same, less single times that are far too late (a broken time stamp): such a frame takes its neighbour's."""
+    waiting: Timed | None = None
+    before: int | None = None
+    for frame in timed:
+        if waiting is not None:
+            late = frame[0] < waiting[0] and (before is None or frame[0] > before)
+            if late:
+                time = frame[0] - tick if before is None else max(before + 1, frame[0] - tick)
+                waiting = time, *waiting[1:]
+            yield waiting
+            before = waiting[0]
+        waiting = frame
+    if waiting is not None:
+        yield waiting
+
+
+def _timed(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64]) -> Iterator[Timed]:
     """Times, durations, pictures, and whether the picture stands for one that could not be decoded."""
     tick = max(1, round(1 / (info.frame_rate * info.time_base)))
     last: tuple[int, Picture] | None = None

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import av
 import cv2
@@ -18,7 +18,7 @@ from stylize.errors import VideoError
 from stylize.outputs import numbered, numbered_files
 from stylize.segments import Manifest, packets_of, times_of, to_disk
 from stylize.stylefile import beside_own
-from stylize.tracks import Tracks
+from stylize.tracks import Others, Tracks
 
 if TYPE_CHECKING:
     from stylize.encode import VideoWriter
@@ -41,11 +41,22 @@ def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) ->
         options["movie_timescale"] = str(min(writer.base.denominator, 2**31 - 1))
     if writer.encoding.codec == "gif":
         options |= _pauses(folder, manifest, writer)
-    with av.open(str(whole), "w", format=kind.format, options=options) as container:
-        if writer.encoding.codec == "gif":
-            _animate(container, folder, manifest, writer)
-        else:
-            _mux(container, folder, manifest, writer)
+    for others in get_args(Others):
+        try:
+            with av.open(str(whole), "w", format=kind.format, options=options) as container:
+                if writer.encoding.codec == "gif":
+                    _animate(container, folder, manifest, writer)
+                else:
+                    _mux(container, folder, manifest, writer, others)
+            break
+        except (
+            av.ArgumentError,
+            av.InvalidDataError,
+        ) as error:  # a damaged source is no reason to lose a night
+            if others == get_args(Others)[-1]:
+                raise
+            way = "the sound is converted" if others == "copied" else "the pictures stand alone"
+            writer.say(f"what is beside the pictures cannot be written as it is ({error.strerror}): {way}")
     to_disk(whole)
     os.replace(whole, output)
 
@@ -70,10 +81,10 @@ def rehearse(writer: VideoWriter) -> None:
                 trial.close()
 
 
-def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
+def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter, others: Others) -> None:
     """The encoded pictures as they are, between the packets of the other tracks."""
     encoding, base = writer.encoding, writer.base
-    with Tracks(writer.source, encoding, *writer.part, writer.say) as tracks:
+    with Tracks(writer.source, encoding, *writer.part, writer.say, others=others) as tracks:
         with av.open(str(folder / manifest.segments[0].file)) as first:
             stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
             stream.time_base = base
@@ -84,18 +95,18 @@ def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) 
             tracks.declare(container, said=True)
             if writer.comment:
                 container.metadata["comment"] = beside_own(container.metadata.get("comment", ""), writer.comment)
-        others = tracks.packets()
-        waiting = next(others, None)
+        packets = tracks.packets()
+        waiting = next(packets, None)
         for packet in _complete(packets_of(folder, manifest), sums=encoding.container.is_quicktime):
             shown = packet.pts * base
             packet.stream, packet.time_base = stream, base
             container.mux(packet)
             while waiting is not None and waiting[0] <= shown:
                 tracks.mux(container, waiting[1])
-                waiting = next(others, None)
+                waiting = next(packets, None)
         while waiting is not None:
             tracks.mux(container, waiting[1])
-            waiting = next(others, None)
+            waiting = next(packets, None)
 
 
 def _complete(packets: Iterator[Any], *, sums: bool) -> Iterator[Any]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import av
 from av.stream import Disposition
@@ -26,6 +26,7 @@ NEAR = 1000
 RUN_IN = Fraction(1, 10)
 """Seconds that codecs put before their sound at most: AAC's two packets are 43 ms, Opus's 80 ms."""
 Say = Callable[[str], None]
+Others = Literal["copied", "converted", "dropped"]
 
 
 class Tracks:
@@ -35,12 +36,15 @@ class Tracks:
         start, end: seconds on the source's clock, less `VideoInfo.clock`; what lies in `[start, end)` is taken, and
             `start` becomes 0. `None` keeps the clock and everything.
         say: is told in a line of what had to be converted or left out.
+        others: "copied" where the container holds them; "converted" is all sound; "dropped" is everything.
     """
 
     def __init__(
-        self, source: VideoInfo, encoding: Encoding, start: Fraction | None, end: Fraction | None, say: Say
-    ) -> None:
+        self, source: VideoInfo, encoding: Encoding, start: Fraction | None, end: Fraction | None, say: Say,
+        others: Others = "copied",
+    ) -> None:  # fmt: skip
         self._source, self._encoding, self._say = source, encoding, say
+        self._others = others
         self._whole = start is None and end is None
         self._start = (start or Fraction(0)) + source.clock
         self._end = None if end is None else end + source.clock
@@ -69,7 +73,7 @@ class Tracks:
             self._say = say
 
     def _declare(self, output: Any) -> None:
-        if self._source.codec == "pictures":
+        if self._source.codec == "pictures" or self._others == "dropped":
             return
         self._input = self._resources.enter_context(open_container(self._source.path))
         if not self._encoding.container.sound:
@@ -86,7 +90,7 @@ class Tracks:
                 self._ways[stream.index] = self._copy(output, stream)
             else:
                 self._say(f"{self._encoding.suffix} cannot hold {_codec(stream)} subtitles: they are left out")
-        self._others(output)
+        self._attachments(output)
         self._tags(output)
 
     def packets(self) -> Iterator[tuple[Fraction, Any]]:
@@ -163,7 +167,7 @@ class Tracks:
 
     def _sound(self, output: Any, stream: Any) -> Callable[[Any], list[Any]]:
         """Packet for packet where the container holds it; a cut goes through lossless sound to the sample."""
-        context, holds = stream.codec_context, self._holds(stream)
+        context, holds = stream.codec_context, self._others == "copied" and self._holds(stream)
         again = own_encoder(stream) if holds and not self._whole else ""
         if holds and not again:
             return self._copy(output, stream)
@@ -209,7 +213,7 @@ class Tracks:
 
         return way
 
-    def _others(self, output: Any) -> None:
+    def _attachments(self, output: Any) -> None:
         """Fonts and the like, where they can be kept, and what can not."""
         found = self._input.streams
         lost = ["a cover picture" for s in found.video if s.disposition & Disposition.attached_pic]
