@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -225,6 +226,25 @@ def test_a_broadcasts_clock_is_no_late_start(origin: float, output: str, tmp_pat
         assert container.duration is not None and container.duration / av.time_base < 1.5
     copied(source, tmp_path / f"cut{output}", start=0.4, codec="h264")
     assert frame_times(tmp_path / f"cut{output}")[0] == 0 and len(frame_times(tmp_path / f"cut{output}")) == 15
+
+
+@pytest.mark.parametrize("output", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize("clocks", [(0.0, 0.0, 0.0), (0.0, 9 * 3600.0, 0.5), (7200.0, 3.0, 50000.0)])
+def test_recordings_joined_by_hand(clocks: tuple[float, ...], output: str, tmp_path: Path) -> None:
+    """`cat a.ts b.ts c.ts`: each has a clock of its own, the result runs on."""
+    source, out = tmp_path / "in.ts", tmp_path / f"out{output}"
+    pieces = [recording(tmp_path / f"{k}.ts", ("stereo",), origin=clock) for k, clock in enumerate(clocks)]
+    source.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    copied(source, out, codec=None if output == ".webm" else "h264")
+    times = frame_times(out)
+    assert len(times) == 75
+    assert all(abs(b - a - Fraction(1, 25)) < 0.03 for a, b in itertools.pairwise(times))
+    begin, samples, rate = heard(out)
+    assert abs(begin - times[0]) < 0.1 and abs(samples.shape[1] / rate - 3) < 0.15
+    with av.open(str(out)) as container:
+        assert container.duration is not None and abs(container.duration / av.time_base - 3) < 0.15
+    copied(source, tmp_path / f"cut{output}", start=1.4, end=2.4, codec=None if output == ".webm" else "h264")
+    assert len(frame_times(tmp_path / f"cut{output}")) == 25
 
 
 def full(path: Path) -> Path:

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from stylize.clocks import jumps_of, steady
 from stylize.colour import ACCURATE, tone_mapped
 from stylize.container import BROKEN, MAX_FRAMES, VideoInfo, open_container, reads_like_decord, video_stream, with_alpha
 from stylize.errors import DamagedVideo, VideoError
@@ -99,7 +100,7 @@ def packet_times(info: VideoInfo, until: Fraction | None = None) -> PacketTimes:
         stream = video_stream(container)
         promised, late = stream.frames, 0
         try:
-            for packet in container.demux():
+            for packet in steady(info.path, container.demux()):
                 if packet.pts is None or not packet.size:
                     continue
                 end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
@@ -118,7 +119,7 @@ def packet_times(info: VideoInfo, until: Fraction | None = None) -> PacketTimes:
     if until is None:
         if len(times) < promised:
             missing = f"{len(times)} of {promised} frames"
-        elif end - info.clock < lasts - max(Fraction(1, 2), lasts / 20) or broken:
+        elif (end - info.clock < lasts - max(Fraction(1, 2), lasts / 20) and not jumps_of(info.path)) or broken:
             missing = f"{float(end - info.clock):.2f} of {float(lasts):.2f} s"
     fallback = max(1, round(1 / (info.frame_rate * info.time_base)))
     return PacketTimes(np.sort(np.frombuffer(times, np.int64)), last or fallback, missing)
@@ -197,7 +198,7 @@ def _from_start(info: VideoInfo, begin: Fraction) -> Iterator[Any]:
     From the very first where the container cannot seek exactly, or where what it calls a keyframe needs frames that
     were before it (it then decodes to garbage, marked as corrupt).
     """
-    if begin > info.start + info.clock and info.has_times:
+    if begin > info.start + info.clock and info.has_times and not jumps_of(info.path):
         frames = _packetwise(info, int(begin / info.time_base))
         first = next(frames, None)
         if first is not None and not first.is_corrupt and (first.pts or 0) * info.time_base <= begin:
@@ -214,9 +215,12 @@ def _packetwise(info: VideoInfo, position: int | None) -> Generator[Any, None, N
         decoder = with_alpha(stream)
         stream.thread_type = "AUTO"
         if position is not None:
-            container.seek(position, stream=stream)
+            try:
+                container.seek(position, stream=stream)
+            except av.FFmpegError:  # a broken index
+                return
         sound, broken = False, set[int | None]()
-        packets = container.demux(stream)
+        packets = steady(info.path, container.demux(stream))
         while True:
             try:
                 packet = next(packets)

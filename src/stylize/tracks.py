@@ -14,6 +14,7 @@ from typing import Any, Literal
 import av
 from av.stream import Disposition
 
+from stylize.clocks import steady
 from stylize.codecs import Encoding
 from stylize.container import BROKEN, VideoInfo, open_container
 from stylize.errors import VideoError
@@ -99,7 +100,7 @@ class Tracks:
             return
         streams = [s for s in self._input.streams if s.index in self._ways]
         with contextlib.suppress(*BROKEN):  # a damaged source: what came before the damage is kept
-            for packet in self._input.demux(streams):
+            for packet in steady(self._source.path, self._input.demux(streams)):
                 if packet.pts is None or packet.dts is None or not self._taken(packet):
                     continue
                 for ready in self._ways[packet.stream.index](packet):

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from stylize import decoding, pictures
+from stylize.clocks import jumps_of
 from stylize.colour import Colour
 from stylize.container import MAX_RATE, VideoInfo, check_local, decord_is_exact, probe
 from stylize.decoding import Damage, PacketTimes, RawFrame, packet_times
@@ -176,6 +177,8 @@ class VideoReader:
             ways = ["is flipped upside down"] if self.info.mirrored else []
             ways += [f"is turned upright, by {self.info.rotation} degrees"] if self.info.rotation else []
             warnings.warn(f"{self.info.path}: {' and '.join(ways)}", VideoWarning, 3)
+        if self._pictures is None and jumps_of(self.info.path):
+            warnings.warn(f"{self.info.path}: its clock jumps, what follows is joined there", VideoWarning, 3)
         if self.info.colour.is_hdr:
             what = "is in high dynamic range, which is brought down to BT.709"
             warnings.warn(f"{self.info.path}: {what}", VideoWarning, 3)

@@ -1,0 +1,98 @@
+"""Times of a recording that run on where its clock jumps: programmes joined by hand, a sender that began again."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from stylize.container import BROADCAST, BROKEN, open_container, video_stream
+
+BACK, FORWARD = Fraction(1, 2), Fraction(600)
+"""Seconds by which a track may step back (a splice), and be silent (a pause): more is another clock."""
+Jumps: TypeAlias = Mapping[int, tuple[tuple[int, Fraction], ...]]
+"""By stream: from which of its packets on how many seconds are to be added."""
+
+
+def steady(path: Path, packets: Iterable[Any]) -> Iterator[Any]:
+    """The packets of one pass from the beginning of the file, with times that run on over every jump.
+
+    Args:
+        packets: what `demux` gives, of all streams or of some.
+    """
+    waiting = {index: deque(jumps) for index, jumps in jumps_of(path).items()}
+    if not waiting:
+        yield from packets
+        return
+    counts, offsets = dict.fromkeys(waiting, 0), dict.fromkeys(waiting, Fraction(0))
+    for packet in packets:
+        index = packet.stream.index
+        if packet.size and index in waiting:
+            while waiting[index] and waiting[index][0][0] <= counts[index]:
+                offsets[index] = waiting[index].popleft()[1]
+            counts[index] += 1
+            ticks = round(offsets[index] / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+        yield packet
+
+
+def jumps_of(path: Path) -> Jumps:
+    """Where the clock of a broadcast's tracks jumps; nothing for other files, whose times are their own."""
+    try:
+        now = path.stat()
+    except OSError:
+        return {}
+    return _jumps(path.absolute(), now.st_size, now.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _jumps(path: Path, _size: int, _changed: int) -> Jumps:
+    found = _Tracker()
+    with open_container(path) as container:
+        if container.format.name not in BROADCAST or (film := video_stream(container)) is None:
+            return {}
+        with contextlib.suppress(*BROKEN):
+            for packet in container.demux():
+                if packet.size:
+                    found.see(packet, film.index)
+    return {} if not found.jumped else {index: tuple(jumps) for index, jumps in found.jumps.items()}
+
+
+class _Tracker:
+    """Follows every track; where it leaps, it goes by the clock that another track leapt to, or by a new one."""
+
+    def __init__(self) -> None:
+        self.jumps: dict[int, list[tuple[int, Fraction]]] = {}
+        self.jumped = False
+        self._counts: dict[int, int] = {}
+        self._ends: dict[int, Fraction] = {}
+        self._known = [Fraction(0)]
+
+    def see(self, packet: Any, film: int) -> None:
+        index, kind = packet.stream.index, packet.stream.type
+        jumps = self.jumps.setdefault(index, [(0, self._now(film))])
+        count = self._counts[index] = self._counts.get(index, -1) + 1
+        if packet.dts is None:
+            return
+        time, offset = packet.dts * packet.time_base, self._now(index)
+        if kind not in ("audio", "video"):  # subtitles are silent for long: they go by the pictures
+            offset = self._now(film)
+        elif index in self._ends and not self._continues(index, time + offset):
+            fits = (known for known in reversed(self._known) if self._continues(index, time + known))
+            offset = next(fits, self._ends[index] - time)
+            self._known += [offset] if offset not in self._known else []
+        if offset != jumps[-1][1]:
+            jumps.append((count, offset))
+            self.jumped = True
+        self._ends[index] = time + offset + (packet.duration or 0) * packet.time_base
+
+    def _now(self, index: int) -> Fraction:
+        return self.jumps[index][-1][1] if index in self.jumps else Fraction(0)
+
+    def _continues(self, index: int, time: Fraction) -> bool:
+        return self._ends[index] - BACK <= time <= self._ends[index] + FORWARD
