@@ -32,11 +32,12 @@ def texture() -> np.ndarray:
     return picture
 
 
-@given(st.floats(0, 1), st.floats(0, 1))
-def test_less_structure_leaves_fewer_edges_at_the_same_size(one: float, other: float) -> None:
-    loose, tight = (coarsened(texture(), s) for s in sorted((one, other)))
+@given(st.floats(0, 0.9), st.floats(0.1, 1))
+def test_less_structure_leaves_fewer_edges_at_the_same_size(one: float, more: float) -> None:
+    """Of two that are a tenth apart; nearer ones may change places where the dots beat with the smaller picture."""
+    loose, tight = coarsened(texture(), one), coarsened(texture(), min(1.0, one + more))
     assert loose.shape == tight.shape == texture().shape and loose.dtype == np.uint8
-    assert cv2.Laplacian(loose, cv2.CV_32F).var() <= 1.05 * cv2.Laplacian(tight, cv2.CV_32F).var() + 1
+    assert cv2.Laplacian(loose, cv2.CV_32F).var() <= cv2.Laplacian(tight, cv2.CV_32F).var() + 1
 
 
 def test_whole_structure_changes_nothing_and_depth_is_coarsened_alike() -> None:

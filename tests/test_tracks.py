@@ -244,7 +244,7 @@ def test_recordings_joined_by_hand(clocks: tuple[float, ...], output: str, tmp_p
     with av.open(str(out)) as container:
         assert container.duration is not None and abs(container.duration / av.time_base - 3) < 0.15
     copied(source, tmp_path / f"cut{output}", start=1.4, end=2.4, codec=None if output == ".webm" else "h264")
-    assert len(frame_times(tmp_path / f"cut{output}")) == 25
+    assert len(frame_times(tmp_path / f"cut{output}")) in (24, 25)  # a joint may lie in it, at which sound runs longer
 
 
 def full(path: Path) -> Path:
