@@ -14,9 +14,10 @@ import pytest
 from media import frames, make_video, picture
 from typer.testing import CliRunner
 
-from stylize import Style, Stylizer, VideoError, VideoReader
+from stylize import Style, Stylizer, VideoError, VideoReader, VideoWriter
 from stylize.batch import Job
 from stylize.cli import app
+from stylize.comparison import compare
 from stylize.networks import Networks
 from stylize.outputs import check_output
 from stylize.segments import WorkFolder
@@ -96,6 +97,50 @@ def test_views_do_not_replace_source_or_result(cli: Any, view: str, tmp_path: Pa
     if suffix == ".mp4":
         code, err = cli(source, "-o", tmp_path / "out.mp4", view, tmp_path / "out.mp4")
         assert code == 1 and "is the input itself" in err and not (tmp_path / "out.mp4").exists()
+
+
+def test_nothing_that_is_read_is_written_over(cli: Any, tmp_path: Path) -> None:
+    folder = pictures_in(tmp_path / "shots", range(1, 4))
+    mask = pictures_in(tmp_path / "masks", range(1, 4))
+    source = make_video(tmp_path / "in.mp4", 3)
+    before = content(folder) | content(mask) | {"in.mp4": source.read_bytes()}
+    for arguments in (
+        [folder / "*.png", "-o", tmp_path / "out.mp4", "--side-by-side", folder / "f%03d.png"],
+        [source, "-o", mask / "f%03d.png", "--mask", mask],
+        [source, "-o", folder / "f%03d.png", "--depth-from", folder],
+        [source, "-o", tmp_path, "--resume"],
+    ):
+        code, err = cli(*arguments, *([] if "--resume" in arguments else ["--force"]))
+        assert code == 1 and "is the input itself" in err, (arguments, err)
+    os.link(source, tmp_path / "same.mp4")
+    for output in (source, tmp_path / "same.mp4"):
+        with pytest.raises(VideoError, match="is the input itself"):
+            compare(source, folder / "*.png", output, force=True)
+    assert content(folder) | content(mask) | {"in.mp4": source.read_bytes()} == before
+
+
+def test_numbers_filled_with_spaces(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", 2)
+    (tmp_path / "f-    1.png").write_bytes(b"a picture")
+    with pytest.raises(VideoError, match=r"1.png: exists already"):
+        check_output(tmp_path / "f-%5d.png", source=source, force=False)
+
+
+def test_a_folder_that_cannot_be_begun_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make_video(tmp_path / "in.mp4", 2)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, VideoReader(source) as reader:
+        patched.setattr(WorkFolder, "save", full)
+        with (
+            pytest.raises(VideoError, match="No space left"),
+            VideoWriter(tmp_path / "out.mp4", reader.info, reader.size),
+        ):
+            pass
+        assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+    WorkFolder(tmp_path / "out.mp4").claim()  # nobody holds it
 
 
 def test_a_run_in_the_folder_of_its_pictures_goes_on(tiny: Networks, tmp_path: Path) -> None:

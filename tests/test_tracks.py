@@ -15,6 +15,7 @@ from media import frame_times, make_video, picture
 from oracle import Variant, make
 
 from stylize import VideoReader, VideoWriter
+from stylize.clocks import steady
 from stylize.codecs import choose_encoding
 from stylize.errors import VideoWarning
 
@@ -247,6 +248,26 @@ def test_recordings_joined_by_hand(clocks: tuple[float, ...], output: str, tmp_p
     assert len(frame_times(tmp_path / f"cut{output}")) in (24, 25)  # a joint may lie in it, at which sound runs longer
 
 
+def test_sound_that_begins_behind_a_joint_stands_beside_the_pictures(tmp_path: Path) -> None:
+    silent = tmp_path / "silent.ts"
+    with av.open(str(recording(tmp_path / "a.ts", ("stereo",), origin=1000))) as one, av.open(str(silent), "w") as two:
+        film = two.add_stream_from_template(one.streams.video[0])
+        for packet in one.demux(one.streams.video[0]):
+            if packet.size:
+                packet.stream = film
+                two.mux(packet)
+    second = recording(tmp_path / "b.ts", ("stereo",), origin=50)
+    source = tmp_path / "in.ts"
+    source.write_bytes(silent.read_bytes() + second.read_bytes())
+    times: dict[str, list[Fraction]] = {"video": [], "audio": []}
+    with av.open(str(source)) as container:
+        for packet in steady(source, container.demux()):
+            if packet.size:
+                times[packet.stream.type].append(packet.pts * packet.time_base)
+    assert all(abs(b - a - Fraction(1, 25)) < 0.03 for a, b in itertools.pairwise(times["video"]))
+    assert len(times["video"]) == 50 and abs(times["audio"][0] - times["video"][25]) < 0.2
+
+
 def full(path: Path) -> Path:
     """Two videos, the second of which is the one to show, two named languages, a forced subtitle, a font."""
     (path.parent / "words.srt").write_text(
@@ -352,7 +373,7 @@ def test_sound_that_fails_in_the_end_does_not_lose_the_pictures(
     source = with_sound(tmp_path / "in.mkv", "pcm_s16le")
     monkeypatch.setattr("stylize.tracks.Tracks._holds", lambda *_: True)
     (line,) = copied(source, tmp_path / "out.mp4")
-    assert line.endswith("(Invalid argument): the sound is converted")
+    assert line.endswith("(Invalid argument): once more, with the sound converted")
     assert len(frame_times(tmp_path / "out.mp4")) == 25 and abs(lag(*heard(tmp_path / "out.mp4")[1:], 0)) < 0.003
 
     def broken(tracks: Any) -> Any:
@@ -362,5 +383,6 @@ def test_sound_that_fails_in_the_end_does_not_lose_the_pictures(
 
     monkeypatch.setattr("stylize.tracks.Tracks.packets", broken)
     told = copied(source, tmp_path / "alone.mp4")
-    assert [line.rpartition(": ")[2] for line in told] == ["the sound is converted", "the pictures stand alone"]
+    ways = ["once more, with the sound converted", "once more, with the pictures alone"]
+    assert [line.rpartition(": ")[2] for line in told] == ways
     assert len(frame_times(tmp_path / "alone.mp4")) == 25

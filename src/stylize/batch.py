@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stylize.codecs import choose_encoding
 from stylize.errors import StylizeError, VideoError
-from stylize.outputs import check_no_input, check_output
+from stylize.outputs import check_no_input, check_output, is_input
 from stylize.segments import WorkFolder
 from stylize.sheets import check_sheet
 from stylize.style import Style
@@ -50,7 +50,7 @@ class Views:
                 check_output(path, source=styled, force=force)
             others: tuple[str | Path, ...] = (source, styled, *wanted[:number])
             for other in others:
-                check_no_input(path, [path], other)
+                check_no_input(path, other)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Job:
 
     def check(self, style: Style) -> None:
         """Raises StylizeError for everything about the files that can be known before the work."""
-        check_output(self.output, source=self.source, force=self.force, resume=self.resume)
+        check_output(self.output, source=self.source, force=self.force, resume=self.resume, also=style.files)
         self.views.check(self.source, self.output, force=self.force)
         reader = VideoReader(self.source, start=self.start, end=self.end, fps=self.fps)
         choose_encoding(
@@ -85,7 +85,8 @@ class Job:
     @property
     def is_done(self) -> bool:
         """What is gone on with has an end already."""
-        return self.resume and self.output.exists() and not WorkFolder(self.output).path.exists()
+        there = self.output.exists() and not is_input(self.output, self.source)
+        return self.resume and there and not WorkFolder(self.output).path.exists()
 
     def carry_out(self, stylizer: Stylizer, style: Style, progress: Progress, say: Callable[[str], None]) -> Report:
         """Restyles it."""
@@ -187,7 +188,8 @@ def frames_done(output: Path) -> int:
 
 def _with_what_is_done(error: StylizeError, output: Path) -> StylizeError:
     done = frames_done(output)
-    if not done or "--resume" in str(error) or "unfinished run" in str(error):
+    told = ("--resume", "unfinished run", "another run")
+    if not done or any(words in str(error) for words in told):
         return error
     text = f"{error}; {done} frames are done, --resume goes on with them"
     return type(error)(text)

@@ -14,6 +14,8 @@ from stylize.container import BROADCAST, BROKEN, open_container, video_stream
 
 BACK, FORWARD = Fraction(1, 2), Fraction(600)
 """Seconds by which a track may step back (a splice), and be silent (a pause): more is another clock."""
+NEAR = Fraction(10)
+"""Seconds between sound and the pictures that stand beside it in the file, at most: senders send pictures ahead."""
 Jumps: TypeAlias = Mapping[int, tuple[tuple[int, Fraction], ...]]
 """By stream: from which of its packets on how many seconds are to be added."""
 
@@ -82,10 +84,10 @@ class _Tracker:
         time, offset = packet.dts * packet.time_base, self._now(index)
         if kind not in ("audio", "video"):  # subtitles are silent for long: they go by the pictures
             offset = self._now(film)
-        elif index in self._ends and not self._continues(index, time + offset):
-            fits = (known for known in reversed(self._known) if self._continues(index, time + known))
-            offset = next(fits, self._ends[index] - time)
-            self._known += [offset] if offset not in self._known else []
+        elif index not in self._ends and film in self._ends:  # a track that begins now does so beside the pictures
+            offset = self._fitting(time, offset, film, NEAR, NEAR)
+        elif index in self._ends:
+            offset = self._fitting(time, offset, index, BACK, FORWARD)
         if offset != jumps[-1][1]:
             jumps.append((count, offset))
             self.jumped = True
@@ -94,5 +96,10 @@ class _Tracker:
     def _now(self, index: int) -> Fraction:
         return self.jumps[index][-1][1] if index in self.jumps else Fraction(0)
 
-    def _continues(self, index: int, time: Fraction) -> bool:
-        return self._ends[index] - BACK <= time <= self._ends[index] + FORWARD
+    def _fitting(self, time: Fraction, offset: Fraction, index: int, back: Fraction, forward: Fraction) -> Fraction:
+        """The offset, if the track goes on by it; else the last known one by which it does; else a new one."""
+        end = self._ends[index]
+        fits = (known for known in (offset, *reversed(self._known)) if end - back <= time + known <= end + forward)
+        found = next(fits, end - time)
+        self._known += [found] if found not in self._known else []
+        return found

@@ -16,7 +16,7 @@ import numpy as np
 from stylize.encode import VideoWriter
 from stylize.errors import StyleError, VideoError
 from stylize.frames import Clip, Picture
-from stylize.outputs import check_output
+from stylize.outputs import check_no_input, check_output
 from stylize.sheets import arranged, check_sheet, write_sheet
 from stylize.style import View
 from stylize.tracks import Say
@@ -48,7 +48,7 @@ def compare(
     """
     if view not in get_args(View):
         raise StyleError(f"view '{view}' is not known", f"use {' or '.join(get_args(View))}")
-    path = check_output(output, source=styled, force=force)
+    path = check_output(output, source=styled, force=force, also=[source])
     with VideoReader(styled) as after:
         width, height = after.size
         with VideoReader(source, start=start, size=after.size) as before:
@@ -75,6 +75,7 @@ def before_after(
         VideoError: one of them cannot be read, or the sheet not be written.
     """
     path = check_sheet(sheet, force=force)
+    check_no_input(path, source, styled)
     with VideoReader(styled) as after, VideoReader(source, start=start, size=after.size) as before:
         pairs = ((one.frames[0], other.frames[0]) for one, other in _pairs(before, after))
         first = next(pairs)

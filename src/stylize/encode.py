@@ -92,6 +92,13 @@ class VideoWriter:
     def __enter__(self) -> Self:
         with self.explained():
             rehearse(self)
+            self._take_folder()
+        self._worker.__enter__()
+        return self
+
+    def _take_folder(self) -> None:
+        """Begins the run's folder, or goes on in it; a failure leaves it as it was found."""
+        try:
             if not self._resumed:
                 if not self._keep and (left := self._folder.manifest()) is not None and left.segments:
                     what = f"{self.path}: an unfinished run is there, {left.frames} frames of it done"
@@ -100,8 +107,11 @@ class VideoWriter:
             else:
                 self._folder.claim()
                 self._folder.save(self.manifest)
-        self._worker.__enter__()
-        return self
+        except OSError:
+            if self._folder.is_ours and not self._resumed:
+                self._folder.remove()
+            self._folder.release()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -41,7 +41,8 @@ def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) ->
         options["movie_timescale"] = str(min(writer.base.denominator, 2**31 - 1))
     if writer.encoding.codec == "gif":
         options |= _pauses(folder, manifest, writer)
-    for others in get_args(Others):
+    ways: tuple[Others, ...] = ("copied",) if writer.encoding.codec == "gif" else get_args(Others)
+    for others in ways:
         try:
             with av.open(str(whole), "w", format=kind.format, options=options) as container:
                 if writer.encoding.codec == "gif":
@@ -49,14 +50,11 @@ def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) ->
                 else:
                     _mux(container, folder, manifest, writer, others)
             break
-        except (
-            av.ArgumentError,
-            av.InvalidDataError,
-        ) as error:  # a damaged source is no reason to lose a night
-            if others == get_args(Others)[-1]:
+        except (av.ArgumentError, av.InvalidDataError) as error:
+            if others == ways[-1]:  # a damaged track is no reason to lose a night
                 raise
-            way = "the sound is converted" if others == "copied" else "the pictures stand alone"
-            writer.say(f"what is beside the pictures cannot be written as it is ({error.strerror}): {way}")
+            way = "with the sound converted" if others == "copied" else "with the pictures alone"
+            writer.say(f"the file cannot be put together ({error.strerror}): once more, {way}")
     to_disk(whole)
     os.replace(whole, output)
 

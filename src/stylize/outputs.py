@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from stylize import pictures
@@ -13,12 +14,17 @@ from stylize.segments import WorkFolder
 
 
 def check_output(
-    path: str | os.PathLike[str], *, source: str | os.PathLike[str], force: bool, resume: bool = False
+    path: str | os.PathLike[str],
+    *,
+    source: str | os.PathLike[str],
+    force: bool,
+    resume: bool = False,
+    also: Iterable[str | os.PathLike[str] | None] = (),
 ) -> Path:
     """That `path` can become a video, found out before any work is done.
 
     Args:
-        source: must not be overwritten, whatever is said.
+        source, also: must not be overwritten, whatever is said.
         force: it may exist.
         resume: it may exist where there is an unfinished run to replace it.
 
@@ -31,7 +37,7 @@ def check_output(
     try:
         _check_place(path)
         there = numbered_files(path) if is_numbered(path) else [path] if path.exists() else []
-        check_no_input(path, there or [path], source)
+        check_no_input(path, source, *also)
         unfinished = WorkFolder(path).path.exists()
         if there and not force and not (resume and unfinished):
             raise VideoError(f"{there[0]}: exists already", "name another file, or pass --force to replace it")
@@ -49,12 +55,28 @@ def _check_place(path: Path) -> None:
         raise VideoError(f"{path}: the folder {path.parent} is not writable", "name another")
 
 
-def check_no_input(path: Path, files: list[Path], source: str | os.PathLike[str]) -> None:
-    """Raises VideoError where one of the files to be written is what is read."""
-    inputs = pictures.files_of(source) if pictures.is_pictures(source) else [Path(source)]
-    known = {os.path.realpath(file) for file in inputs}
-    if any(os.path.realpath(file) in known for file in files):
+def check_no_input(path: Path, *sources: str | os.PathLike[str] | None) -> None:
+    """Raises VideoError where a file that would be written is one that is read."""
+    if any(source is not None and is_input(path, source) for source in sources):
         raise VideoError(f"{path}: is the input itself", "give the output another name")
+
+
+def is_input(path: Path, source: str | os.PathLike[str]) -> bool:
+    """Whether `path`, or a picture of the sequence that it names, is the source or one of its pictures."""
+    inputs = pictures.files_of(source) if pictures.is_pictures(source) else [Path(source)]
+    files = (numbered_files(path) if is_numbered(path) else []) or [path]
+    return not _names_of(files).isdisjoint(_names_of(inputs))
+
+
+def _names_of(files: Iterable[Path]) -> set[object]:
+    """By which files are known; one may have many, and some systems do not tell a from A."""
+    names: set[object] = set()
+    for file in files:
+        names.add(os.path.realpath(file))
+        if file.exists():
+            found = file.stat()
+            names.add((found.st_dev, found.st_ino))
+    return names
 
 
 def is_numbered(path: Path) -> bool:
@@ -72,7 +94,7 @@ def numbered_files(path: Path) -> list[Path]:
     found = NUMBERED.fullmatch(path.name)
     assert found is not None
     before, _, _, after = found.groups()
-    name = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
+    name = re.compile(rf"{re.escape(before)} *(\d+){re.escape(after)}")
     return sorted(
         file for file in path.parent.iterdir()
         if (number := name.fullmatch(file.name)) and path.name % int(number[1]) == file.name

@@ -98,7 +98,8 @@ def _header(path: Path) -> tuple[tuple[int, int], bool]:
     """Upright size, and whether there is transparency."""
     with _opened(path) as picture:
         width, height = picture.size
-        lies = picture.getexif().get(ExifTags.Base.Orientation, 1) in LYING
+        # the base class's: PNG's own decodes the whole picture where it has no EXIF
+        lies = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1) in LYING
         return (height, width) if lies else (width, height), _mode(picture) == "RGBA"
 
 

@@ -165,7 +165,7 @@ class Stylizer:
                 segments of the run are kept for `resume`.
         """
         began = time.perf_counter()
-        output = check_output(output, source=source, force=force, resume=resume)
+        output = check_output(output, source=source, force=force, resume=resume, also=style.files)
         with VideoReader(source, start=start, end=end, backend=backend, fps=fps, strict=strict) as reader:
             size = style.size or reader.size
             reader.size = style.fitted(size)

@@ -96,6 +96,11 @@ class WorkFolder:
             raise VideoError(what, "wait for its end, or name another output") from error
         self._lock = lock
 
+    @property
+    def is_ours(self) -> bool:
+        """This run has claimed it."""
+        return self._lock is not None
+
     def release(self) -> None:
         """Leaves it to whoever goes on with the run."""
         if self._lock is not None:
@@ -119,6 +124,11 @@ class WorkFolder:
                 path.unlink()
 
     def remove(self) -> None:
+        if self.path.is_dir():  # what is ours goes while the folder is ours
+            for path in self.path.iterdir():
+                if path.name != LOCK:
+                    with suppress(OSError):
+                        path.unlink()
         self.release()
         shutil.rmtree(self.path, ignore_errors=True)
 

@@ -60,7 +60,10 @@ class SoundConverter:
             decoded = self._decoder.decode(packet)
         except av.FFmpegError:
             decoded = []
-        pieces = [piece for frame in decoded for piece in self._resampled(frame)]
+        pieces = []
+        for frame in decoded:
+            with contextlib.suppress(av.FFmpegError):  # a damaged one
+                pieces += self._resampled(frame)
         if packet is None:
             pieces += self._rest()
         ready = [p for piece in pieces for cut in self._cut(piece) for p in self.target.encode(cut)]
@@ -84,7 +87,7 @@ class SoundConverter:
         at = self._next or 0
         if piece.pts is not None:
             said = round((piece.pts * piece.time_base - self._start) * self.rate)
-            at = said if self._next is None or abs(said - self._next) > LOOSE * self.rate else self._next
+            at = said if self._next is None or abs(said - self._next) >= LOOSE * self.rate else self._next
         heard = at if self._next is None else self._next
         first = max(heard - at, -at if self._cuts else 0, 0)
         last = piece.samples if self._last is None else min(piece.samples, self._last - at)

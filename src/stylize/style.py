@@ -159,6 +159,11 @@ class Style:
         return width, height
 
     @property
+    def files(self) -> tuple[str | PathLike[str] | None, ...]:
+        """What a run reads beside its source."""
+        return self.mask, self.reference, self.depth_from
+
+    @property
     def asked_controls(self) -> dict[str, Control]:
         """`controls`, each as a `Control`; empty where the model's own are wanted."""
         return {n: c if isinstance(c, Control) else Control(c) for n, c in (self.controls or {}).items()}

@@ -99,12 +99,11 @@ class Tracks:
         if not self._ways:
             return
         streams = [s for s in self._input.streams if s.index in self._ways]
-        with contextlib.suppress(*BROKEN):  # a damaged source: what came before the damage is kept
-            for packet in steady(self._source.path, self._input.demux(streams)):
-                if packet.pts is None or packet.dts is None or not self._taken(packet):
-                    continue
-                for ready in self._ways[packet.stream.index](packet):
-                    yield ready.pts * ready.time_base, ready
+        for packet in _until_broken(steady(self._source.path, self._input.demux(streams))):
+            if packet.pts is None or packet.dts is None or not self._taken(packet):
+                continue
+            for ready in self._ways[packet.stream.index](packet):
+                yield ready.pts * ready.time_base, ready
         for index, way in self._ways.items():
             for ready in way(None) if self._input.streams[index].type == "audio" else []:
                 yield ready.pts * ready.time_base, ready
@@ -242,6 +241,14 @@ class Tracks:
             begin, end = max(begin, Fraction(0)), end if last is None else min(end, last)
             kept.append({**chapter, "id": len(kept), "start": round(begin / base), "end": round(end / base)})
         output.set_chapters(kept)
+
+
+def _until_broken(packets: Iterator[Any]) -> Iterator[Any]:
+    """Of a damaged source, what came before the damage is kept."""
+    with contextlib.suppress(StopIteration, *BROKEN):
+        while True:
+            packet = next(packets)
+            yield packet
 
 
 def _name(target: Any, stream: Any) -> None:

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Literal, Self
@@ -34,7 +35,9 @@ def _probe(path: str | os.PathLike[str], fps: Fraction | None) -> tuple[VideoInf
     """What a file, a folder or pattern of pictures, or an animation is as a video."""
     check_local(path)
     if not pictures.is_pictures(path):
-        return probe(path), None
+        info = probe(path)
+        # where clocks jump, the header's duration is the distance of two of them
+        return (replace(info, duration=None) if jumps_of(info.path) else info), None
     found = pictures.look_up(path, fps)
     base = TICK if fps is None or (1 / fps) % TICK == 0 else 1 / fps
     return VideoInfo(
