@@ -73,6 +73,8 @@ class _Tracker:
         self.jumped = False
         self._counts: dict[int, int] = {}
         self._ends: dict[int, Fraction] = {}
+        self._times: dict[int, Fraction] = {}
+        self._lengths: dict[int, Fraction] = {}
         self._known = [Fraction(0)]
 
     def see(self, packet: Any, film: int) -> None:
@@ -91,7 +93,12 @@ class _Tracker:
         if offset != jumps[-1][1]:
             jumps.append((count, offset))
             self.jumped = True
-        self._ends[index] = time + offset + (packet.duration or 0) * packet.time_base
+        now = time + offset
+        if packet.duration:
+            self._lengths[index] = packet.duration * packet.time_base
+        elif 0 < (step := now - self._times.get(index, now)) < BACK:  # some files tell no durations
+            self._lengths[index] = step
+        self._times[index], self._ends[index] = now, now + self._lengths.get(index, Fraction(0))
 
     def _now(self, index: int) -> Fraction:
         return self.jumps[index][-1][1] if index in self.jumps else Fraction(0)
