@@ -16,7 +16,7 @@ from stylize.colour import MATRIX_OF_SWSCALE, Colour
 from stylize.errors import StyleError, VideoError
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-NUMBERED = re.compile(r"([^%]*)%(0?)(\d*)d([^%]*)")
+NUMBERED = re.compile(r"([^%]*)%0?\d*d([^%]*)")
 """The name of a sequence of numbered pictures: `frame-%05d.png`."""
 
 

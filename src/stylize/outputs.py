@@ -93,7 +93,7 @@ def numbered_files(path: Path) -> list[Path]:
     """The files of the sequence that are there."""
     found = NUMBERED.fullmatch(path.name)
     assert found is not None
-    before, _, _, after = found.groups()
+    before, after = found.groups()
     name = re.compile(rf"{re.escape(before)} *(\d+){re.escape(after)}")
     return sorted(
         file for file in path.parent.iterdir()
