@@ -28,13 +28,12 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from stylize import Clip, Style, Stylizer, attention
-from stylize.attention import Exchange
-from stylize.controlnets import ControlNet
-from stylize.hardware import BATCH
-from stylize.networks import Networks, Prompted
-from stylize.single_file import CONFIGS
-from stylize.style import Mode
+from stylize import Clip, Style, Stylizer
+from stylize.models.single_file import CONFIGS
+from stylize.networks import ControlNet, Exchange, Networks, attention
+from stylize.networks.budget import BATCH
+from stylize.networks.prompts import Prompted
+from stylize.style.style import Mode
 
 KINDS = {"sd15": "v1", "sdxl": "xl_base"}
 CONTROLS = ("depth", "canny")

@@ -19,7 +19,7 @@ import numpy as np
 from common import hardware, resident_mb, source_video
 
 from stylize import Style, load_stylizer
-from stylize.parsing import parse_size
+from stylize.style import parse_size
 
 WARM_UP = 100
 

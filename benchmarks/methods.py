@@ -16,10 +16,11 @@ from diffusers.pipelines.deprecated.text_to_video_synthesis.pipeline_text_to_vid
     CrossFrameAttnProcessor2_0,
 )
 
-from stylize import Clip, Style, Stylizer, Temporal, fill, restyle
-from stylize.conditions import conditions_for
-from stylize.detectors import canny
-from stylize.structure import DepthRange
+from stylize import Clip, Style, Stylizer, Temporal
+from stylize.motion import fusion as fill
+from stylize.restyle import conditions_for
+from stylize.restyle import image_restyler as restyle
+from stylize.structure import DepthRange, canny
 
 Method = Callable[[np.ndarray], np.ndarray]
 """uint8 RGB `[T, H, W, 3]` in and out."""

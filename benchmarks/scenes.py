@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from stylize import VideoReader
-from stylize.shots import CutDetector
+from stylize.motion import CutDetector
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cockatoo.mp4"
 STARTS = {"bigbuckbunny": 2.0, "city-night-CC0": 1.0, "rocket-launch-nasa": 3.0, "walk-sports2d": 1.0}

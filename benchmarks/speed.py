@@ -24,9 +24,15 @@ from unittest.mock import patch
 import torch
 from common import hardware, moving_clips, source_video
 
-from stylize import Style, Stylizer, encode, estimators, load_stylizer, pipeline, restyle, shots, video
+from stylize import Style, Stylizer, load_stylizer
+from stylize.decode import reader as video
+from stylize.encode import writer as encode
+from stylize.motion import shots
 from stylize.networks import Networks
-from stylize.parsing import parse_size
+from stylize.restyle import image_restyler as restyle
+from stylize.runs import stylizer as pipeline
+from stylize.structure import depth as estimators
+from stylize.style import parse_size
 
 MAPS = "edges, scaling of depth"
 STAGES = {

@@ -30,12 +30,12 @@ import numpy as np
 import torch
 from common import hardware, moving_clips, peak_rss_mb, resident_mb
 from methods import OURS, PER_FRAME, ZERO, Peer, methods
-from scenes import Scene, scenes
 
+from scenes import Scene, scenes
 from stylize import Style, Stylizer, load_stylizer
 from stylize.metrics import measure_frames
-from stylize.parsing import parse_size
-from stylize.registry import MODELS
+from stylize.models.registry import MODELS
+from stylize.style import parse_size
 
 PROMPTS = ("woodcut print", "watercolour painting", "van gogh painting", "pencil sketch")
 RATIOS = ("warp_error", "long_warp_error", "tof", "flicker")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from stylize.parsing import parse_size
+from stylize.style import parse_size
 
 LIGHT = np.array([0.45, 0.8, 0.35]) / np.linalg.norm([0.45, 0.8, 0.35])
 CARDBOARD = np.array([0.72, 0.55, 0.36])

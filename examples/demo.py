@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 import stylize
-from stylize.progress import progress_bar
+from stylize.cli.console import progress_bar
 
 HERE = Path(__file__).parent
 ROWS = 3

@@ -16,8 +16,8 @@ import boxes
 import numpy as np
 
 from stylize import Style, Stylizer, VideoReader, load_stylizer
-from stylize.parsing import parse_size
-from stylize.sheets import arranged, write_sheet
+from stylize.runs.sheets import arranged, write_sheet
+from stylize.style import parse_size
 
 HERE = Path(__file__).parent
 CLIP, PAINTING, LORA = HERE / "cockatoo.mp4", HERE / "church.jpg", HERE / "riso.safetensors"

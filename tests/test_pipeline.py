@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media import frame_times, frames, make_video, sound_packets, video_duration
 
+from media import frame_times, frames, make_video, sound_packets, video_duration
 from stylize import Style, StyleError, StylizeError, Stylizer, VideoError, VideoReader
 from stylize.errors import VideoWarning
 from stylize.networks import Networks

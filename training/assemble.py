@@ -18,8 +18,8 @@ from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPV
 import prompts
 from denoiser import CONTROLS
 from image import PROJECTION, REFERENCE_SIDE
-from stylize.depth import DepthNetwork
-from stylize.reference import FILE
+from stylize.networks.image_prompt import FILE
+from stylize.structure.depth_network import DepthNetwork
 from tones import TONES
 from windows import LATENT_SCALE
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 
-from stylize.models import default_dtype
+from stylize.models.loading import default_dtype
 
 
 def renditions(work: Path) -> tuple[list[np.ndarray], list[str]]:

@@ -11,9 +11,8 @@ from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from image import ImagePrompter
-from stylize import attention
-from stylize.attention import Exchange
-from stylize.memory import KeysValues
+from stylize.networks import Exchange, attention
+from stylize.networks.attention import KeysValues
 from text import WIDTH, build_text_encoder, build_tokenizer
 from train_vae import LATENTS
 from windows import Batch

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 
 from stylize import Style, VideoReader, load_stylizer
-from stylize.web import LOOKS
+from stylize.page.page import LOOKS
 
 SIZE, SIDE, MIDDLE = (512, 288), 128, 0.66
 """Of the frame and of the square cut out of it, and where its middle is across."""

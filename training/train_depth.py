@@ -15,8 +15,8 @@ import torch
 from torch.nn import functional as F
 
 from data import Average, Clock, mixed_precision, the_device, to_tensor
-from stylize.depth import DepthNetwork
 from stylize.metrics import spearman
+from stylize.structure.depth_network import DepthNetwork
 
 SIDE = 128
 FIRST_COMPOSITE = 3000

@@ -24,11 +24,9 @@ from peft.utils import get_peft_model_state_dict
 
 from data import Clock
 from stylize import Style, load_stylizer
-from stylize.attention import Exchange
-from stylize.conditions import conditions_for
-from stylize.detectors import canny
-from stylize.networks import Networks
-from stylize.structure import DepthRange
+from stylize.networks import Exchange, Networks
+from stylize.restyle import conditions_for
+from stylize.structure import DepthRange, canny
 
 CROP, BATCH, RANK = 160, 6, 16
 LAYERS = r".*\.(to_q|to_k|to_v|to_out\.0|conv1|conv2|proj_in|proj_out|time_emb_proj)"

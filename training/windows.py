@@ -13,9 +13,8 @@ from torch.nn import functional as F
 import prompts
 import tones
 from data import linear_encoder, renditions, to_tensor
-from stylize.detectors import canny
-from stylize.estimators import PocketDepth
-from stylize.structure import DepthRange
+from stylize.structure import DepthRange, canny
+from stylize.structure.depth import PocketDepth
 
 LATENT_SCALE = 2.0  # brings the latents to a variance of about 1
 UNPROMPTED, TONED, REFERRED = 0.08, 0.25, 0.45

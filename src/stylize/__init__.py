@@ -12,16 +12,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stylize.api import load_stylizer, measure, stylize_video
-    from stylize.container import VideoInfo
+    from stylize.decode import VideoInfo, VideoReader
     from stylize.encode import VideoWriter
     from stylize.errors import DamagedVideo, ModelError, StyleError, StylizeError, VideoError
     from stylize.frames import Clip
     from stylize.metrics import Measurement
-    from stylize.pipeline import Report, Stylizer
-    from stylize.preview import Preview, make_preview
+    from stylize.runs import Report
+    from stylize.runs.measuring import measure
+    from stylize.runs.preview import Preview, make_preview
+    from stylize.runs.stylizer import Stylizer, load_stylizer, stylize_video
     from stylize.style import Control, Style, Temporal
-    from stylize.video import VideoReader
 
 __version__ = "0.1.0"
 
@@ -50,16 +50,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": ("load_stylizer", "measure", "stylize_video"),
+    "decode": ("VideoInfo", "VideoReader"),
     "encode": ("VideoWriter",),
     "errors": ("DamagedVideo", "ModelError", "StyleError", "StylizeError", "VideoError"),
     "frames": ("Clip",),
     "metrics": ("Measurement",),
-    "pipeline": ("Report", "Stylizer"),
-    "preview": ("Preview", "make_preview"),
+    "runs": ("Report",),
+    "runs.measuring": ("measure",),
+    "runs.preview": ("Preview", "make_preview"),
+    "runs.stylizer": ("Stylizer", "load_stylizer", "stylize_video"),
     "style": ("Control", "Style", "Temporal"),
-    "container": ("VideoInfo",),
-    "video": ("VideoReader",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -12,6 +12,10 @@ VideoWarning            what a person should know of a source or an output: dama
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+Say = Callable[[str], None]
+
 
 class StylizeError(Exception):
     """Base of all expected failures; `str(error)` is one line for a person."""

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
+
+Map: TypeAlias = npt.NDArray[np.float32]
+
+Image: TypeAlias = npt.NDArray[np.float32]
+"""RGB `[H, W, 3]` in [0, 1]."""
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """RGB, uint8 `[H, W, 3]`, or a stack of them `[T, H, W, 3]`."""
@@ -83,3 +89,13 @@ class StructureMaps:
 
     def __repr__(self) -> str:
         return f"StructureMaps({', '.join(f'{n} {v.shape}' for n, v in self.maps.items())})"
+
+
+def unit(picture: Picture) -> Image:
+    """uint8 to float32 in [0, 1]."""
+    return np.multiply(picture, np.float32(1 / 255), dtype=np.float32)
+
+
+def to_bytes(image: Image) -> Picture:
+    """[0, 1] to uint8."""
+    return np.asarray(cv2.convertScaleAbs(image, alpha=255), np.uint8)

@@ -1,0 +1,7 @@
+"""TODO cli."""
+
+from __future__ import annotations
+
+from stylize.cli.commands import app
+
+__all__ = ["app"]

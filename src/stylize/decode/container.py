@@ -1,0 +1,80 @@
+"""What a video file says of itself, checked against its first frame, and what is refused before memory is taken."""
+
+from __future__ import annotations
+
+import os
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from stylize.errors import VideoError
+
+MAX_SIDE, MAX_FRAMES, MAX_RATE = 16384, 5_000_000, 1000
+"""What a header may claim; 5 million frames are two days of film."""
+BROKEN = (av.FFmpegError, IndexError)
+"""What reading a damaged file raises; PyAV has an IndexError for streams that appear in the middle."""
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+def check_local(path: str | os.PathLike[str]) -> None:
+    """Raises VideoError where the path is a URL."""
+    if URL.match(os.fspath(path)):
+        raise VideoError(f"{path}: is a URL", "download it first, then name the file")
+
+
+BROADCAST = {"mpegts", "mpeg"}
+"""Formats whose clock begins anywhere."""
+PLAYLISTS = {"hls", "applehttp", "dash", "concat", "concatf", "sdp", "rtsp", "imf", "image2"}
+"""Formats whose files name others: what a stranger sends must not make us open files of this machine."""
+
+
+def open_container(path: Path) -> Any:
+    """Opens a local file for reading; never treats a name as a protocol."""
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror})", "check the name") from error
+    if not there:
+        raise VideoError(f"{path}: no such file", "check the name and the folder")
+    if not path.is_file():
+        raise VideoError(f"{path}: not a file", "name one video file")
+    try:
+        # tags in other encodings than UTF-8 are common in old files, and no reason to refuse one
+        opened = av.open(f"file:{path.absolute()}", metadata_errors="replace", options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise VideoError(f"{path}: permission denied", "make the file readable") from error
+        what = "is empty" if path.stat().st_size == 0 else "not a video that FFmpeg can read, or truncated"
+        raise VideoError(f"{path}: {what}", "try to play it, or download it again") from error
+    if set(opened.format.name.split(",")) & PLAYLISTS:
+        opened.close()
+        raise VideoError(f"{path}: is a list of other files", "name the video itself")
+    return opened
+
+
+def video_stream(container: Any) -> Any:
+    """The stream of an open container that a player shows, `None` if there is none; a cover picture is no video."""
+    best = container.streams.best("video")
+    return None if best is None or best.disposition & av.stream.Disposition.attached_pic else best
+
+
+def check_size(path: Path, width: int, height: int, frames: int, rate: Fraction) -> None:
+    """Raises VideoError for what a sane camera does not make: found out from the header, before memory is taken."""
+    if not (0 <= width <= MAX_SIDE and 0 <= height <= MAX_SIDE):
+        raise VideoError(f"{path}: claims to be {width}x{height}", f"sides up to {MAX_SIDE} can be read; scale it down")
+    if frames > MAX_FRAMES:
+        raise VideoError(f"{path}: claims to have {frames} frames", f"up to {MAX_FRAMES} can be read; split it")
+    if rate > MAX_RATE:
+        raise VideoError(f"{path}: claims {float(rate):g} frames a second", f"up to {MAX_RATE} can be read")
+
+
+def with_alpha(stream: Any) -> Any:
+    """The stream's decoder; FFmpeg's own VP9 decoder drops the transparency that libvpx keeps."""
+    if stream.codec_context.name != "vp9" or stream.metadata.get("alpha_mode") != "1":
+        return stream.codec_context
+    decoder = av.CodecContext.create("libvpx-vp9", "r")
+    decoder.width, decoder.height = stream.codec_context.width, stream.codec_context.height
+    return decoder

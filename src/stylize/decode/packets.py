@@ -1,0 +1,204 @@
+"""Frames out of PyAV, packet by packet: what cannot be decoded is concealed, counted and located."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple, TypeAlias
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from stylize.decode.colour import ACCURATE, tone_mapped
+from stylize.decode.container import BROKEN, open_container, video_stream, with_alpha
+from stylize.decode.probe import VideoInfo, reads_like_decord
+from stylize.decode.times import jumps_of, steady
+from stylize.errors import DamagedVideo
+from stylize.frames import Picture
+
+
+class RawFrame(NamedTuple):
+    """A picture with its time."""
+
+    pts: int
+    """In ticks of the stream's time base."""
+    duration: int
+    picture: Picture
+    """uint8 `[H, W, 3]` RGB, or `[H, W, 4]` with alpha."""
+
+
+Timed: TypeAlias = tuple[int, int, Picture, bool]
+"""Time and duration in ticks, picture, and whether it stands for one that could not be decoded."""
+
+
+@dataclass
+class Damage:
+    """What was found wrong with a source so far."""
+
+    concealed: int = 0
+    """Frames that could not be decoded and show the frame before instead."""
+    first: Fraction | None = None
+    last: Fraction | None = None
+    """Times of the first and the last of them, in seconds."""
+    truncated: str = ""
+    """What is there of what the header says, if that is less."""
+    gap: tuple[Fraction, Fraction] | None = None
+    """Begin and end in seconds of the longest time without a picture in a video that has them evenly otherwise."""
+
+    def conceal(self, time: Fraction) -> None:
+        self.first = time if self.first is None else self.first
+        self.concealed, self.last = self.concealed + 1, time
+
+    def __str__(self) -> str:
+        found = [f"is truncated ({self.truncated} are there)"] if self.truncated else []
+        if self.gap is not None:
+            found.append(f"pictures are missing between {float(self.gap[0]):.2f} and {float(self.gap[1]):.2f} s")
+        if self.first is not None and self.last is not None:
+            where = f"at {float(self.first):.2f} s"
+            if self.last != self.first:
+                where = f"between {float(self.first):.2f} and {float(self.last):.2f} s"
+            frames = "frame repeats" if self.concealed == 1 else "frames repeat"
+            found.append(f"{where}, {self.concealed} damaged {frames} the one before")
+        return "; ".join(found)
+
+
+def decoded(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64], damage: Damage) -> Iterator[RawFrame]:
+    """Frames from a little before `begin` seconds on; each comes once its successor tells how long it is shown.
+
+    Args:
+        expected: when frames are to be shown; where decoding failed, those times show the frame before again.
+        damage: is told of each of them.
+    """
+    tick = max(1, round(1 / (info.frame_rate * info.time_base)))
+    waiting: tuple[int, int, Picture] | None = None
+    for pts, duration, picture, repaired in _in_order(_timed(info, begin, expected), tick):
+        if repaired:
+            damage.conceal(pts * info.time_base - info.clock)
+        if waiting is not None:
+            pts = max(pts, waiting[0] + 1)
+            yield RawFrame(waiting[0], pts - waiting[0], waiting[2])
+        waiting = pts, duration, picture
+    if waiting is not None:
+        yield RawFrame(waiting[0], waiting[1] or tick, waiting[2])
+
+
+def _in_order(timed: Iterator[Timed], tick: int) -> Iterator[Timed]:
+    """The same, less single times that are far too late (a broken time stamp): such a frame takes its neighbour's."""
+    waiting: Timed | None = None
+    before: int | None = None
+    for frame in timed:
+        if waiting is not None:
+            late = frame[0] < waiting[0] and (before is None or frame[0] > before)
+            if late:
+                time = frame[0] - tick if before is None else max(before + 1, frame[0] - tick)
+                waiting = time, *waiting[1:]
+            yield waiting
+            before = waiting[0]
+        waiting = frame
+    if waiting is not None:
+        yield waiting
+
+
+def _timed(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64]) -> Iterator[Timed]:
+    """Times, durations, pictures, and whether the picture stands for one that could not be decoded."""
+    tick = max(1, round(1 / (info.frame_rate * info.time_base)))
+    last: tuple[int, Picture] | None = None
+    lost, shown = False, 0
+    for frame in _from_start(info, begin if len(expected) else info.start + info.clock):  # no seeking in raw streams
+        if frame is None:
+            lost = True
+            continue
+        pts = frame.pts if frame.pts is not None else (0 if last is None else last[0] + tick)
+        if not info.has_times and shown < len(expected):  # decoders give frames in the order in which they are shown
+            pts, shown = int(expected[shown]), shown + 1
+        picture = to_rgb(info, frame)
+        if lost:
+            for time in _between(expected, None if last is None else last[0], pts):
+                yield time, 0, picture if last is None else last[1], True
+        yield pts, frame.duration or 0, picture, False
+        last, lost = (pts, picture), False
+    if last is None:
+        raise DamagedVideo(f"{info.path}: no frame of it can be decoded", "download or record it again")
+    for time in _between(expected, last[0], None) if lost else ():
+        yield time, 0, last[1], True
+
+
+def _between(expected: npt.NDArray[np.int64], after: int | None, before: int | None) -> list[int]:
+    low = 0 if after is None else int(np.searchsorted(expected, after, "right"))
+    high = len(expected) if before is None else int(np.searchsorted(expected, before, "left"))
+    return [int(time) for time in expected[low:high]]
+
+
+def _from_start(info: VideoInfo, begin: Fraction) -> Iterator[Any]:
+    """Frames from a little before `begin` on, `None` where something could not be decoded.
+
+    From the very first where the container cannot seek exactly, or where what it calls a keyframe needs frames that
+    were before it (it then decodes to garbage, marked as corrupt).
+    """
+    if begin > info.start + info.clock and info.has_times and not jumps_of(info.path):
+        frames = _packetwise(info, int(begin / info.time_base))
+        first = next(frames, None)
+        if first is not None and not first.is_corrupt and (first.pts or 0) * info.time_base <= begin:
+            yield first
+            yield from frames
+            return
+        frames.close()
+    yield from _packetwise(info, None)
+
+
+def _packetwise(info: VideoInfo, position: int | None) -> Generator[Any, None, None]:
+    with open_container(info.path) as container:
+        stream = video_stream(container)
+        decoder = with_alpha(stream)
+        stream.thread_type = "AUTO"
+        if position is not None:
+            try:
+                container.seek(position, stream=stream)
+            except av.FFmpegError:  # a broken index
+                return
+        sound, broken = False, set[int | None]()
+        packets = steady(info.path, container.demux(stream))
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except BROKEN:
+                yield None
+                return
+            try:
+                frames = decoder.decode(packet if packet.size else None)
+            except av.FFmpegError:
+                yield None
+                continue
+            if packet.is_corrupt and packet.pts is not None:
+                broken.add(packet.pts)
+            for frame in frames:
+                # the first ones may be corrupt: a recording can begin between two keyframes
+                bad = frame.is_corrupt or frame.pts in broken
+                yield None if bad and sound else frame
+                sound |= not bad
+                broken.discard(frame.pts)
+
+
+def to_rgb(info: VideoInfo, frame: Any) -> Picture:
+    """A decoded frame, upright, uint8 `[H, W, 3]`, or `[H, W, 4]` where the source has transparency."""
+    # one thread: swscale's automatic threads cost three times the conversion itself
+    how: dict[str, Any] = {"threads": 1}
+    if info.untagged_hd:
+        how["src_colorspace"] = "itu709"
+    if not reads_like_decord(info):
+        how["interpolation"] = ACCURATE
+    if info.colour.is_hdr:
+        deep = frame.reformat(format="rgb48le", **how).to_ndarray()
+        picture = tone_mapped(deep, info.colour.transfer)
+    else:
+        picture = frame.reformat(format="rgba" if info.has_alpha else "rgb24", **how).to_ndarray()
+    if picture.shape[:2] != (frame.height, frame.width):
+        picture = picture[: frame.height, : frame.width]
+    if info.mirrored:
+        picture = picture[::-1]
+    turns = (frame.rotation // 90) % 4
+    return np.ascontiguousarray(np.rot90(picture, turns))

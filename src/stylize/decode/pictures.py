@@ -1,0 +1,190 @@
+"""Pictures as a video: a folder or a pattern of image files, or an animation that only Pillow reads."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, ImageSequence
+
+from stylize.decode.container import check_size
+from stylize.decode.packets import RawFrame
+from stylize.errors import StyleError, VideoError
+from stylize.frames import Picture
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+RATE = Fraction(25)
+LYING = (5, 6, 7, 8)
+"""Orientations of EXIF that exchange width and height."""
+PROBLEMS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+"""What Pillow raises on files that are no pictures, or too large ones."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a set of pictures is as a video; the parts of `VideoInfo` that `pictures.probe` cannot look up."""
+
+    path: Path
+    files: tuple[Path, ...]
+    """In natural order."""
+    width: int
+    height: int
+    has_alpha: bool
+    times: tuple[Fraction, ...]
+    """When each picture is shown, and at the end when the last one ends."""
+    animated: bool = False
+    """One file is an animation."""
+
+    @property
+    def rate(self) -> Fraction:
+        return (len(self.times) - 1) / (self.times[-1] - self.times[0])
+
+
+def is_pictures(path: str | os.PathLike[str]) -> bool:
+    """A folder, a pattern such as `shots/*.png`, or an animated WebP."""
+    text = os.fspath(path)
+    return os.path.isdir(text) or Path(text).suffix.lower() == ".webp" or (not os.path.exists(text) and "*" in text)
+
+
+def natural(path: Path) -> list[int | str]:
+    """Sorts `frame2` before `frame10`."""
+    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)]
+
+
+def look_up(path: str | os.PathLike[str], fps: Fraction | None = None) -> Pictures:
+    """What the pictures are, from their names and headers.
+
+    Raises:
+        VideoError: there is none, one cannot be read, or one has another size.
+    """
+    place = Path(path)
+    if place.is_file():
+        return _animation(place, fps)
+    files = files_of(path)
+    if not files:
+        raise VideoError(f"{path}: no pictures there", f"name a folder or a pattern with {', '.join(sorted(SUFFIXES))}")
+    headers = [_header(file) for file in files]  # all of them: a night's work should not end at the last one
+    (width, height), _ = headers[0]
+    for file, (size, _) in zip(files, headers, strict=True):
+        if size != (width, height):
+            sizes = f"is {size[0]}x{size[1]}, the first picture {width}x{height}"
+            raise VideoError(f"{file}: {sizes}", "bring all to one size")
+    rate = fps or RATE
+    times = tuple(i / rate for i in range(len(files) + 1))
+    return Pictures(place, files, width, height, any(alpha for _, alpha in headers), times)
+
+
+def files_of(path: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """The pictures of a folder or pattern, sorted as people number them."""
+    place = Path(path)
+    if place.is_file():
+        return (place,)
+    if place.is_dir():
+        found = list(place.iterdir())
+    else:  # brackets are more often part of a name than meant for glob
+        found = [Path(name) for name in glob.glob(os.fspath(path).replace("[", "[[]"))]
+    pictures = (file for file in found if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+    return tuple(sorted(pictures, key=natural))
+
+
+def _header(path: Path) -> tuple[tuple[int, int], bool]:
+    """Upright size, and whether there is transparency."""
+    with _opened(path) as picture:
+        width, height = picture.size
+        # the base class's: PNG's own decodes the whole picture where it has no EXIF
+        lies = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1) in LYING
+        return (height, width) if lies else (width, height), _mode(picture) == "RGBA"
+
+
+def _animation(path: Path, fps: Fraction | None) -> Pictures:
+    """An animation's frames are gone through once for their times: a header does not list them."""
+    times = [Fraction(0)]
+    try:
+        with Image.open(path) as animation:
+            check_size(path, *animation.size, getattr(animation, "n_frames", 1), Fraction(0))
+            alpha = "A" in animation.convert(_mode(animation)).getbands()
+            for picture in ImageSequence.Iterator(animation):
+                picture.load()
+                milliseconds = int(picture.info.get("duration", 0)) or 100
+                times.append(times[-1] + (1 / fps if fps else Fraction(milliseconds, 1000)))
+            return Pictures(path, (path,), *animation.size, alpha, tuple(times), animated=True)
+    except FileNotFoundError as error:
+        raise VideoError(f"{path}: no such file", "check the name and the folder") from error
+    except PROBLEMS as error:
+        raise VideoError(f"{path}: cannot be read as an animation", "try to open it, or download it again") from error
+
+
+def frames(pictures: Pictures, time_base: Fraction) -> Iterator[RawFrame]:
+    """The pictures with their times in ticks.
+
+    Raises:
+        VideoError: one cannot be read, or has another size than the first.
+    """
+    for i, picture in enumerate(_animated(pictures) if pictures.animated else map(_read, pictures.files)):
+        if i + 1 >= len(pictures.times):
+            return
+        if picture.shape[:2] != (pictures.height, pictures.width):
+            name = pictures.files[min(i, len(pictures.files) - 1)]
+            sizes = f"is {picture.shape[1]}x{picture.shape[0]}, the first picture {pictures.width}x{pictures.height}"
+            raise VideoError(f"{name}: {sizes}", "bring all to one size")
+        if (picture.shape[2] == 4) != pictures.has_alpha:
+            opaque = np.full((*picture.shape[:2], 1), 255, np.uint8)
+            picture = np.concatenate([picture, opaque], -1) if pictures.has_alpha else picture[..., :3]
+        start, end = (round(time / time_base) for time in pictures.times[i : i + 2])
+        yield RawFrame(start, end - start, np.ascontiguousarray(picture))
+
+
+def _animated(pictures: Pictures) -> Iterator[Picture]:
+    try:
+        with Image.open(pictures.files[0]) as animation:
+            for picture in ImageSequence.Iterator(animation):
+                yield np.asarray(picture.convert("RGBA" if pictures.has_alpha else "RGB"), np.uint8)
+    except PROBLEMS as error:
+        raise VideoError(f"{pictures.path}: cannot be read to its end", "download it again") from error
+
+
+def _read(path: Path) -> Picture:
+    """Upright, uint8 `[H, W, 3]`, or `[H, W, 4]` with transparency."""
+    with _opened(path) as picture:
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode.startswith("I"):  # 16 bits of grey; Pillow's own conversion clips them
+            grey = np.round(np.asarray(upright, np.float64).clip(0, 65535) / 257).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, -1)
+        return np.asarray(upright.convert(_mode(upright)), np.uint8)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as picture:
+            check_size(path, *picture.size, 0, Fraction(0))
+            yield picture
+    except PROBLEMS as error:
+        raise VideoError(f"{path}: cannot be read as a picture", "try to open it, or leave it out") from error
+
+
+def _mode(picture: Image.Image) -> str:
+    return "RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB"
+
+
+def read_picture(path: str | PathLike[str]) -> Image.Image:
+    """The picture upright, in RGB.
+
+    Raises:
+        StyleError: it is not there, or no picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            return ImageOps.exif_transpose(picture).convert("RGB")
+    except FileNotFoundError as error:
+        raise StyleError(f"{path}: no such reference picture", "check the name") from error
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise StyleError(f"{path}: cannot be read as a picture", "use a PNG, JPEG or WebP") from error

@@ -1,0 +1,202 @@
+"""TODO"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import itertools
+import math
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from stylize.decode.colour import BT709, Colour, colour_of
+from stylize.decode.container import BROADCAST, BROKEN, MAX_RATE, check_size, open_container, video_stream, with_alpha
+from stylize.errors import DamagedVideo, VideoError
+
+DECORD_CONTAINERS = {".mp4", ".m4v", ".mov", ".mkv", ".webm"}
+DECORD_CODECS = {"h264", "hevc", "vp8", "vp9"}
+LONGEST_TICK = 3600
+"""Seconds."""
+LOOKED_AT = 500
+"""Frames of a GIF that are searched for a transparent pixel."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says of itself, checked against its first frame."""
+
+    path: Path
+    width: int
+    """As shown, that is after rotation."""
+    height: int
+    frame_rate: Fraction
+    """Average frames a second; single frames may be shown longer or shorter."""
+    frame_count_from_header: int | None
+    """`None` where the container does not say; headers can be wrong."""
+    duration: Fraction | None
+    """Seconds, of the longest stream, from the header."""
+    time_base: Fraction
+    """Seconds a tick: every frame time is a multiple of it."""
+    start: Fraction
+    """Time of the first frame in seconds, on the file's clock less `clock`."""
+    rotation: int
+    """Degrees that the file asks to turn its pictures by, already applied to all that is read."""
+    sample_aspect_ratio: Fraction
+    codec: str
+    pixel_format: str
+    colour: Colour
+    """How its YCbCr is meant; what the file leaves open is filled in as players do."""
+    untagged_hd: bool
+    """No colour matrix given and HD: read as BT.709, where decoders by themselves assume BT.601."""
+    bits: int
+    """Of each colour component."""
+    has_alpha: bool
+    has_audio: bool
+    has_times: bool = True
+    """The container says when each frame is shown; AVI only has them in the order of decoding."""
+    clock: Fraction = Fraction(0)
+    """Where the file's clock begins, in seconds, if that tells nothing: a broadcast's has run since who knows when."""
+    mirrored: bool = False
+    """The file asks to flip its pictures upside down before they are turned, already done to all that is read."""
+
+    @property
+    def frame_count(self) -> int | None:
+        """The header's count, or an estimate from duration and rate, for progress and estimates only."""
+        if self.frame_count_from_header:
+            return self.frame_count_from_header
+        return max(1, round(self.duration * self.frame_rate)) if self.duration else None
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Reads the header and the first frame.
+
+    Raises:
+        VideoError: no such file, not a video, no video stream, no frame in it, or it claims to be larger than allowed.
+    """
+    path = Path(path)
+    with open_container(path) as container:
+        stream = video_stream(container)
+        if stream is None:
+            raise VideoError(f"{path}: has no video stream", "name a file with pictures in it")
+        if stream.codec_context is None:
+            raise VideoError(f"{path}: its pictures are in a format that FFmpeg cannot decode", "convert it first")
+        rate = _rate(stream)
+        if stream.time_base > LONGEST_TICK:
+            raise VideoError(f"{path}: claims that a frame lasts {float(stream.time_base):.0f} s", "download it again")
+        check_size(path, stream.codec_context.width, stream.codec_context.height, stream.frames, rate)
+        frame = _first_frame(path, container, stream)
+        colour = colour_of(frame, stream.codec_context)
+        sideways = frame.rotation % 180 != 0
+        return VideoInfo(
+            path=path,
+            width=frame.height if sideways else frame.width,
+            height=frame.width if sideways else frame.height,
+            frame_rate=rate,
+            frame_count_from_header=stream.frames or None,
+            duration=Fraction(container.duration, av.time_base) if container.duration else None,
+            time_base=Fraction(stream.time_base),
+            start=(frame.pts or 0) * Fraction(stream.time_base) - (clock := _clock(container, stream)),
+            clock=clock,
+            rotation=frame.rotation,
+            mirrored=_is_mirrored(frame),
+            sample_aspect_ratio=_aspect(stream, sideways),
+            codec=stream.codec_context.name,
+            pixel_format=frame.format.name,
+            colour=colour,
+            untagged_hd=colour.assumed_hd,
+            bits=max(component.bits for component in frame.format.components),
+            has_alpha=_has_alpha(path, stream, frame),
+            has_audio=bool(container.streams.audio),
+            has_times=container.format.name != "avi",
+        )
+
+
+def _rate(stream: Any) -> Fraction:
+    """Frames a second on average. Where a header says none, FFmpeg may take the encoder's clock for it: not that."""
+    rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+    return Fraction(stream.guessed_rate) if rate > MAX_RATE and stream.guessed_rate else rate
+
+
+def _clock(container: Any, stream: Any) -> Fraction:
+    """Of a broadcast, the earliest time in the file, in whole ticks of the video's."""
+    if container.format.name not in BROADCAST or container.start_time is None:
+        return Fraction(0)
+    base = Fraction(stream.time_base)
+    return math.floor(Fraction(container.start_time, av.time_base) / base) * base
+
+
+def _is_mirrored(frame: Any) -> bool:
+    """Whether the display matrix (ISO/IEC 14496-12, 6.2.2: a, b, u, c, d, v, ... as int32) turns the picture over."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return False
+    a, b, _, c, d, *_ = np.frombuffer(bytes(data), np.int32).astype(np.int64).tolist()
+    return bool(a * d - b * c < 0)
+
+
+def _first_frame(path: Path, container: Any, stream: Any) -> Any:
+    """The first that can be decoded; broken packets before it are passed over."""
+    error: Exception | None = None
+    decoder = with_alpha(stream)
+    try:
+        for packet in container.demux(stream):
+            try:
+                frame = next(iter(decoder.decode(packet if packet.size else None)), None)
+            except av.FFmpegError as problem:
+                error = error or problem
+                continue
+            if frame is not None:
+                if frame.pts is not None and frame.time_base is None:
+                    frame.time_base = stream.time_base
+                check_size(path, frame.width, frame.height, 0, Fraction(0))
+                return frame
+    except BROKEN as problem:
+        error = error or problem
+    if error is not None:
+        raise DamagedVideo(f"{path}: no frame of it can be decoded", "download or record it again") from error
+    raise VideoError(f"{path}: has no frames", "name a video that has some")
+
+
+def _aspect(stream: Any, sideways: bool) -> Fraction:
+    aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+    return 1 / aspect if sideways else aspect
+
+
+def _has_alpha(path: Path, stream: Any, frame: Any) -> bool:
+    """Whether its format has transparency; GIF's and palettes always do, there its first frames are looked at."""
+    if not any(component.is_alpha for component in frame.format.components) and frame.format.name != "pal8":
+        return False
+    if stream.codec_context.name != "gif" and frame.format.name != "pal8":
+        return True
+    with open_container(path) as container, contextlib.suppress(*BROKEN):
+        shown = itertools.islice(container.decode(video_stream(container)), LOOKED_AT)
+        return any((picture.to_ndarray(format="rgba")[..., 3] < 255).any() for picture in shown)
+    return False
+
+
+def decord_is_exact(info: VideoInfo) -> bool:
+    """Whether decord is there and reads this file exactly as PyAV does."""
+    return reads_like_decord(info) and importlib.util.find_spec("decord") is not None
+
+
+def reads_like_decord(info: VideoInfo) -> bool:
+    """Whether this file is one that decord, where it is installed, reads as it should (docs/decoding.md)."""
+    return (
+        info.path.suffix.lower() in DECORD_CONTAINERS
+        and info.codec in DECORD_CODECS
+        and info.pixel_format == "yuv420p"
+        and info.colour.matrix == BT709
+        and not info.untagged_hd
+        and not info.has_alpha
+        and not info.colour.is_hdr
+        and info.rotation == 0
+        and not info.mirrored
+        and info.start == 0
+        and not info.colour.full_range
+    )

@@ -1,0 +1,246 @@
+"""Videos in: frames with their exact times, a clip at a time, from files, folders of pictures and animations."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from fractions import Fraction
+from types import TracebackType
+from typing import Literal, Self
+
+import cv2
+import numpy as np
+
+from stylize.decode import pictures
+from stylize.decode.colour import Colour
+from stylize.decode.container import MAX_RATE, check_local
+from stylize.decode.packets import Damage, RawFrame, decoded
+from stylize.decode.probe import VideoInfo, decord_is_exact, probe
+from stylize.decode.times import PacketTimes, jumps_of, packet_times
+from stylize.errors import DamagedVideo, VideoError, VideoWarning
+from stylize.frames import Clip, Picture
+
+Backend = Literal["auto", "decord", "av"]
+TICK = Fraction(1, 90000)
+"""Of videos made of pictures."""
+LONGEST = 1e9
+"""Seconds: thirty years."""
+
+
+def _probe(path: str | os.PathLike[str], fps: Fraction | None) -> tuple[VideoInfo, pictures.Pictures | None]:
+    """What a file, a folder or pattern of pictures, or an animation is as a video."""
+    check_local(path)
+    if not pictures.is_pictures(path):
+        info = probe(path)
+        # where clocks jump, the header's duration is the distance of two of them
+        return (replace(info, duration=None) if jumps_of(info.path) else info), None
+    found = pictures.look_up(path, fps)
+    base = TICK if fps is None or (1 / fps) % TICK == 0 else 1 / fps
+    return VideoInfo(
+        path=found.path, width=found.width, height=found.height, frame_rate=found.rate,
+        frame_count_from_header=len(found.times) - 1, duration=found.times[-1], time_base=base, start=Fraction(0),
+        rotation=0, sample_aspect_ratio=Fraction(1), codec="pictures",
+        pixel_format="rgba" if found.has_alpha else "rgb24", colour=Colour(), untagged_hd=False, bits=8,
+        has_alpha=found.has_alpha, has_audio=False,
+    ), found  # fmt: skip
+
+
+class VideoReader:
+    """The frames of a video, a clip at a time; as a context manager, it closes what it opened.
+
+    Frames that cannot be decoded show the frame before again; `damage` counts and locates them.
+
+    Args:
+        path: any file that FFmpeg reads, a folder or pattern (`shots/*.png`) of pictures, an animated WebP.
+        start, end: seconds from the first frame; frames shown in `[start, end)` are read.
+        size: width and height that frames are resized to.
+        backend: "av", "decord", or "auto", which takes decord where it is exact.
+        fps: pictures a second, for pictures without times of their own; 25 if left out.
+        strict: refuse a damaged or truncated source instead.
+
+    Raises:
+        VideoError: it cannot be read; the backend is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        size: tuple[int, int] | None = None,
+        backend: Backend = "auto",
+        fps: Fraction | None = None,
+        strict: bool = False,
+    ) -> None:
+        if fps is not None and not 0 < fps <= MAX_RATE:
+            raise VideoError(f"{fps} is no frame rate", f"give one up to {MAX_RATE}")
+        self.info, self._pictures = _probe(path, fps)
+        self.size = size or (self.info.width, self.info.height)
+        self.strict, self.damage = strict, Damage()
+        for seconds in (start, end):
+            if seconds is not None and not 0 <= seconds < LONGEST:
+                raise VideoError(f"{seconds} is no time in a video", "give seconds with 0 <= start < end")
+        begin = self.info.start + self.info.clock  # these are on the file's own clock
+        self._first = begin + _seconds(start or 0)
+        self._last = None if end is None else begin + _seconds(end)
+        if self._last is not None and self._last <= self._first:
+            raise VideoError(f"start {start} and end {end} leave no frame", "give seconds with 0 <= start < end")
+        if backend == "auto":
+            whole = start is None and end is None  # PyAV seeks with care
+            backend = "decord" if self._pictures is None and whole and decord_is_exact(self.info) else "av"
+        if backend == "decord" and importlib.util.find_spec("decord") is None:
+            raise VideoError("decord is not installed", "choose the backend 'av'")
+        self.backend = backend
+        self._resources = ExitStack()
+        self._counted: int | None = None
+        self._offset = 0  # number, in the source, of the first frame that is read
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    @property
+    def part(self) -> tuple[Fraction, Fraction | None]:
+        """Start and end of what is read, in seconds on the clock of the clips; `None` is the end of the file."""
+        clock = self.info.clock
+        return self._first - clock, None if self._last is None else self._last - clock
+
+    @property
+    def frame_count(self) -> int | None:
+        """How many frames there will be, as far as the header tells, or, once reading has begun, the packets."""
+        if self._counted is not None:
+            return self._counted
+        info = self.info
+        first, last = self.part
+        if info.frame_count is None or (first == info.start and last is None):
+            return info.frame_count
+        end = info.start + info.frame_count / info.frame_rate
+        seconds = (end if last is None else min(end, last)) - first
+        return max(1, round(seconds * info.frame_rate))
+
+    def clips(self, length: int = 8, *, skip: int = 0) -> Iterator[Clip]:
+        """Clips of `length` frames, the last one shorter.
+
+        Args:
+            skip: frames to leave out at the beginning; `Clip.index` is the number in the source all the same.
+
+        Raises:
+            DamagedVideo: no frame can be decoded; with `strict`, any damage.
+            VideoError: no frame lies between start and end.
+        """
+        index, read = skip, 0
+        selected = self._selected()
+        self._resources.callback(selected.close)  # what it reads from is closed with the reader, read to its end or not
+        for _ in itertools.islice(selected, skip):
+            read += 1
+        while frames := list(itertools.islice(selected, length)):
+            yield self._clip(frames, self._offset + index)
+            index, read = index + len(frames), read + len(frames)
+        if read == 0:
+            raise VideoError(f"{self.info.path}: no frame between start and end", "choose another range")
+        if self.damage.concealed:
+            self._found_damage()
+
+    def _clip(self, frames: list[RawFrame], index: int) -> Clip:
+        shown = np.stack([self._resized(frame.picture) for frame in frames])
+        times = tuple(frame.pts * self.info.time_base - self.info.clock for frame in frames)
+        durations = tuple(frame.duration * self.info.time_base for frame in frames)
+        alpha = np.ascontiguousarray(shown[..., 3]) if shown.shape[-1] == 4 else None
+        return Clip(np.ascontiguousarray(shown[..., :3]), times, durations, index, alpha=alpha)
+
+    def _resized(self, picture: Picture) -> Picture:
+        height, width = picture.shape[:2]
+        if (width, height) == self.size:
+            return picture
+        shrinks = self.size[0] * self.size[1] < width * height
+        way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        return np.asarray(cv2.resize(picture, self.size, interpolation=way), np.uint8)
+
+    def _selected(self) -> Generator[RawFrame, None, None]:
+        for frame in self._frames():
+            if self._last is not None and frame.pts * self.info.time_base >= self._last:
+                return
+            if frame.pts * self.info.time_base >= self._first:
+                if self.strict and self.damage.concealed:
+                    self._found_damage()
+                yield frame
+
+    def _tell(self) -> None:
+        """What is done to the pictures before anybody sees them."""
+        if self.info.rotation or self.info.mirrored:
+            ways = ["is flipped upside down"] if self.info.mirrored else []
+            ways += [f"is turned upright, by {self.info.rotation} degrees"] if self.info.rotation else []
+            warnings.warn(f"{self.info.path}: {' and '.join(ways)}", VideoWarning, 3)
+        if self._pictures is None and jumps_of(self.info.path):
+            warnings.warn(f"{self.info.path}: its clock jumps, what follows is joined there", VideoWarning, 3)
+        if self.info.colour.is_hdr:
+            what = "is in high dynamic range, which is brought down to BT.709"
+            warnings.warn(f"{self.info.path}: {what}", VideoWarning, 3)
+
+    def _frames(self) -> Iterator[RawFrame]:
+        self._tell()
+        if self._pictures is not None:
+            self._offset = sum(time < self._first for time in self._pictures.times[:-1])
+            return pictures.frames(self._pictures, self.info.time_base)
+        packets = packet_times(self.info, self._last)
+        base = self.info.time_base
+        low = np.searchsorted(packets.times, float(self._first / base))
+        high = len(packets.times) if self._last is None else np.searchsorted(packets.times, float(self._last / base))
+        self._offset = int(low)
+        self._counted = max(1, int(high - low)) if len(packets.times) else None
+        # found out now, not when a night's work has reached the end of a truncated file
+        self.damage.truncated, gap = packets.missing, packets.gap()
+        if gap is not None:
+            self.damage.gap = gap[0] * base - self.info.clock, gap[1] * base - self.info.clock
+        if packets.missing or gap:
+            self._found_damage()
+        if self.backend == "decord" and not packets.missing:
+            return self._decord_frames(packets)
+        return decoded(self.info, self._first, packets.times, self.damage)
+
+    def _found_damage(self) -> None:
+        if self.strict:
+            raise DamagedVideo(
+                f"{self.info.path}: {self.damage}",
+                "download or repair it, stop there with --end, or leave out --strict",
+            )
+        warnings.warn(f"{self.info.path}: {self.damage}", VideoWarning, stacklevel=2)
+
+    def _decord_frames(self, packets: PacketTimes) -> Iterator[RawFrame]:
+        """decord's pixels, the container's times: decord gives times as floats that start at 0.
+
+        Where it meets damage, PyAV goes on from there, packet by packet.
+        """
+        import decord
+
+        times = packets.times
+        done = 0
+        try:  # one thread: with more, decord 0.6 fails on VP9 now and then (it takes EAGAIN for an error)
+            reader = decord.VideoReader(str(self.info.path.absolute()), num_threads=1)
+            if len(reader) == len(times):
+                for i, pts in enumerate(times):
+                    duration = int(times[i + 1] - pts) if i + 1 < len(times) else packets.last_duration
+                    yield RawFrame(int(pts), duration, reader[i].asnumpy())
+                    done = i + 1
+                return
+        except (decord.DECORDError, RuntimeError):
+            pass
+        begin = int(times[done]) * self.info.time_base if done < len(times) else self._first
+        for frame in decoded(self.info, begin, times[done:], self.damage):
+            if done == 0 or frame.pts > times[done - 1]:
+                yield frame
+
+
+def _seconds(value: float) -> Fraction:
+    """What a person means by 0.4: two fifths, not the binary number a little above it."""
+    return Fraction(value).limit_denominator(1_000_000)

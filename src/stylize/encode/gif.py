@@ -1,0 +1,67 @@
+"""TODO"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+from PIL import Image
+
+from stylize.encode.segments import Manifest, frames_of, times_of
+
+if TYPE_CHECKING:
+    from stylize.encode.writer import VideoWriter
+
+
+HUNDREDTH = Fraction(1, 100)
+"""The clock of GIF."""
+
+
+def _animate(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
+    """Every frame with the palette that suits it best."""
+    stream = container.add_stream("gif", rate=writer.source.frame_rate)
+    stream.width, stream.height = writer.size
+    stream.pix_fmt = "pal8"
+    stream.time_base = stream.codec_context.time_base = HUNDREDTH
+    graph, last, first = None, -1, None
+    for frame, pts in frames_of(folder, manifest):
+        first = pts if first is None else first
+        graph = graph or _palette_graph(frame)
+        frame.pts = max(round((pts - first) * writer.base / HUNDREDTH), last + 1)
+        frame.time_base, last = HUNDREDTH, frame.pts
+        graph.push(frame)
+        container.mux(stream.encode(_pulled(graph)))
+    container.mux(stream.encode(None))
+
+
+def _pauses(folder: Path, manifest: Manifest, writer: VideoWriter) -> dict[str, str]:
+    """How long a GIF shows its last frame, in hundredths, and how often it is shown: as a GIF says, else for ever."""
+    last = max(times_of(folder, manifest.segments[-1]))
+    pause = max(1, round(last[2] * writer.base / HUNDREDTH))
+    loop = 0
+    if writer.source.codec == "gif":
+        with Image.open(writer.source.path) as animation:
+            loop = animation.info.get("loop", -1)
+    return {"final_delay": str(pause), "loop": str(loop)}
+
+
+def _palette_graph(frame: Any) -> Any:
+    graph = av.filter.Graph()
+    begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=HUNDREDTH)
+    split, end = graph.add("split"), graph.add("buffersink")
+    palette, use = graph.add("palettegen", "stats_mode=single"), graph.add("paletteuse", "new=1:dither=bayer")
+    begin.link_to(split)
+    split.link_to(palette, 0, 0)
+    split.link_to(use, 1, 0)
+    palette.link_to(use, 0, 1)
+    use.link_to(end)
+    graph.configure()
+    return graph
+
+
+def _pulled(graph: Any) -> Any:
+    frame = graph.pull()
+    frame.time_base = HUNDREDTH
+    return frame

@@ -1,0 +1,139 @@
+"""The last step of a run: segments and the source's other tracks become one file, which then appears under its name."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import av
+import cv2
+
+from stylize.encode.atomic import to_disk
+from stylize.encode.gif import _animate, _pauses
+from stylize.encode.outputs import numbered, numbered_files
+from stylize.encode.segments import Manifest, frames_of, packets_of
+from stylize.encode.tracks import Others, Tracks
+from stylize.errors import VideoError
+from stylize.style.settings import beside_own
+
+if TYPE_CHECKING:
+    from stylize.encode.writer import VideoWriter
+
+
+def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
+    """Makes the output of whole segments; nothing under its name changes before it is complete."""
+    if not manifest.segments:
+        raise VideoError(f"{output}: no frame was written", "write at least one")
+    if writer.encoding.codec == "png":
+        _pictures(output, folder, manifest)
+        return
+    whole = folder / f"whole{output.suffix}"
+    kind = writer.encoding.container
+    options = dict(kind.options or {})
+    if kind.is_quicktime:  # a late start is written on the file's own clock, of milliseconds otherwise
+        options["movie_timescale"] = str(min(writer.base.denominator, 2**31 - 1))
+    if writer.encoding.codec == "gif":
+        options |= _pauses(folder, manifest, writer)
+    ways: tuple[Others, ...] = ("copied",) if writer.encoding.codec == "gif" else get_args(Others)
+    for others in ways:
+        try:
+            with av.open(str(whole), "w", format=kind.format, options=options) as container:
+                if writer.encoding.codec == "gif":
+                    _animate(container, folder, manifest, writer)
+                else:
+                    _mux(container, folder, manifest, writer, others)
+            break
+        except (av.ArgumentError, av.InvalidDataError) as error:
+            if others == ways[-1]:  # a damaged track is no reason to lose a night
+                raise
+            way = "with the sound converted" if others == "copied" else "with the pictures alone"
+            writer.say(f"the file cannot be put together ({error.strerror}): once more, {way}")
+    to_disk(whole)
+    os.replace(whole, output)
+
+
+def rehearse(writer: VideoWriter) -> None:
+    """Tells, before the work, what of the other tracks is converted or left out.
+
+    Raises:
+        VideoError: the container cannot hold a track in any form.
+    """
+    with Tracks(writer.source, writer.encoding, *writer.part, writer.say) as tracks:
+        if writer.encoding.at_the_end:
+            tracks.declare(None)
+            return
+        trial = av.open(io.BytesIO(), "w", format=writer.encoding.container.format)
+        try:
+            writer.add_stream(trial)
+            tracks.declare(trial)
+            trial.start_encoding()
+        finally:
+            with contextlib.suppress(ValueError, av.FFmpegError):  # some want a packet before they end
+                trial.close()
+
+
+def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter, others: Others) -> None:
+    """The encoded pictures as they are, between the packets of the other tracks."""
+    encoding, base = writer.encoding, writer.base
+    with Tracks(writer.source, encoding, *writer.part, writer.say, others=others) as tracks:
+        with av.open(str(folder / manifest.segments[0].file)) as first:
+            stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
+            stream.time_base = base
+            # some containers write it down; readers would take the encoder's clock for it
+            stream.codec_context.framerate = writer.source.frame_rate
+            if encoding.codec == "h265" and encoding.container.is_quicktime:
+                stream.codec_context.codec_tag = "hvc1"
+            tracks.declare(container, said=True)
+            if writer.comment:
+                container.metadata["comment"] = beside_own(container.metadata.get("comment", ""), writer.comment)
+        packets = tracks.packets()
+        waiting = next(packets, None)
+        for packet in _complete(packets_of(folder, manifest), sums=encoding.container.is_quicktime):
+            shown = packet.pts * base
+            packet.stream, packet.time_base = stream, base
+            container.mux(packet)
+            while waiting is not None and waiting[0] <= shown:
+                tracks.mux(container, waiting[1])
+                waiting = next(packets, None)
+        while waiting is not None:
+            tracks.mux(container, waiting[1])
+            waiting = next(packets, None)
+
+
+def _complete(packets: Iterator[Any], *, sums: bool) -> Iterator[Any]:
+    """The packets, the last one as long as it must be.
+
+    mp4 sums durations up over packets as they are decoded: the last one makes up for what reordered frames lack.
+    """
+    held: Any = None
+    first_shown = first_decoded = end = 0
+    for packet in packets:
+        if held is None:
+            first_shown, first_decoded = packet.pts, packet.dts
+        else:
+            yield held
+        first_shown, end = min(first_shown, packet.pts), max(end, packet.pts + packet.duration)
+        held = packet
+    if held is not None:
+        if sums:
+            held.duration = max(1, (end - first_shown) - (held.dts - first_decoded))
+        yield held
+
+
+def _pictures(output: Path, folder: Path, manifest: Manifest) -> None:
+    """Numbered PNG files; all are written before the first one appears."""
+    made = []
+    for number, (frame, _) in enumerate(frames_of(folder, manifest), start=1):
+        picture = frame.to_ndarray(format="bgra" if frame.format.name == "bgra" else "bgr24")
+        path = folder / f"{number}.png"
+        if not cv2.imwrite(str(path), picture):
+            raise OSError(28, "a picture could not be written")
+        made.append((path, numbered(output, number)))
+    for path, final in made:
+        os.replace(path, final)
+    for rest in set(numbered_files(output)) - {final for _, final in made}:
+        rest.unlink()  # of a longer result that this one replaces

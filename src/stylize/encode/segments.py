@@ -1,0 +1,179 @@
+"""A video in the making: whole segments beside the output, and a manifest that says what is done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av
+from filelock import FileLock, Timeout
+
+from stylize.encode.atomic import atomically
+from stylize.errors import VideoError
+
+LENGTH = 64
+"""Frames after which a segment ends, at the next frame that a run can go on from."""
+MANIFEST, LOCK = "manifest.json", "lock"
+
+PacketTime: TypeAlias = tuple[int, int, int]
+"""When a packet is shown and decoded, and how long it lasts, in ticks."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames that are encoded and safely on disk."""
+
+    file: str
+    frames: int
+
+    @property
+    def times_file(self) -> str:
+        """Holds the exact times of the packets, in the order of the file: containers round them."""
+        return f"{self.file}.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is done of a run, and all that the rest of it depends on."""
+
+    identity: Mapping[str, Any]
+    """Of source, style, model, encoding and version; a run goes on only if nothing of it has changed."""
+    segments: tuple[Segment, ...] = ()
+    state: str = ""
+    """File with what the past contributes to the next frame; empty before the first segment and after the last."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Shots and keyframes so far, and whatever else the report sums up."""
+
+    @property
+    def complete(self) -> bool:
+        """All frames are there, only the joining is not done."""
+        return bool(self.segments) and not self.state
+
+    @property
+    def frames(self) -> int:
+        return sum(segment.frames for segment in self.segments)
+
+
+class WorkFolder:
+    """The hidden folder beside an output in which it comes to be."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.path = output.with_name(f".{output.name}.unfinished")
+        self._lock: FileLock | None = None
+
+    def manifest(self) -> Manifest | None:
+        """What an earlier run left, if that can be gone on from."""
+        try:
+            stored = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+            segments = tuple(Segment(s["file"], s["frames"]) for s in stored["segments"])
+            return Manifest(stored["identity"], segments, stored["state"], stored["counts"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise VideoError(
+                f"{self.path / MANIFEST}: cannot be read", "pass --force to begin the run again"
+            ) from error
+
+    def claim(self) -> None:
+        """Makes the folder, if it is not there, for this run alone: until `release`, `remove`, or the process ends.
+
+        Raises:
+            VideoError: another run has it.
+        """
+        self.path.mkdir(exist_ok=True)
+        lock = FileLock(self.path / LOCK, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            what = f"{self.output}: another run is writing it"
+            raise VideoError(what, "wait for its end, or name another output") from error
+        self._lock = lock
+
+    @property
+    def is_ours(self) -> bool:
+        """This run has claimed it."""
+        return self._lock is not None
+
+    def release(self) -> None:
+        """Leaves it to whoever goes on with the run."""
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = None
+
+    def begin(self, identity: Mapping[str, Any]) -> Manifest:
+        """An empty folder, of this run alone, with an empty manifest."""
+        self.claim()
+        manifest = Manifest(identity)
+        self.save(manifest)
+        return manifest
+
+    def save(self, manifest: Manifest) -> None:
+        """Writes it so that after a power cut either the old or the new one is there, whole; drops what it replaces."""
+        atomically(self.path / MANIFEST, json.dumps(asdict(manifest)).encode())
+        kept = {MANIFEST, LOCK, manifest.state}
+        kept |= {name for segment in manifest.segments for name in (segment.file, segment.times_file)}
+        for path in self.path.iterdir():
+            if path.name not in kept:
+                path.unlink()
+
+    def remove(self) -> None:
+        if self.path.is_dir():  # what is ours goes while the folder is ours
+            for path in self.path.iterdir():
+                if path.name != LOCK:
+                    with suppress(OSError):
+                        path.unlink()
+        self.release()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def write_times(folder: Path, segment: Segment, times: Sequence[PacketTime]) -> None:
+    """Beside the segment, before the manifest names it."""
+    atomically(folder / segment.times_file, json.dumps(times).encode())
+
+
+def times_of(folder: Path, segment: Segment) -> list[PacketTime]:
+    """What `write_times` wrote.
+
+    Raises:
+        VideoError: it is broken.
+    """
+    try:
+        stored = json.loads((folder / segment.times_file).read_text(encoding="utf-8"))
+        return [(int(shown), int(coded), int(duration)) for shown, coded, duration in stored]
+    except (OSError, ValueError, TypeError) as error:
+        what = f"{folder / segment.times_file}: cannot be read"
+        raise VideoError(what, "pass --force to begin the run again") from error
+
+
+def packets_of(folder: Path, manifest: Manifest) -> Iterator[Any]:
+    """All encoded packets with their exact times, in order; a segment's file is open while its packets go by."""
+    last_decoded: int | None = None
+    for segment in manifest.segments:
+        with av.open(str(folder / segment.file)) as container:
+            packets = (p for p in container.demux(container.streams.video[0]) if p.size)
+            for packet, (pts, dts, duration) in zip(packets, times_of(folder, segment), strict=True):
+                # an encoder that starts anew may want to decode a little before its first frame is shown
+                dts = dts if last_decoded is None else max(dts, last_decoded + 1)
+                packet.pts, packet.dts, packet.duration = pts, min(dts, pts), duration
+                last_decoded = packet.dts
+                yield packet
+
+
+def frames_of(folder: Path, manifest: Manifest) -> Iterator[tuple[Any, int]]:
+    """Decoded frames with their times in ticks; segments for this are lossless."""
+    for segment in manifest.segments:
+        with av.open(str(folder / segment.file)) as container:
+            frames = container.decode(container.streams.video[0])
+            for frame, (pts, _, _) in zip(frames, times_of(folder, segment), strict=True):
+                yield frame, pts
+
+
+def with_segment(manifest: Manifest, segment: Segment, state: str, counts: Mapping[str, int]) -> Manifest:
+    """The manifest once one more segment is done."""
+    return replace(manifest, segments=(*manifest.segments, segment), state=state, counts=dict(counts))

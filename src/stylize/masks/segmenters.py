@@ -1,0 +1,108 @@
+"""Mattes from networks of transformers: by the label of what is to be found, or by a box in the first frame."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoModelForMaskGeneration, AutoProcessor, pipeline
+
+from stylize.errors import StyleError
+from stylize.frames import Picture
+from stylize.masks.mattes import Box, Matte, Source, as_matte
+from stylize.motion import warp
+from stylize.motion.flow import optical_flow
+
+MARGIN = 0.06
+"""By how much of its sides the box around the matte before is widened."""
+SUBJECT = 0.1
+"""What is the subject in the matte before: as that is mixed with those before it, three frames may miss it."""
+PROBLEMS = (OSError, ValueError, KeyError, AttributeError)
+
+
+def network_source(text: str, source: Path | None = None) -> Source:
+    """`MODEL#LABEL`, or `MODEL#box:X,Y,WIDTH,HEIGHT` for networks that are told where to look (SAM, SAM 2).
+
+    Raises:
+        StyleError: the network cannot be loaded, or the box is none.
+    """
+    name, _, what = text.partition("#")
+    return Prompted(name, Box(what, source)) if what.startswith("box:") else Labelled(name, what)
+
+
+class Labelled:
+    """A segmentation network that knows labels, such as facebook/mask2former-swin-tiny-coco-panoptic."""
+
+    def __init__(self, name: str, label: str) -> None:
+        self._label = label
+        try:
+            self._find: Any = pipeline("image-segmentation", model=name)
+        except PROBLEMS as error:
+            raise StyleError(f"cannot load a segmentation network from {name}", "use motion or box:X,Y,W,H") from error
+
+    def __call__(
+        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
+    ) -> Matte:
+        found = self._find(Image.fromarray(picture))
+        known = {str(label) for label in self._find.model.config.id2label.values()}
+        if self._label not in known:
+            few = ", ".join(sorted(known)[:12])
+            raise StyleError(f"the network knows no '{self._label}'", f"write MODEL#LABEL; it knows {few}")
+        matte = np.zeros(picture.shape[:2], np.uint8)
+        for part in found:
+            if str(part["label"]) == self._label:  # there may be several
+                matte = np.maximum(matte, np.asarray(part["mask"]).astype(np.uint8))
+        return as_matte(matte, (picture.shape[1], picture.shape[0]))
+
+
+class Prompted:
+    """A network that is told where to look: SAM (Kirillov et al. 2023), SAM 2 (Ravi et al. 2024) and their kin.
+
+    In the first frame of a shot that is the box; then the surroundings of the matte before, carried along the motion.
+    Memory does not grow with the video, as that of SAM 2's own tracker does.
+    """
+
+    def __init__(self, name: str, box: Box) -> None:
+        self._box = box
+        try:
+            network = AutoModelForMaskGeneration.from_pretrained(name, use_safetensors=True)
+            self._processor: Any = AutoProcessor.from_pretrained(name)
+        except PROBLEMS as error:
+            what = f"cannot load a network that is told where to look from {name}"
+            raise StyleError(what, "name one such as facebook/sam2.1-hiera-tiny, or use box:X,Y,W,H alone") from error
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._network: Any = network.to(device).eval()
+
+    def __call__(
+        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
+    ) -> Matte:
+        if before is None:
+            corners: tuple[int, int, int, int] | None = self._box.corners(picture)
+        else:
+            corners = around(warp(before[1], optical_flow(picture, before[0])))
+        if corners is None:  # the subject has left the picture
+            return np.zeros(picture.shape[:2], np.float32)
+        inputs = self._processor(images=Image.fromarray(picture), input_boxes=[[list(corners)]], return_tensors="pt")
+        inputs = inputs.to(self._network.device)
+        with torch.inference_mode():
+            masks = self._network(**inputs, multimask_output=False).pred_masks
+        sizes = [inputs[key].cpu() for key in ("original_sizes", "reshaped_input_sizes") if key in inputs]
+        found = self._processor.post_process_masks(masks.cpu(), *sizes)[0]
+        return np.asarray(found.reshape(-1, *picture.shape[:2])[0].numpy(), np.float32)
+
+
+def around(matte: Matte) -> tuple[int, int, int, int] | None:
+    """Left, upper, right and lower side of what is the subject, and a little more; none if nothing is."""
+    rows, columns = (np.nonzero((matte > SUBJECT).any(axis))[0] for axis in (1, 0))
+    if not len(rows):
+        return None
+    height, width = matte.shape
+    wide, high = (round(MARGIN * (side[-1] - side[0] + 1)) for side in (columns, rows))
+    return (
+        max(0, int(columns[0]) - wide), max(0, int(rows[0]) - high),
+        min(width, int(columns[-1]) + 1 + wide), min(height, int(rows[-1]) + 1 + high),
+    )  # fmt: skip

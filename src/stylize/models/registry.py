@@ -1,0 +1,170 @@
+"""The models that have a name, as plain facts: listing them imports no network library."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from stylize.errors import ModelError
+from stylize.models.hub import _is_here
+
+POCKET = "pocket"
+POCKET_FOLDER = Path(__file__).parents[1] / POCKET
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One named model."""
+
+    name: str
+    base: str
+    """Hub id, or what is built in."""
+    licence: str
+    size_mb: int
+    """On disk, with its ControlNets and depth estimator."""
+    purpose: str
+    controlnets: Mapping[str, str] = field(default_factory=dict)
+    """By control name, hub ids or paths; so are the following."""
+    loras: Mapping[str, float] = field(default_factory=dict)
+    """With their weights."""
+    ip_adapter: str = ""
+    vae: str = ""
+    family: str = ""
+    folder: Path | None = None
+    """Where it is, if it is not on the hub."""
+
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """Names of the looks it knows; empty where it is general or not there."""
+        return self._names("looks")
+
+    @property
+    def tones(self) -> tuple[str, ...]:
+        """Names of the palettes, lights, seasons and times of day it knows; likewise."""
+        return self._names("tones")
+
+    def facts(self) -> dict[str, Any]:
+        """All that a listing says of it, as JSON has it."""
+        plain = ("name", "base", "family", "licence", "size_mb", "on_disk", "purpose", "looks", "tones")
+        return {name: getattr(self, name) for name in plain} | {"beside": [*self.controlnets, *self.loras]}
+
+    def _names(self, kind: str) -> tuple[str, ...]:
+        settings = self.folder / "stylize.json" if self.folder is not None else None
+        if settings is None or not settings.is_file():
+            return ()
+        return tuple(json.loads(settings.read_text()).get(kind, ()))
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it runs without a download."""
+        if self.folder is not None:
+            return (self.folder / "model_index.json").is_file()
+        parts = (self.base, *self.controlnets.values(), *self.loras, self.ip_adapter, self.vae)
+        return all(_is_here(part) for part in parts if part)
+
+
+KNOWN_CONTROLNETS: dict[str, dict[str, str]] = {
+    "SD 1.5": {
+        "depth": "lllyasviel/control_v11f1p_sd15_depth", "canny": "lllyasviel/control_v11p_sd15_canny",
+        "softedge": "lllyasviel/control_v11p_sd15_softedge", "scribble": "lllyasviel/control_v11p_sd15_scribble",
+        "lineart": "lllyasviel/control_v11p_sd15_lineart",
+        "lineart_anime": "lllyasviel/control_v11p_sd15s2_lineart_anime",
+        "openpose": "lllyasviel/control_v11p_sd15_openpose", "normal": "lllyasviel/control_v11p_sd15_normalbae",
+        "mlsd": "lllyasviel/control_v11p_sd15_mlsd", "tile": "lllyasviel/control_v11f1e_sd15_tile",
+        "shuffle": "lllyasviel/control_v11e_sd15_shuffle",
+    },
+    "SDXL": {
+        "depth": "diffusers/controlnet-depth-sdxl-1.0", "canny": "diffusers/controlnet-canny-sdxl-1.0",
+        **dict.fromkeys(
+            ("openpose", "softedge", "scribble", "lineart", "lineart_anime", "mlsd", "normal"),
+            "xinsir/controlnet-union-sdxl-1.0",
+        ),
+    },
+}  # fmt: skip
+"""Published ControlNets by family and control."""
+
+
+def _depth_and_canny(family: str) -> dict[str, str]:
+    return {name: KNOWN_CONTROLNETS[family][name] for name in ("depth", "canny")}
+
+
+_POCKET = ModelCard(
+    name=POCKET,
+    base="built in",
+    licence="Apache-2.0",
+    size_mb=52,
+    purpose="25 looks by name, or a reference picture, on a laptop without a GPU, offline",
+    family="pocket",
+    folder=POCKET_FOLDER,
+)
+_SD15 = ModelCard(
+    name="sd15",
+    base="stable-diffusion-v1-5/stable-diffusion-v1-5",
+    licence="CreativeML OpenRAIL-M",
+    size_mb=7600,
+    purpose="any look in words; wants a GPU; downloaded from the hub on first use",
+    family="SD 1.5",
+    controlnets=_depth_and_canny("SD 1.5"),
+)
+_SD15_LCM = replace(
+    _SD15,
+    name="sd15-lcm",
+    size_mb=7700,
+    purpose="as sd15 in 4 steps instead of 20, without guidance",
+    loras={"latent-consistency/lcm-lora-sdv1-5": 1.0},
+)
+_SDXL = replace(
+    _SD15,
+    name="sdxl",
+    base="stabilityai/stable-diffusion-xl-base-1.0",
+    licence="CreativeML OpenRAIL++-M",
+    size_mb=24000,
+    purpose="any look in words, in 1024 pixels; wants a GPU with 12 GB or more",
+    family="SDXL",
+    controlnets=_depth_and_canny("SDXL"),
+)
+_SDXL_LIGHTNING = replace(
+    _SDXL,
+    name="sdxl-lightning",
+    size_mb=24400,
+    purpose="as sdxl in 4 steps, without guidance",
+    loras={"ByteDance/SDXL-Lightning/sdxl_lightning_4step_lora.safetensors": 1.0},
+)
+MODELS: dict[str, ModelCard] = {card.name: card for card in (_POCKET, _SD15, _SD15_LCM, _SDXL, _SDXL_LIGHTNING)}
+"""The models that the package names itself."""
+
+
+def models_file() -> Path:
+    """Where a user's own names are kept: `STYLIZE_MODELS`, else `~/.config/stylize/models.toml`."""
+    return Path(os.environ.get("STYLIZE_MODELS", "~/.config/stylize/models.toml")).expanduser()
+
+
+def known_models() -> dict[str, ModelCard]:
+    """The package's models and the user's; the user's go first where both have a name.
+
+    A user's file has a table for each name, with the fields of `ModelCard`, of which only `base` is needed:
+
+        [anime]
+        base = "~/models/anime.safetensors"
+        controlnets = { lineart = "lllyasviel/control_v11p_sd15_lineart" }
+        loras = { "~/loras/ink.safetensors" = 0.8 }
+
+    Raises:
+        ModelError: the file cannot be read, or has a field that is none.
+    """
+    path = models_file()
+    if not path.is_file():
+        return dict(MODELS)
+    try:
+        tables = tomllib.loads(path.read_text())
+        blank: dict[str, Any] = {"licence": "its own", "size_mb": 0, "purpose": "yours"}
+        own = {name: ModelCard(**(blank | table | {"name": name})) for name, table in tables.items()}
+    except (OSError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).replace("ModelCard.__init__() ", "").split())
+        raise ModelError(f"{path}: is no list of models ({reason})", "give each a table with its base") from error
+    return MODELS | own

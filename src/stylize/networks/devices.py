@@ -1,0 +1,67 @@
+"""TODO"""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import psutil
+import torch
+
+from stylize.errors import ModelError
+
+KNOWN = ("cpu", "cuda", "mps")
+"""Devices whose own free memory can be asked."""
+
+
+def default_dtype(device: torch.device) -> torch.dtype:
+    """float16 on GPUs; on CPUs bfloat16 where it is faster than float32, which the instruction set alone does not tell.
+
+    Measured (docs/performance.md): AMX and AMD's AVX512-BF16 gain; Intel's AVX512-BF16 without AMX loses a third.
+    """
+    if device.type in ("cuda", "mps", "xpu"):
+        return torch.float16
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return torch.bfloat16 if amx or (bf16 and _is_amd()) else torch.float32
+
+
+def _is_amd() -> bool:
+    try:
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(errors="replace")[:4096]
+    except OSError:
+        return "AMD" in platform.processor()
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The named device, or the best one here.
+
+    Raises:
+        ModelError: it is not available.
+    """
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device '{name}' is not available", "use cpu, or install a torch that supports it") from error
+    return device
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """How the weights of convolutions lie: channels last is quicker on CPUs, not on GPUs.
+
+    Measured in docs/performance.md and, on one card, docs/models.md.
+    """
+    return torch.channels_last if device.type == "cpu" else torch.preserve_format
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that is free on the device; `None` where it cannot be asked."""
+    if device.type == "cuda":  # what torch keeps for itself between uses is free to us
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return int(psutil.virtual_memory().available)

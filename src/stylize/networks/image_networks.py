@@ -1,0 +1,228 @@
+"""The networks of one model behind the few calls that the denoising loop needs."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from diffusers import AutoencoderTiny
+from torch.nn import functional as F
+
+from stylize.networks.attention import Exchange
+from stylize.networks.controlnets import ControlNet
+from stylize.networks.image_prompt import ImagePrompt
+from stylize.networks.prompts import Prompted
+from stylize.networks.vocabulary import Vocabulary
+from stylize.networks.words import encode_words
+from stylize.structure.depth import DepthEstimator
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a model is made for; a style overrides it."""
+
+    steps: int = 20
+    strength: float = 0.75
+    guidance_scale: float = 7.5
+    full_strength: float = 1.0
+    """Share of the noise schedule that strength 1 stands for; less where a model loses the forms in pure noise."""
+    controls: Mapping[str, float] = field(default_factory=lambda: {"depth": 0.8, "canny": 0.8})
+    """Those of them that the model has are used."""
+
+
+@dataclass
+class Evaluations:
+    """Samples that went through networks; guidance counts double."""
+
+    unet: int = 0
+    controlnets: int = 0
+    """All of them together."""
+    frames: int = 0
+    """Frames that were encoded, which is done once for each that is diffused."""
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Text encoders, VAE, UNet, ControlNets and scheduler, on one device in one dtype."""
+
+    name: str
+    pipe: Any
+    """diffusers' text-to-image pipeline of the family. It holds the parts and encodes prompts; it is never called."""
+    controlnets: Mapping[str, ControlNet]
+    scheduler: Any
+    estimate_depth: DepthEstimator
+    device: torch.device
+    dtype: torch.dtype
+    defaults: Defaults = field(default_factory=Defaults)
+    vocabulary: Vocabulary | None = None
+    """The words that the model knows; `None` where it is general."""
+    image_prompt: ImagePrompt | None = None
+    """Reads a reference picture into words of the prompt, if the model can; IP-Adapter's layers are in the UNet."""
+
+    _counting: list[Evaluations] = field(default_factory=list, init=False, repr=False)
+
+    @property
+    def unet(self) -> Any:
+        return self.pipe.unet
+
+    @property
+    def vae(self) -> Any:
+        return self.pipe.vae
+
+    @property
+    def has_ip_adapter(self) -> bool:
+        return getattr(self.unet, "encoder_hid_proj", None) is not None
+
+    @property
+    def embeds_guidance(self) -> bool:
+        """As `embeds_guidance` says of its UNet."""
+        return embeds_guidance(self.unet)
+
+    @torch.inference_mode()
+    def encode_prompt(self, prompt: str, negative: str, *, guided: bool, clip_skip: int = 0) -> Prompted:
+        """Words to embeddings; with SDXL an empty negative prompt is all zeros where its folder says so."""
+        encoded = encode_words(
+            self.pipe, prompt, negative, guided=guided, clip_skip=clip_skip, device=self.device,
+            general=self.vocabulary is None,
+        )  # fmt: skip
+        parts = [None if x is None else x.to(self.device, self.dtype) for x in encoded]
+        words, without, pooled, pooled_without = [*parts, None, None][:4]
+
+        def both(one: torch.Tensor | None, other: torch.Tensor | None) -> torch.Tensor | None:
+            return torch.cat([other, one]) if guided and one is not None and other is not None else one
+
+        joined = both(words, without)
+        assert joined is not None
+        return Prompted(joined, both(pooled, pooled_without))
+
+    def encode(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """`[1, 3, H, W]` in [-1, 1], sides divisible by 8, to scaled latents `[1, C, H / 8, W / 8]`."""
+        for counts in self._counting:
+            counts.frames += len(pixels)
+        pixels = pixels.to(self.device, self.vae.dtype)
+        if isinstance(self.vae, AutoencoderTiny):  # its encoder is small, and its tiles know of 4 latents only
+            latents = self.vae.encoder(pixels)
+        else:
+            latents = self.vae.encode(pixels).latent_dist.sample(generator)
+        scaled: torch.Tensor = (self._scaling * latents).to(self.dtype)
+        return scaled
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Scaled latents to pixels, float32 `[1, 3, H, W]` around [-1, 1]."""
+        pixels: torch.Tensor = self.vae.decode((latents / self._scaling).to(self.vae.dtype), return_dict=False)[0]
+        return pixels.float()
+
+    def embed_control(self, name: str, control: torch.Tensor) -> torch.Tensor:
+        """A map `[1, 3, H, W]` in [0, 1] to what the named ControlNet reads at every step."""
+        return self.controlnets[name].embed(control.to(self.device, self.dtype))
+
+    def predict(
+        self,
+        latents: torch.Tensor,
+        t: torch.Tensor,
+        prompt: Prompted,
+        controls: Mapping[str, torch.Tensor],
+        weights: Mapping[str, float],
+        exchange: Exchange,
+        guidance_scale: float = 1.0,
+    ) -> torch.Tensor:
+        """The UNet's prediction with the sum of the ControlNets' residuals; `[G, C, h, w]` in and out.
+
+        Args:
+            weights: of the ControlNets that count at this step; the others are not asked.
+            guidance_scale: only for networks that learnt it as a condition.
+        """
+        added = self._added(prompt, latents)
+        down: list[torch.Tensor] | None = None
+        middle: torch.Tensor | None = None
+        for name, weight in weights.items():
+            more, mid = self.controlnets[name].residuals(latents, t, prompt.words, controls[name], weight, added)
+            down = list(more) if down is None else [a + b for a, b in zip(down, more, strict=True)]
+            middle = mid if middle is None else middle + mid
+        if prompt.image is not None:
+            added = added | {"image_embeds": [prompt.image]}
+        told = guidance_embedding(guidance_scale, self.unet.config.time_cond_proj_dim) if self.embeds_guidance else None
+        prediction: torch.Tensor = self.unet(
+            latents,
+            t,
+            encoder_hidden_states=prompt.words,
+            timestep_cond=None if told is None else told.to(latents),
+            cross_attention_kwargs={"exchange": exchange},
+            added_cond_kwargs=added or None,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )[0]
+        return prediction
+
+    def _added(self, prompt: Prompted, latents: torch.Tensor) -> dict[str, Any]:
+        """SDXL's conditions beside the words: pooled prompt, and size, crop and target size (Podell et al. 2023)."""
+        if prompt.pooled is None:
+            return {}
+        height, width = (side * self.pipe.vae_scale_factor for side in latents.shape[-2:])
+        sizes = torch.tensor([[height, width, 0, 0, height, width]] * len(latents)).to(latents)
+        return {"text_embeds": prompt.pooled, "time_ids": sizes}
+
+    def step_options(self, generator: torch.Generator) -> dict[str, Any]:
+        """What this scheduler's `step` takes beside the prediction."""
+        return {"generator": generator} if "generator" in self._step_parameters else {}
+
+    @functools.cached_property
+    def _step_parameters(self) -> frozenset[str]:
+        return frozenset(inspect.signature(self.scheduler.step).parameters)
+
+    def fingerprint(self) -> str:
+        """Tells these weights from others: a digest of the UNet's and the ControlNets' first and last parameters."""
+        digest = hashlib.sha256()
+        for network in (self.unet, *(net.network for net in self.controlnets.values())):
+            parameters = list(network.parameters())
+            for parameter in (parameters[0], parameters[-1]):
+                digest.update(parameter.detach().float().cpu().numpy().tobytes())
+            digest.update(str(len(parameters)).encode())
+        return digest.hexdigest()[:12]
+
+    @property
+    def _scaling(self) -> float:
+        return float(self.vae.config.scaling_factor)
+
+    @contextmanager
+    def counting(self) -> Iterator[Evaluations]:
+        """Counts what goes through the networks within the block."""
+        counts = Evaluations()
+
+        def counter(name: str) -> Callable[..., None]:
+            def count(_: Any, arguments: tuple[Any, ...]) -> None:
+                setattr(counts, name, getattr(counts, name) + len(arguments[0]))
+
+            return count
+
+        watched = [(self.unet, "unet")]
+        watched += [(network.network, "controlnets") for network in self.controlnets.values()]
+        self._counting.append(counts)  # not by a hook: the encoder may be asked for tiles
+        hooks = [module.register_forward_pre_hook(counter(name)) for module, name in watched]
+        try:
+            yield counts
+        finally:
+            self._counting.remove(counts)
+            for hook in hooks:
+                hook.remove()
+
+
+def embeds_guidance(unet: Any) -> bool:
+    """Whether the UNet was told the guidance scale as it learnt (LCM), so that it needs no second pass for it."""
+    return getattr(unet.config, "time_cond_proj_dim", None) is not None
+
+
+def guidance_embedding(scale: float, channels: int) -> torch.Tensor:
+    """`1000 (scale - 1)` in sines and cosines, `[1, channels]`, as LCM's UNets learnt it (Luo et al. 2023)."""
+    half = channels // 2
+    waves = torch.exp(torch.arange(half, dtype=torch.float32) * (-math.log(10000) / (half - 1)))
+    angles = 1000 * (scale - 1) * waves[None]
+    return F.pad(torch.cat([angles.sin(), angles.cos()], dim=1), (0, channels % 2))

@@ -1,0 +1,5 @@
+"""TODO page."""
+
+from __future__ import annotations
+
+__all__ = []

@@ -1,0 +1,237 @@
+"""The local page: a video in, a look chosen, a preview, the run, before and after, all on this machine."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import ipaddress
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from stylize.errors import StyleError, StylizeError
+from stylize.networks.vocabulary import Vocabulary
+from stylize.page.markup import STYLE, note, problem, told, wiped
+from stylize.page.studio import Studio
+from stylize.style import parse_timeline
+
+LOOKS = Path(__file__).parent / "looks"
+"""A picture for each look of the built-in model."""
+DETAIL = {"quick (512 pixels)": 512, "fine (768 pixels)": 768, "as the source": None}
+"""The longer side at which the networks work."""
+PARTS = {"everything": None, "the subject": "subject", "the background": "background"}
+"""Without a matte, the subject is what moves."""
+HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def page(studio: Studio) -> Any:
+    """The page as Gradio's blocks."""
+    with gr.Blocks(title="stylize", analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
+        gr.Markdown("# stylize\nGive a video a new look; its motion and its forms stay. Nothing leaves this machine.")
+        shown = gr.State("")
+        with gr.Row():
+            with gr.Column(min_width=320):
+                video = gr.Video(label="Video", sources=["upload"], elem_id="video", height=280)
+                prompt = gr.Textbox(label="Look", placeholder="woodcut print, at night", elem_id="prompt", max_lines=2)
+                _gallery(studio.stylizer.networks.vocabulary, prompt)
+                reference = gr.Image(
+                    label="Reference picture (optional)", type="filepath", sources=["upload"], height=160,
+                    elem_id="reference",
+                )  # fmt: skip
+                knobs = _knobs(studio)
+            with gr.Column(min_width=320):
+                with gr.Row():
+                    look = gr.Button("Preview", elem_id="preview")
+                    begin = gr.Button("Restyle the video", variant="primary", elem_id="run")
+                message = gr.HTML(elem_id="message")
+                sheet = gr.Image(
+                    label="Preview: source above result", visible=False, interactive=False, elem_id="sheet", buttons=[]
+                )
+                chosen = gr.Dropdown(label="Runs", choices=[], elem_id="runs", interactive=True)
+                status = gr.HTML(elem_id="status")
+                with gr.Row():
+                    stop = gr.Button("Stop", elem_id="stop", size="sm", interactive=False, min_width=60)
+                    go_on = gr.Button("Go on", elem_id="go-on", size="sm", interactive=False, min_width=60)
+                    again = gr.Button("Begin again", elem_id="again", size="sm", interactive=False, min_width=60)
+                    remove = gr.Button("Delete", elem_id="remove", size="sm", interactive=False, min_width=60)
+                wipe = gr.HTML(elem_id="wipe")
+        asked = [video, prompt, reference, *knobs]
+        state, view = [chosen, shown], [chosen, status, stop, go_on, again, remove, wipe, shown]
+        refresh = _refresher(studio)
+        look.click(_previewer(studio), asked, [message, sheet], api_visibility="private")
+        begin.click(_submitter(studio), asked, [message, chosen], api_visibility="private").then(
+            refresh, state, view, **HIDDEN
+        )
+        afresh = functools.partial(studio.go_on, afresh=True)
+        for button, act in ((stop, studio.stop), (go_on, studio.go_on), (again, afresh), (remove, studio.remove)):
+            button.click(act, [chosen], None, **HIDDEN).then(refresh, state, view, **HIDDEN)
+        for event in (gr.Timer(1.0).tick, chosen.input, blocks.load):
+            event(refresh, state, view, **HIDDEN)
+    return blocks
+
+
+def _gallery(vocabulary: Vocabulary | None, prompt: Any) -> None:
+    """Pictures of the looks, which fill in the words."""
+    if vocabulary is None:
+        return
+    words = {name: phrases[0] for name, phrases in vocabulary.looks.items() if (LOOKS / f"{name}.jpg").is_file()}
+    gallery = gr.Gallery(
+        [(str(LOOKS / f"{name}.jpg"), phrase) for name, phrase in words.items()], label="Looks", columns=4, height=320,
+        allow_preview=False, interactive=False, buttons=[], elem_id="looks", object_fit="cover",
+    )  # fmt: skip
+
+    def choose(event: gr.SelectData) -> str:
+        return str(list(words.values())[event.index])
+
+    gallery.select(choose, None, prompt, **HIDDEN)
+
+
+def _knobs(studio: Studio) -> list[Any]:
+    """What may be turned, in the order of `_settings`."""
+    strength = studio.stylizer.networks.defaults.strength
+    with gr.Accordion("Knobs", open=False, elem_id="knobs"):
+        return [
+            gr.Radio(["full", "fast"], value="full", label="Mode", info="fast: keyframes, filled in between"),
+            gr.Radio(list(DETAIL), value=next(iter(DETAIL)), label="Detail", info="at which the networks work"),
+            gr.Slider(0.05, 1, strength, step=0.05, label="Strength", info="how far from the source"),
+            gr.Slider(0, 1.5, 1, step=0.05, label="Style weight", info="how much of the look"),
+            gr.Slider(0, 1, 1, step=0.05, label="Structure", info="how tightly forms are held"),
+            gr.Slider(0, 1, 1, step=0.05, label="Smoothness over time"),
+            gr.Slider(0, 1.5, 1, step=0.05, label="Reference weight"),
+            gr.Radio(["video", "storyboard", "render"], value="video", label="The source is"),
+            gr.Radio(
+                list(PARTS), value="everything", label="Restyle", info="the subject is what moves, or the matte's"
+            ),
+            gr.File(label="Matte of the subject (optional)", file_types=["image", "video"], height=120, elem_id="mask"),
+            gr.Number(0, label="Seed", precision=0, minimum=0),
+        ]
+
+
+def _settings(own: float, prompt: str | None, reference: str | None, *knobs: Any) -> dict[str, Any]:
+    """The page's values as fields of `Style`; `own` is the model's own strength."""
+    mode, detail, strength, style_weight, structure, temporal, weight, footage, part, mask, seed = knobs
+    settings = {
+        "prompt": prompt or "", "reference": reference, "mode": mode, "fit": DETAIL[detail], "strength": strength,
+        "style_weight": style_weight, "structure": structure, "temporal": temporal, "reference_weight": weight,
+        "footage": footage, "seed": int(seed or 0),
+    }  # fmt: skip
+    if footage != "video":  # what was not turned follows from what it is
+        settings |= {"strength": None if strength == own else strength}
+        settings |= {"structure": None if structure == 1 else structure}
+    if mask:
+        settings |= {"mask": mask, "mask_part": PARTS[part] or "subject"}
+    elif PARTS[part] is not None:
+        settings |= {"mask_from": "motion", "mask_part": PARTS[part]}
+    return settings
+
+
+def _previewer(studio: Studio) -> Callable[..., tuple[str, Any]]:
+    def show(video: str | None, prompt: str | None, reference: str | None, *knobs: Any) -> tuple[str, Any]:
+        try:
+            sheet, cost = studio.preview(
+                video, _settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
+            )
+        except StylizeError as error:
+            return problem(str(error)), gr.skip()
+        return note(_unknown(studio, prompt), cost), gr.update(value=str(sheet), visible=True)
+
+    return show
+
+
+def _submitter(studio: Studio) -> Callable[..., tuple[str, Any]]:
+    def submit(video: str | None, prompt: str | None, reference: str | None, *knobs: Any) -> tuple[str, Any]:
+        try:
+            order = studio.submit(
+                video, _settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
+            )
+        except StylizeError as error:
+            return problem(str(error)), gr.skip()
+        return note(_unknown(studio, prompt)), gr.update(choices=_choices(studio), value=order.key)
+
+    return submit
+
+
+def _refresher(studio: Studio) -> Callable[[str | None, str], list[Any]]:
+    """Shows what has changed since the last time, and leaves alone what has not: a playing video plays on."""
+
+    def refresh(chosen: str | None, shown: str) -> list[Any]:
+        choices = _choices(studio)
+        keys = [key for _, key in choices]
+        key = chosen if chosen in keys else next(iter(keys), None)
+        order = studio.order(key)
+        stage, now = order.stage if order else "", f"{choices} {key}"
+        if now == shown:
+            return [gr.skip(), told(order) if stage == "running" else gr.skip(), *[gr.skip()] * 5, shown]
+        result = order if order is not None and stage == "done" else None
+        return [
+            gr.update(choices=choices, value=key),
+            told(order),
+            gr.update(interactive=stage in ("running", "waiting")),
+            *[gr.update(interactive=stage in ("stopped", "failed"))] * 2,
+            gr.update(interactive=stage not in ("", "running")),
+            wiped(result) if result else "",
+            now,
+        ]
+
+    return refresh
+
+
+def _choices(studio: Studio) -> list[tuple[str, str]]:
+    return [(f"{order.title} ({order.stage})", order.key) for order in studio.orders()]
+
+
+def _unknown(studio: Studio, prompt: str | None) -> str:
+    """What the built-in model does not know of a prompt."""
+    vocabulary = studio.stylizer.networks.vocabulary
+    if vocabulary is None:
+        return ""
+    unknown = [word for _, text in parse_timeline(prompt or "") for word in vocabulary.read(text).unknown]
+    return f"The built-in model does not know: {', '.join(unknown)}." if unknown else ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def default_folder() -> Path:
+    """Where runs are kept: in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stylize" / "page"
+
+
+def check_size(text: str) -> None:
+    """Raises StyleError where it is no size of a file."""
+    if not re.fullmatch(r"\d+(\.\d+)?\s*(b|kb|mb|gb|tb)", text.lower()):
+        raise StyleError(f"'{text}' is no size", "write it as 500mb or 4gb")
+
+
+def serve(studio: Studio, *, host: str, port: int, token: str | None, max_upload: str) -> Any:
+    """Opens the page and returns its blocks; with a token, a person must give it as the password.
+
+    Raises:
+        StylizeError: the address or the port cannot be had.
+    """
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(studio.uploads)}
+
+    def admits(_: str, password: str) -> bool:
+        return hmac.compare_digest(password.encode(), (token or "").encode())
+
+    blocks = page(studio).queue(default_concurrency_limit=1)
+    try:
+        blocks.launch(
+            server_name=host, server_port=port, auth=admits if token else None, max_file_size=max_upload, share=False,
+            allowed_paths=[str(studio.shown)], prevent_thread_lock=True, quiet=True, css=STYLE,
+            theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]), footer_links=[],
+            ssr_mode=False, mcp_server=False, enable_monitoring=False, run_history=False, pwa=False, show_error=True,
+        )  # fmt: skip
+    except OSError as error:
+        what = f"{host} port {port} cannot be had"
+        raise StylizeError(what, "choose another with --port, or an address of this machine") from error
+    return blocks

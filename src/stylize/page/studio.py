@@ -1,0 +1,229 @@
+"""Runs that people ask the page for: a queue that one thread works off; previews come in between.
+
+A run that was stopped, or cut off with the whole program, can go on from its last segment.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stylize.errors import StylizeError, VideoError
+from stylize.page.orders import Order, Stage, checked, checked_file, copied, found, put
+from stylize.runs.preview import make_preview
+from stylize.style import Style
+
+if TYPE_CHECKING:
+    from stylize.runs.stylizer import Stylizer
+
+
+SHEETS = 8
+"""Previews that are kept."""
+
+
+class Stopped(Exception):
+    """A person stopped the run."""
+
+
+class Turns:
+    """Lets one thread at a time at the networks; a long run makes way between two frames."""
+
+    def __init__(self) -> None:
+        self._lock, self._waiting = threading.Lock(), 0
+
+    @contextmanager
+    def mine(self) -> Iterator[None]:
+        """For something short, which a run makes way for."""
+        self._waiting += 1
+        self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            self._lock.release()
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """For a long run, which calls `make_way` now and then."""
+        with self._lock:
+            yield
+
+    def make_way(self) -> None:
+        """Between two frames of a run."""
+        while self._waiting:
+            self._lock.release()
+            time.sleep(0.01)
+            self._lock.acquire()
+
+
+class Studio:
+    """Takes orders and works them off, one after the other.
+
+    Args:
+        folder: where orders are kept; it is made. Orders of an earlier sitting are found again.
+
+    Raises:
+        VideoError: the folder cannot be made.
+    """
+
+    def __init__(self, stylizer: Stylizer, folder: Path) -> None:
+        self.stylizer, self.folder, self.shown = stylizer, folder / "orders", folder / "shown"
+        self.uploads, self.sheets = folder / "uploads", folder / "previews"
+        shutil.rmtree(self.uploads, ignore_errors=True)  # of an earlier sitting; orders have their own
+        try:
+            for place in (self.folder, self.shown, self.uploads, self.sheets):
+                place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise VideoError(f"{folder}: cannot be made ({error.strerror})", "name another with --folder") from error
+        self._orders = {order.key: order for order in found(self.folder, self.shown)}
+        self._turns = Turns()
+        self._changed, self._closed = threading.Condition(), False
+        self._worker = threading.Thread(target=self._work, name="stylize-studio", daemon=True)
+        self._worker.start()
+
+    def orders(self) -> list[Order]:
+        """The newest first."""
+        with self._changed:
+            return sorted(self._orders.values(), key=lambda order: order.key, reverse=True)
+
+    def order(self, key: str | None) -> Order | None:
+        """The one of this key, if there still is one."""
+        with self._changed:
+            return self._orders.get(key or "")
+
+    def submit(self, source: str | Path | None, settings: Mapping[str, Any]) -> Order:
+        """Copies what the run needs and puts it at the end of the queue.
+
+        Raises:
+            StylizeError: a setting has no meaning, or the video cannot be read.
+        """
+        path = checked(source)
+        Style(**settings)
+        given = {name: checked_file(name, settings[name]) for name in ("reference", "mask") if settings.get(name)}
+        key = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+        folder, shown = self.folder / key, self.shown / key
+        try:
+            folder.mkdir()
+            shown.mkdir()
+            kept = {n: str(copied(file, folder / f"{n}{file.suffix.lower()}")) for n, file in given.items()}
+            copy = copied(path, shown / f"source{path.suffix.lower()}")
+            order = Order(folder, shown, path.stem, copy, dict(settings) | kept, self.stylizer.networks.name)
+            order.save()
+        except OSError as error:
+            for place in (folder, shown):
+                shutil.rmtree(place, ignore_errors=True)
+            raise VideoError(f"{folder}: cannot be written ({error.strerror})", "free space on the disk") from error
+        with self._changed:
+            self._orders[order.key] = order
+            self._changed.notify()
+        return order
+
+    def stop(self, key: str | None) -> None:
+        """Ends a run after the frame that it is at; whole segments stay."""
+        with self._changed:
+            order = self._orders.get(key or "")
+            if order is not None and order.stage == "waiting":
+                put(order, "stopped")
+            elif order is not None and order.stage == "running":
+                order.stopping.set()
+
+    def go_on(self, key: str | None, *, afresh: bool = False) -> None:
+        """Puts a run that was stopped, cut off or failed into the queue again.
+
+        Args:
+            afresh: begin with the first frame, not where it ended.
+        """
+        with self._changed:
+            order = self._orders.get(key or "")
+            if order is not None and order.stage in ("stopped", "failed"):
+                order.afresh = afresh
+                order.model = self.stylizer.networks.name if afresh else order.model
+                order.stopping.clear()
+                put(order, "waiting")
+                self._changed.notify()
+
+    def remove(self, key: str | None) -> None:
+        """Deletes a run that is not under way, with its files."""
+        with self._changed:
+            order = self._orders.get(key or "")
+            if order is not None and order.stage != "running":
+                del self._orders[order.key]
+                for place in (order.folder, order.shown):
+                    shutil.rmtree(place, ignore_errors=True)
+
+    def preview(self, source: str | Path | None, settings: Mapping[str, Any], count: int = 3) -> tuple[Path, str]:
+        """A sheet of frames, source above result, and what the whole will take, in a sentence.
+
+        Raises:
+            StylizeError: as `make_preview`.
+        """
+        path, style = checked(source), Style(**settings)
+        for old in sorted(self.sheets.iterdir(), key=lambda sheet: sheet.stat().st_mtime)[:-SHEETS]:
+            old.unlink(missing_ok=True)
+        sheet = self.sheets / f"{secrets.token_hex(6)}.png"
+        with self._turns.mine():
+            return sheet, make_preview(self.stylizer, path, sheet, style, count=count).cost(style)
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Stops what is under way, so that it can go on another time, and ends the thread."""
+        with self._changed:
+            self._closed = True
+            for order in self._orders.values():
+                order.stopping.set()
+            self._changed.notify()
+        self._worker.join(timeout)
+
+    def _work(self) -> None:
+        while (order := self._taken()) is not None:
+            self._carry_out(order)
+
+    def _taken(self) -> Order | None:
+        """The next order, once there is one; none when the studio closes."""
+        with self._changed:
+            while not self._closed:
+                waiting = [order for order in self._orders.values() if order.stage == "waiting"]
+                if waiting:
+                    order = min(waiting, key=lambda order: order.key)
+                    order.done = order.before = 0
+                    put(order, "running")
+                    return order
+                self._changed.wait()
+        return None
+
+    def _carry_out(self, order: Order) -> None:
+        def progress(done: int, total: int | None) -> None:
+            if order.done == 0:
+                order.before, order.began = done, time.monotonic()
+            order.done, order.total = done, total
+            if order.stopping.is_set():
+                raise Stopped
+            self._turns.make_way()
+
+        stage, error = self._outcome(order, progress)
+        with self._changed:
+            put(order, stage, error)
+
+    def _outcome(self, order: Order, progress: Callable[[int, int | None], None]) -> tuple[Stage, str]:
+        own = self.stylizer.networks.name
+        if order.model != own:
+            return "failed", f"it was begun with {order.model}, this page has {own}: begin again, or start the other"
+        style, again = Style(**order.settings), order.afresh
+        try:
+            with self._turns.run():
+                report = self.stylizer.convert(
+                    order.source, order.output, style, force=again, resume=not again, progress=progress
+                )
+            order.done = report.frames
+        except Stopped:
+            return "stopped", ""
+        except StylizeError as error:
+            return "failed", str(error).replace("pass --force to begin again", "begin again")
+        except Exception as error:  # one run must not end the queue; what it was is said
+            return "failed", f"{type(error).__name__}: {error}: please report this"
+        return "done", ""

@@ -1,0 +1,122 @@
+"""What a style and a model make together: the numbers of a run, its prompts, its schedule."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from stylize.errors import ModelError, StyleError
+from stylize.networks import Networks
+from stylize.networks.budget import Load
+from stylize.networks.prompts import Timeline
+from stylize.restyle.prompting import prompts_for
+from stylize.style import FOOTAGE, Control, Style, Temporal
+from stylize.style.footage import Footage
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is the same for every frame of a video: the prompt's embeddings and the numbers of the run."""
+
+    prompts: Timeline
+    guidance_scale: float
+    guidance_rescale: float
+    strength: float
+    controls: dict[str, Control]
+    temporal: Temporal
+    seed: int
+    schedule: tuple[Any, torch.Tensor]
+    """The scheduler with its steps laid, and the timesteps to run; each frame takes a copy, for it counts the steps."""
+    footage: Footage = FOOTAGE["video"]
+    structure: float = 1.0
+    """How tightly forms are held, in [0, 1]."""
+
+    @property
+    def load(self) -> Load:
+        """What it asks of the device's memory."""
+        groups, steps = self.prompts.moments[0][1].groups, len(self.schedule[1])
+        return Load(groups, steps, attends=self.temporal.attention > 0)
+
+    def weights_at(self, step: int, steps: int) -> dict[str, float]:
+        """The ControlNets that count in this step."""
+        return {name: control.weight for name, control in self.controls.items() if control.counts_at(step, steps)}
+
+
+def conditions_for(networks: Networks, style: Style) -> Conditions:
+    """Fills in the model's own values where the style leaves them open, and encodes the prompt.
+
+    Raises:
+        StyleError: strength and steps leave no step to run; a negative prompt without guidance.
+        ModelError: the model has no ControlNet of an asked name.
+    """
+    defaults = networks.defaults
+    guidance = defaults.guidance_scale if style.guidance_scale is None else style.guidance_scale
+    steps = defaults.steps if style.steps is None else style.steps
+    footage = FOOTAGE[style.footage]
+    asked = style.strength or footage.strength or defaults.strength
+    strength = asked * defaults.full_strength
+    if (to_run := steps_to_run(networks.scheduler, steps, strength)) < 1:
+        raise StyleError(f"strength {strength:g} of {steps} steps leaves none to run", "raise either")
+    if style.negative_prompt and guidance <= 1:
+        raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
+    own = {n: w for n, w in defaults.controls.items() if n in networks.controlnets}
+    wanted = style.asked_controls if style.controls is not None else to_controls(footage.weights(own))
+    structure = footage.structure if style.structure is None else style.structure
+    held = {n: loosened(c, structure, to_run) for n, c in wanted.items()}
+    controls = {n: c for n, c in held.items() if c.weight > 0}
+    if missing := set(controls) - set(networks.controlnets):
+        has = ", ".join(networks.controlnets) or "none"
+        raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
+    prompts = prompts_for(networks, style, guided=guidance > 1 and not networks.embeds_guidance)
+    rescale, schedule = style.guidance_rescale, _schedule(networks, steps, to_run, strength)
+    return Conditions(
+        prompts, guidance, rescale, strength, controls, style.means, style.seed, schedule, footage, structure
+    )
+
+
+def to_controls(weights: Mapping[str, float]) -> dict[str, Control]:
+    """Each for all of the steps."""
+    return {name: Control(weight) for name, weight in weights.items()}
+
+
+def loosened(control: Control, structure: float, steps: int) -> Control:
+    """The control where forms are held less tightly: it weighs less, and in fewer of its steps, at least in one."""
+    if structure >= 1:
+        return control
+    counted = max(1, round(steps * (control.end - control.start) * (0.5 + 0.5 * structure)))
+    end = min(control.end, (math.ceil(control.start * steps) + counted) / steps)
+    return Control(control.weight * structure, control.start, end)
+
+
+def steps_to_run(scheduler: Any, steps: int, strength: float) -> int:
+    """How many of the steps `strength` leaves.
+
+    Few-step schedulers (LCM, TCD) lay all of them below `strength`, as LatentConsistencyModelImg2ImgPipeline does; of
+    the others' steps that share is run, as in StableDiffusionImg2ImgPipeline.
+    """
+    if _takes_strength(scheduler):
+        return min(steps, int(scheduler.config.original_inference_steps * strength))
+    return min(int(steps * strength), steps)
+
+
+def _takes_strength(scheduler: Any) -> bool:
+    """Few-step schedulers lay their steps below a strength themselves."""
+    return "strength" in inspect.signature(scheduler.set_timesteps).parameters
+
+
+def _schedule(networks: Networks, steps: int, run: int, strength: float) -> tuple[Any, torch.Tensor]:
+    """A scheduler with its steps laid, and the timesteps of the last `run` of them, on the CPU."""
+    scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
+    if _takes_strength(scheduler):
+        scheduler.set_timesteps(run, device="cpu", strength=strength)
+        return scheduler, scheduler.timesteps
+    scheduler.set_timesteps(steps, device="cpu")
+    begin = (steps - run) * scheduler.order
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(begin)
+    return scheduler, scheduler.timesteps[begin:]

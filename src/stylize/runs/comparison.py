@@ -1,0 +1,110 @@
+"""Source and result in one: side by side, a wipe that goes over the picture and back, or a sheet of frames."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import get_args
+
+import cv2
+import numpy as np
+
+from stylize.decode import VideoReader
+from stylize.encode import VideoWriter, check_output
+from stylize.encode.outputs import check_no_input
+from stylize.errors import Say, StyleError, VideoError
+from stylize.frames import Clip, Picture
+from stylize.runs.sheets import arranged, check_sheet, write_sheet
+from stylize.style.style import View
+
+PERIOD = 6.0
+"""Seconds that the wipe takes to go over the picture and back."""
+LINE = 3
+"""Width of its edge, in pixels."""
+
+
+def compare(
+    source: str | PathLike[str],
+    styled: str | PathLike[str],
+    output: str | PathLike[str],
+    view: View = "side-by-side",
+    *,
+    start: float | None = None,
+    force: bool = False,
+    say: Say | None = None,
+) -> Path:
+    """Writes a video that shows both, at the result's size, times and sound.
+
+    Args:
+        start: second of the source at which the result begins, where only a part was restyled.
+
+    Raises:
+        VideoError: one of them cannot be read, or the output not be written.
+    """
+    if view not in get_args(View):
+        raise StyleError(f"view '{view}' is not known", f"use {' or '.join(get_args(View))}")
+    path = check_output(output, source=styled, force=force, also=[source])
+    with VideoReader(styled) as after:
+        width, height = after.size
+        with VideoReader(source, start=start, size=after.size) as before:
+            size = (2 * width, height) if view == "side-by-side" else after.size
+            with VideoWriter(path, after.info, size, say=say) as writer:
+                for one, other in _pairs(before, after):
+                    both = _beside(one, other) if view == "side-by-side" else _wiped(one, other)
+                    writer.write(replace(other, frames=both[None], alpha=None))
+    return path
+
+
+def before_after(
+    source: str | PathLike[str],
+    styled: str | PathLike[str],
+    sheet: str | PathLike[str],
+    *,
+    count: int = 4,
+    start: float | None = None,
+    force: bool = False,
+) -> Path:
+    """Writes a picture of `count` frames spread over the result, each below the source's.
+
+    Raises:
+        VideoError: one of them cannot be read, or the sheet not be written.
+    """
+    path = check_sheet(sheet, force=force)
+    check_no_input(path, source, styled)
+    with VideoReader(styled) as after, VideoReader(source, start=start, size=after.size) as before:
+        pairs = ((one.frames[0], other.frames[0]) for one, other in _pairs(before, after))
+        first = next(pairs)
+        total = after.frame_count or count  # counted, now that reading has begun
+        wanted = {total * (2 * i + 1) // (2 * count) for i in range(count)}
+        chosen = [pair for i, pair in enumerate(itertools.chain([first], pairs)) if i in wanted]
+    rows = list(zip(*chosen, strict=True))
+    write_sheet(path, arranged(rows))
+    return path
+
+
+def _pairs(before: VideoReader, after: VideoReader) -> Iterator[tuple[Clip, Clip]]:
+    for one, other in itertools.zip_longest(before.clips(1), after.clips(1)):
+        if other is None:
+            return  # only a part was restyled
+        if one is None:
+            raise VideoError(f"{after.info.path}: has more frames than {before.info.path}", "name its own source")
+        yield one, other
+
+
+def _beside(one: Clip, other: Clip) -> Picture:
+    return np.hstack([one.frames[0], other.frames[0]])
+
+
+def _wiped(one: Clip, other: Clip) -> Picture:
+    """The result left of an edge that swings from side to side, the source right of it."""
+    height, width = other.frames.shape[1:3]
+    part = 0.5 - 0.5 * math.cos(2 * math.pi * float(other.times[0]) / PERIOD)
+    edge = round(width * (0.05 + 0.9 * part))
+    both: Picture = one.frames[0].copy()
+    both[:, :edge] = other.frames[0][:, :edge]
+    cv2.line(both, (edge, 0), (edge, height - 1), (255, 255, 255), LINE)
+    return both

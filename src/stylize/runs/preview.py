@@ -1,0 +1,157 @@
+"""A look before a long run: a few frames, source above result, and how long the whole will take."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import cv2
+import numpy as np
+
+from stylize.decode import VideoReader
+from stylize.decode.colour import Colour
+from stylize.encode import choose_encoding
+from stylize.errors import StyleError, VideoError
+from stylize.frames import Clip, Picture
+from stylize.networks import choose_batch
+from stylize.networks.budget import needs_of
+from stylize.restyle import conditions_for
+from stylize.runs.progress import duration
+from stylize.runs.sheets import arranged, check_sheet, write_sheet
+from stylize.style import Style
+
+if TYPE_CHECKING:
+    from stylize.runs.stylizer import Stylizer
+
+
+SHARE = {"full": 1.05, "fast": 0.35}
+"""Time of a frame in a run, of what one takes by itself: going together saves what flow, fusion and encoding cost
+(80 frames of 512x288 on two cores: 16 s, of 0.19 s each by itself; `fast` docs/performance.md)."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a preview found out."""
+
+    output: str
+    frames: int
+    """On the sheet."""
+    seconds_a_frame: float
+    """That diffusing one takes here."""
+    frames_in_all: int | None
+    """Of the whole run, as far as the header tells."""
+    memory: int
+    """Bytes that the networks take for a frame, an estimate."""
+    bytes_a_frame: int
+    """Of the result at the most: frames that follow each other take less than these, which do not."""
+
+    def seconds(self, style: Style) -> float | None:
+        """How long the whole run will take."""
+        if self.frames_in_all is None:
+            return None
+        return self.frames_in_all * self.seconds_a_frame * SHARE[style.mode]
+
+    def cost(self, style: Style) -> str:
+        """What the whole run will take, in a sentence."""
+        line = f"{self.seconds_a_frame:.2f} s a frame here"
+        if (seconds := self.seconds(style)) is None or self.frames_in_all is None:
+            return line
+        disk = self.bytes_a_frame * self.frames_in_all / 1e6
+        whole = f"all {self.frames_in_all} frames will take about {duration(seconds)}"
+        memory = f"{self.memory / 1e9:.1f} GB of memory for the networks"
+        return f"{line}; {whole}, {memory}, and at most {max(disk, 0.1):.1f} MB of disk as an mp4"
+
+
+def make_preview(
+    stylizer: Stylizer,
+    source: str | PathLike[str],
+    output: str | PathLike[str],
+    style: Style,
+    *,
+    count: int = 4,
+    start: float | None = None,
+    end: float | None = None,
+    fps: Fraction | None = None,
+    force: bool = False,
+    sweep: Sequence[Style] = (),
+    captions: Sequence[str] = (),
+) -> Preview:
+    """Writes a sheet of `count` frames spread over the source, each above its restyled self.
+
+    Every frame is restyled as the first of a shot, so nothing is carried over from frames that were not made.
+
+    Args:
+        sweep: styles to compare, one row each, in place of `style` alone.
+        captions: what is written above the rows, the source's first; nothing if left out.
+
+    Raises:
+        StylizeError: a setting has no meaning, or a file cannot be read or written.
+    """
+    sheet = check_sheet(output, force=force)
+    if not 1 <= count <= 24:
+        raise StyleError(f"{count} frames do not make a sheet", "use 1 to 24")
+    with VideoReader(source, start=start, end=end, fps=fps) as reader:
+        size, total = style.size or reader.size, reader.frame_count
+        rate = reader.info.frame_rate
+    begin = start or 0.0
+    length = float((total or count) / rate)
+    moments = [begin + length * (i + 0.5) / count for i in range(count)]
+    clips = [_frame_at(source, moment, begin, end, style.fitted(size), fps) for moment in moments]
+    rows, spent = [[clip.frames[0] for clip in clips]], []
+    for asked in sweep or [style]:
+        conditions, row = conditions_for(stylizer.networks, asked), []
+        for clip in clips:
+            began = time.perf_counter()
+            ((styled, _),) = stylizer.steps([clip], asked, source=Path(source), conditions=conditions)
+            spent.append(time.perf_counter() - began)
+            row.append(styled.frames[0])
+        rows.append(row)
+    write_sheet(sheet, arranged(rows, captions))
+    networks, fitted = stylizer.networks, style.fitted(size)
+    batch = choose_batch(networks, fitted, stylizer.batch, conditions.load)
+    memory = needs_of(networks, fitted, conditions.load).of(stylizer.layout or "whole", batch)
+    seconds = float(np.median(spent[1:] or spent))  # the first one also warms up
+    return Preview(str(sheet), count, seconds, total, memory, _encoded(rows[1], size))
+
+
+def _frame_at(
+    source: str | PathLike[str],
+    second: float,
+    begin: float,
+    end: float | None,
+    size: tuple[int, int],
+    fps: Fraction | None,
+) -> Clip:
+    """The first frame from `second` on, or, where a header promised too much, from the beginning."""
+    for moment in (second, begin):
+        with VideoReader(source, start=moment, end=end, size=size, fps=fps) as reader:
+            try:
+                return next(reader.clips(1))
+            except VideoError:
+                if moment == begin:
+                    raise
+    raise AssertionError
+
+
+def _encoded(pictures: Sequence[Picture], size: tuple[int, int]) -> int:
+    """Bytes of a picture of the result, by the usual encoding of an mp4."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sample.mp4"
+        with av.open(str(path), "w") as container:
+            stream = choose_encoding(path, size).add_stream(
+                container, Fraction(25), size, Fraction(1, 25), Fraction(1), Colour(), alpha=False
+            )
+            for i, picture in enumerate(pictures):
+                frame = av.VideoFrame.from_ndarray(cv2.resize(picture, size), format="rgb24")
+                frame = frame.reformat(format=stream.pix_fmt)
+                frame.pts, frame.time_base = i, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return path.stat().st_size // len(pictures)

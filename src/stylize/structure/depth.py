@@ -1,0 +1,141 @@
+"""Depth networks behind one call: the built-in one, MiDaS of controlnet-aux, and those of transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+
+from stylize.errors import ModelError
+from stylize.frames import Map, Picture
+from stylize.structure.depth_network import DepthNetwork
+from stylize.structure.detectors import controlnet_aux
+
+MIDAS = "midas"
+MIDAS_FILE = "dpt_hybrid-midas-501f0c75.pt"
+
+
+class DepthEstimator(Protocol):
+    """Relative inverse depth of a picture, near is large; scale and shift are unknown but do not jump."""
+
+    def __call__(self, picture: Picture) -> Map:
+        """uint8 RGB `[H, W, 3]` to float32 `[H, W]`; a stack `[T, H, W, 3]` in one call to `[T, H, W]`."""
+        ...
+
+
+class PocketDepth:
+    """The built-in estimator; always computes in float32, it is too small for anything else to pay."""
+
+    def __init__(self, folder: str | Path, device: torch.device, short_side: int = 128) -> None:
+        network = DepthNetwork.from_pretrained(str(folder), use_safetensors=True, local_files_only=True)
+        self._network: DepthNetwork = network.to(device).eval()
+        self._device, self._short_side = device, short_side
+
+    def __call__(self, picture: Picture) -> Map:
+        def forward(pictures: torch.Tensor) -> torch.Tensor:
+            depth: torch.Tensor = self._network(torch.cat([pictures, pictures.flip(-1)]))[:, 0]
+            plain, mirrored = depth.chunk(2)
+            return (plain + mirrored.flip(-1)) / 2  # the mirrored picture errs otherwise: 0.01 better in order
+
+        return _estimate(forward, picture, self._short_side, self._network.multiple, self._device)
+
+
+class MidasDepth:
+    """MiDaS 3 (DPT-Hybrid) of controlnet-aux, what the SD 1.5 depth ControlNet was trained on.
+
+    Args:
+        source: hub id or a folder that holds `dpt_hybrid-midas-501f0c75.pt`.
+
+    Raises:
+        ModelError: the weights are neither in the folder nor on the hub.
+    """
+
+    def __init__(self, source: str | Path, device: torch.device, short_side: int = 384) -> None:
+        if Path(source).is_dir() and not (Path(source) / MIDAS_FILE).is_file():
+            raise ModelError(f"{source}: holds no {MIDAS_FILE}", "name the folder or hub id of MiDaS' weights")
+        try:
+            detector = controlnet_aux().MidasDetector.from_pretrained(str(source))
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"cannot load MiDaS from {source}", "go online once, or name a folder that has it"
+            ) from error
+        self._network: Callable[[torch.Tensor], torch.Tensor] = detector.to(device).model.eval()
+        self._device, self._short_side = device, short_side
+
+    def __call__(self, picture: Picture) -> Map:
+        return _estimate(self._network, picture, self._short_side, 32, self._device)
+
+
+class TransformersDepth:
+    """A depth network of transformers, such as Depth Anything V2 (Yang et al. 2024).
+
+    Args:
+        source: folder or hub id.
+
+    Raises:
+        ModelError: it cannot be loaded, or is no depth network.
+    """
+
+    def __init__(self, source: str | Path, device: torch.device, short_side: int = 518) -> None:
+        local = {"local_files_only": True} if Path(source).is_dir() else {}
+        try:
+            network = AutoModelForDepthEstimation.from_pretrained(source, use_safetensors=True, **local)
+            processor = AutoImageProcessor.from_pretrained(source, **local)
+        except (OSError, ValueError) as error:
+            what = f"cannot load a depth network from {source}"
+            raise ModelError(
+                what, "name one of transformers, such as depth-anything/Depth-Anything-V2-Small-hf"
+            ) from error
+        self._network = network.to(device).eval()
+        self._mean, self._std = (
+            torch.tensor(numbers, device=device).view(1, 3, 1, 1)
+            for numbers in (processor.image_mean, processor.image_std)
+        )
+        patch = getattr(getattr(network.config, "backbone_config", None), "patch_size", None) or 32
+        self._multiple, self._device, self._short_side = int(patch), device, short_side
+
+    def __call__(self, picture: Picture) -> Map:
+        def forward(pictures: torch.Tensor) -> torch.Tensor:
+            inputs = ((pictures + 1) / 2 - self._mean) / self._std
+            depth: torch.Tensor = self._network(pixel_values=inputs).predicted_depth
+            return depth
+
+        return _estimate(forward, picture, self._short_side, self._multiple, self._device)
+
+
+class LazyDepth:
+    """A depth estimator that is loaded when the first map is asked of it: without the depth control it never is."""
+
+    def __init__(self, load: Callable[[], DepthEstimator]) -> None:
+        self._load = load
+        self._estimator: DepthEstimator | None = None
+
+    def __call__(self, picture: Picture) -> Map:
+        if self._estimator is None:
+            self._estimator = self._load()
+        return self._estimator(picture)
+
+
+def _estimate(
+    network: Callable[[torch.Tensor], torch.Tensor],
+    picture: Picture,
+    short_side: int,
+    multiple: int,
+    device: torch.device,
+) -> Map:
+    """Runs a network at a working size near `short_side` and brings its maps `[T, h, w]` back to the pictures' size."""
+    height, width = picture.shape[-3:-1]
+    scale = short_side / min(height, width)
+    size = tuple(max(multiple, round(side * scale / multiple) * multiple) for side in (width, height))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = np.stack([cv2.resize(one, size, interpolation=way) for one in picture.reshape(-1, height, width, 3)])
+    pixels = torch.from_numpy(small).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.inference_mode():
+        depths = network(pixels).float().cpu().numpy()
+    back = [cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR) for depth in depths]
+    return np.asarray(back, np.float32).reshape(picture.shape[:-1])

@@ -1,0 +1,95 @@
+"""What holds the forms of a frame: edges, depth and more, as maps in [0, 1] that stay steady over a shot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from stylize.frames import Clip, Map, StructureMaps
+from stylize.structure.coarsen import coarsened
+from stylize.structure.depth import DepthEstimator
+from stylize.structure.detectors import detector
+
+if TYPE_CHECKING:
+    from stylize.structure.given import GivenDepth
+
+
+@dataclass(frozen=True)
+class DepthRange:
+    """The raw depths that become 0 and 1 in this shot.
+
+    It starts at the first frame's 2nd and 98th percentile and follows slowly, so that an object that comes near does
+    not push everything else back in one frame, as scaling each frame by itself does.
+    """
+
+    low: float
+    high: float
+
+    FOLLOW: ClassVar[float] = 0.05
+    """Share of the way to the new frame's percentiles, per frame."""
+
+    @classmethod
+    def after(cls, previous: DepthRange | None, raw: Map) -> DepthRange:
+        """The range once a frame with this raw depth was seen; every second pixel tells it as well as all."""
+        low, high = (float(x) for x in np.percentile(raw[::2, ::2], (2, 98)))
+        if previous is None:
+            return cls(low, high)
+        return cls(
+            previous.low + cls.FOLLOW * (low - previous.low), previous.high + cls.FOLLOW * (high - previous.high)
+        )
+
+    def scaled(self, raw: Map) -> Map:
+        """Raw inverse depth to [0, 1], near is 1; a flat picture is far."""
+        span = max(self.high - self.low, 1e-6)
+        return np.asarray(np.clip((raw - self.low) / span, 0, 1), np.float32)
+
+
+def take_maps(
+    clip: Clip,
+    names: Iterable[str],
+    estimate_depth: DepthEstimator,
+    depth_range: DepthRange | None,
+    device: str = "cpu",
+    *,
+    structure: float = 1.0,
+    given: GivenDepth | None = None,
+) -> tuple[StructureMaps, DepthRange | None]:
+    """The maps that the named controls need, and the shot's depth range after the clip.
+
+    Args:
+        depth_range: the shot's range before the clip; `None` at the start of a shot.
+        device: where detectors with weights run.
+        structure: how tightly forms are held, in [0, 1]; below 1 the maps are those of coarser pictures.
+        given: depth that came with the source, in place of an estimate.
+
+    Raises:
+        ModelError: no detector is known for a control, or its weights are not to be had.
+    """
+    maps: dict[str, list[Map]] = {name: [] for name in names}
+    detectors = {name: detector(name, device) for name in maps if name != "depth"}
+    raws = _raw_depths(clip, estimate_depth, given) if "depth" in maps else []
+    for i, picture in enumerate(clip.frames):
+        coarse = coarsened(picture, structure)
+        for name, detect in detectors.items():
+            maps[name].append(detect(coarse))
+        if "depth" in maps:
+            raw = coarsened(raws[i], structure)
+            depth_range = DepthRange.after(depth_range, raw)
+            maps["depth"].append(depth_range.scaled(raw))
+    return StructureMaps({name: _stacked(values) for name, values in maps.items()}), depth_range
+
+
+def _raw_depths(clip: Clip, estimate_depth: DepthEstimator, given: GivenDepth | None) -> list[Map]:
+    """Of every frame; estimated in one call."""
+    if given is None:
+        return list(estimate_depth(clip.frames))
+    return [given.at(clip.index + i, clip.size) for i in range(len(clip))]
+
+
+def _stacked(maps: list[Map]) -> Map:
+    """`[T, C, H, W]`; C is 1 or 3."""
+    stacked = np.stack(maps)
+    return stacked[:, None] if stacked.ndim == 3 else np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))

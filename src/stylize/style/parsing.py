@@ -1,0 +1,84 @@
+"""What is typed on the command line to values: sizes, rates, and names with weights or places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from stylize.errors import StyleError
+from stylize.style.style import Control
+
+SWEPT: dict[str, Callable[[str], Any]] = {
+    "prompt": str, "negative_prompt": str, "strength": float, "guidance": float, "steps": int, "seed": int,
+    "reference": str, "reference_weight": float,
+}  # fmt: skip
+"""Options whose values can be compared on a sheet."""
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`"512x288"` to `(512, 288)`."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isascii() and height.isascii() and width.isdigit() and height.isdigit()):
+        raise StyleError(f"'{text}' is not a size", "write WIDTHxHEIGHT, such as 512x288")
+    return int(width), int(height)
+
+
+def parse_control(text: str) -> tuple[str, Control]:
+    """`"depth:0.5"` to `("depth", Control(0.5))`; `"canny:0.8@0-0.6"` counts in the first 60 % of the steps."""
+    name, _, rest = text.partition(":")
+    weight, at, part = rest.partition("@")
+    start, dash, end = part.partition("-")
+    try:
+        if bool(at) != bool(dash):
+            raise ValueError
+        return name, Control(float(weight) if weight else 1.0, float(start or 0), float(end or 1))
+    except ValueError:
+        raise StyleError(f"'{text}' is not a control", "write NAME:WEIGHT, such as depth:0.5") from None
+
+
+def parse_rate(text: str | None) -> Fraction | None:
+    """`"24"` or `"30000/1001"` to pictures a second."""
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise StyleError(f"'{text}' is not a frame rate", "write a number up to 1000, such as 24 or 30000/1001")
+    return rate
+
+
+def parse_weighted(text: str) -> tuple[str, float]:
+    """`"ink.safetensors:0.8"` to `("ink.safetensors", 0.8)`; without a weight it is 1."""
+    name, colon, weight = text.rpartition(":")
+    try:
+        return (name, float(weight)) if colon else (text, 1.0)
+    except ValueError:
+        return text, 1.0  # the colon of a Windows drive
+
+
+def parse_named(text: str) -> tuple[str, str]:
+    """`"lineart=lllyasviel/control_v11p_sd15_lineart"` to the control's name and its place."""
+    name, equals, place = text.partition("=")
+    if not (name and equals and place):
+        raise StyleError(f"'{text}' names no ControlNet", "write NAME=FOLDER or NAME=owner/repository")
+    return name, place
+
+
+def parse_sweep(text: str) -> dict[str, dict[str, Any]]:
+    """`"strength=0.5|0.7"` to what changes, by a caption for each: `{"strength 0.5": {"strength": 0.5}, ...}`.
+
+    Raises:
+        StyleError: no option that can be swept, or a value that is none of its.
+    """
+    name, equals, values = text.partition("=")
+    name = name.strip().replace("-", "_")
+    if not equals or name not in SWEPT or not values.strip():
+        raise StyleError(f"'{text}' is no comparison", f"write 'strength=0.5|0.7'; it goes with {', '.join(SWEPT)}")
+    try:
+        found = {value.strip(): SWEPT[name](value.strip()) for value in values.split("|")}
+    except ValueError:
+        raise StyleError(f"'{text}' has a value that {name} cannot have", "write 'strength=0.5|0.7'") from None
+    return {f"{name.replace('_', ' ')} {value}": {name: parsed} for value, parsed in found.items()}

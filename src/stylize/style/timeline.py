@@ -1,0 +1,33 @@
+"""TODO"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from fractions import Fraction
+
+from stylize.errors import StyleError
+
+MARK = re.compile(r"(?:^|;)\s*(\d+(?:\.\d+)?)\s*s\s*:\s*")
+"""A moment in seconds, at the beginning or after a semicolon."""
+
+
+def parse_timeline(prompt: str) -> list[tuple[Fraction, str]]:
+    """Texts with the second from which on each holds; a plain prompt is one text at 0.
+
+    Raises:
+        StyleError: moments that do not rise, a text that is empty, or words before the first moment.
+    """
+    marks = list(MARK.finditer(prompt))
+    if not marks:
+        return [(Fraction(0), prompt)]
+    if prompt[: marks[0].start()].strip():
+        raise StyleError(f"'{prompt}' says no second for its beginning", "write 0s: before it")
+    ends = [mark.start() for mark in marks[1:]] + [len(prompt)]
+    moments = [(Fraction(mark[1]), prompt[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
+    for (before, _), (after, _) in itertools.pairwise(moments):
+        if after <= before:
+            raise StyleError(f"{float(after):g}s comes after {float(before):g}s in the prompt", "let seconds rise")
+    if not all(text for _, text in moments):
+        raise StyleError(f"a moment of '{prompt}' has no words", "write some after the colon")
+    return moments
