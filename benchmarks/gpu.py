@@ -32,8 +32,8 @@ from stylize import Clip, Style, Stylizer
 from stylize.models.single_file import CONFIGS
 from stylize.networks import ControlNet, Exchange, Networks, attention
 from stylize.networks.budget import BATCH
-from stylize.networks.prompts import Prompted
-from stylize.style.style import Mode
+from stylize.networks.prompts import PromptEmbedding
+from stylize.style.values import Mode
 
 KINDS = {"sd15": "v1", "sdxl": "xl_base"}
 CONTROLS = ("depth", "canny")
@@ -110,7 +110,7 @@ def clocked(device: torch.device, work: Callable[[], Any]) -> float:
 def step_flops(networks: Networks, side: int) -> float:
     """FLOP of one step: UNet and both ControlNets."""
     latents = torch.randn(1, 4, side // 8, side // 8, device=networks.device, dtype=networks.dtype)
-    prompt: Prompted = networks.encode_prompt("ink", "", guided=False)
+    prompt: PromptEmbedding = networks.encode_prompt("ink", "", guided=False)
     control = torch.rand(1, 3, side, side)
     controls = {name: networks.embed_control(name, control) for name in CONTROLS}
     weights = dict.fromkeys(CONTROLS, 1.0)

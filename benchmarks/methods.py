@@ -48,9 +48,9 @@ def methods(stylizer: Stylizer, style: dict[str, object], folder: str) -> dict[s
         "ours, every frame a shot of its own, fresh noise": _alone(stylizer, plain, fresh=True),
         "... the same noise": _alone(stylizer, plain, fresh=False),
     }
-    full = ours["full"]
+    full, full_style = ours["full"], Style(**style | OURS["full"])  # type: ignore[arg-type]
     without = {
-        "full without the same noise": _while(fresh_noise, full),
+        "full without the same noise": _while(fresh_noise, _ours(Stylizer(stylizer.networks, batch=1), full_style)),
         "full without steady depth": _while(lambda: patch.object(DepthRange, "FOLLOW", 1.0), full),
         "full, keeping less (0.9)": _while(lambda: patch.object(fill, "SHARE", 0.9), full),
     }
@@ -102,7 +102,7 @@ def _round_trip(stylizer: Stylizer) -> Method:
         networks, results = stylizer.networks, []
         for frame in frames:
             pixels = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 127.5 - 1
-            back = networks.decode(networks.encode(pixels, torch.Generator().manual_seed(0)))[0].permute(1, 2, 0)
+            back = networks.decode(networks.encode(pixels, [torch.Generator().manual_seed(0)]))[0].permute(1, 2, 0)
             results.append(((back / 2 + 0.5).clamp(0, 1) * 255).round().byte().cpu().numpy())
         return np.stack(results)
 

@@ -47,8 +47,11 @@ def scenes(data: Path | None, frames: int, size: tuple[int, int]) -> Iterator[Sc
 
 def has_cut(pictures: np.ndarray) -> bool:
     """Whether a shot ends within the pictures."""
-    detector = CutDetector()
-    return sum(detector.starts_shot(picture) for picture in pictures) > 1
+    detector, starts = CutDetector(), 0
+    for picture in pictures:
+        starts_shot, detector = detector.see(picture)
+        starts += starts_shot
+    return starts > 1
 
 
 def landscape(width: int, height: int) -> np.ndarray:

@@ -24,13 +24,12 @@ from unittest.mock import patch
 import torch
 from common import hardware, moving_clips, source_video
 
-from stylize import Style, Stylizer, load_stylizer
+from stylize import Style, Stylizer, load_stylizer, pipeline
 from stylize.decode import reader as video
 from stylize.encode import writer as encode
-from stylize.motion import shots
+from stylize.motion import fusion, shots
 from stylize.networks import Networks
-from stylize.restyle import image_restyler as restyle
-from stylize.runs import stylizer as pipeline
+from stylize.restyle import batches, keyframes
 from stylize.structure import depth as estimators
 from stylize.style import parse_size
 
@@ -38,9 +37,11 @@ MAPS = "edges, scaling of depth"
 STAGES = {
     "depth network": (estimators.PocketDepth, "__call__"),
     MAPS: (pipeline, "take_maps"),
-    "cuts": (shots.CutDetector, "starts_shot"),
-    "flow": (restyle, "motion_between"),
-    "fusion": (restyle, "fuse"),
+    "cuts": (shots.CutDetector, "see"),
+    "flow": (batches, "motion_between"),
+    "flow both ways": (keyframes, "motions_between"),
+    "fusion": (fusion, "fuse"),
+    "frames between": (keyframes, "between"),
     "decoding": (video.VideoReader, "_clip"),
     "encoding": (encode.VideoWriter, "_encode"),
     "segments to disk": (encode.VideoWriter, "_end_segment"),
@@ -86,10 +87,12 @@ def main() -> None:
     parser.add_argument("--size", type=parse_size, default=(512, 288))
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--steps", type=int, help="the model's own if left out")
+    parser.add_argument("--batch", type=int, help="frames that go together; what fits if left out")
     parser.add_argument("--mode", choices=["full", "fast"], default="full")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"])
     args = parser.parse_args()
-    stylizer = load_stylizer(args.model, dtype=getattr(torch, args.dtype) if args.dtype else None)
+    dtype = getattr(torch, args.dtype) if args.dtype else None
+    stylizer = load_stylizer(args.model, dtype=dtype, batch=args.batch)
     style = Style(prompt="watercolour painting", steps=args.steps, mode=args.mode)
     list(stylizer.stream(moving_clips(8, *args.size), style))  # warm-up
     own, beside, total, evaluations = one_run(stylizer, style, args.frames, args.size)

@@ -16,7 +16,7 @@ import boxes
 import numpy as np
 
 from stylize import Style, Stylizer, VideoReader, load_stylizer
-from stylize.runs.sheets import arranged, write_sheet
+from stylize.runs.sheets import lay_out, write_sheet
 from stylize.style import parse_size
 
 HERE = Path(__file__).parent
@@ -103,7 +103,7 @@ def main() -> None:
         boxes.write(Path(name), COUNT, args.size)
         for mode in args.only:
             sheet = MODES[mode](stylizer, args.size, Path(name))
-            write_sheet(args.out / f"{mode}.jpg", arranged(list(sheet.values()), list(sheet)))
+            write_sheet(args.out / f"{mode}.jpg", lay_out(list(sheet.values()), list(sheet)))
             print(args.out / f"{mode}.jpg")
 
 

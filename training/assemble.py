@@ -18,7 +18,7 @@ from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPV
 import prompts
 from denoiser import CONTROLS
 from image import PROJECTION, REFERENCE_SIDE
-from stylize.networks.image_prompt import FILE
+from stylize.models.loading import IMAGE_PROMPT
 from stylize.structure.depth_network import DepthNetwork
 from tones import TONES
 from windows import LATENT_SCALE
@@ -37,7 +37,7 @@ def save_image_prompt(work: Path, out: Path) -> None:
         for k, v in stored.items() if k.startswith("proj.")
     }  # fmt: skip
     (out / ADAPTER).mkdir(parents=True)
-    save_file(weights, out / ADAPTER / FILE)
+    save_file(weights, out / ADAPTER / IMAGE_PROMPT)
     size = {"height": REFERENCE_SIDE, "width": REFERENCE_SIDE}
     CLIPImageProcessor(
         size={"shortest_edge": REFERENCE_SIDE}, crop_size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3
@@ -54,7 +54,7 @@ def take_back(model: Path, work: Path) -> None:
     same = ("unet", "text_encoder", "vae", "depth", "image_encoder")
     for name, folder in ({name: name for name in same} | controlnet_folders()).items():
         shutil.copytree(model / folder, work / name, dirs_exist_ok=True)
-    stored = load_file(model / ADAPTER / FILE)
+    stored = load_file(model / ADAPTER / IMAGE_PROMPT)
     weights = {
         k.replace("image_proj.proj.", "proj.image_embeds.").replace("image_proj.", "proj."): v.float()
         for k, v in stored.items()

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from diffusers import ControlNetModel, LCMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
+from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from image import ImagePrompter
 from stylize.networks import Exchange, attention
-from stylize.networks.attention import KeysValues
 from text import WIDTH, build_text_encoder, build_tokenizer
 from train_vae import LATENTS
 from windows import Batch
@@ -71,10 +71,10 @@ def grown(stored: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
 class PairExchange(Exchange):
     """The second half of a batch looks at the first; the first at itself, which changes nothing."""
 
-    def extended(self, layer: str, keys: torch.Tensor, values: torch.Tensor) -> KeysValues:
+    def attend(self, layer: str, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         half = len(keys) // 2
-        more = [torch.cat([x, x[:half].repeat(2, 1, 1, 1)], 2) for x in (keys, values)]
-        return more[0], more[1]
+        extended = [torch.cat([x, x[:half].repeat(2, 1, 1, 1)], 2) for x in (keys, values)]
+        return F.scaled_dot_product_attention(query, extended[0], extended[1])
 
 
 class Denoiser(torch.nn.Module):

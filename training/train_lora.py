@@ -115,11 +115,11 @@ def train(networks: Networks, pairs: Pairs, minutes: float, rate: float) -> None
         before, after, maps = pairs.draw()
         with torch.no_grad():
             generator = torch.Generator().manual_seed(step)
-            start, wanted = networks.encode(before, generator).clone(), networks.encode(after, generator).clone()
+            start, wanted = networks.encode(before, [generator]).clone(), networks.encode(after, [generator]).clone()
             controls = {name: networks.embed_control(name, maps[name]).clone() for name in strengths}
         t = int(torch.randint(*NOISE, (), generator=generator))
         noisy = alphas[t].sqrt() * start + (1 - alphas[t]).sqrt() * torch.randn(start.shape, generator=generator)
-        made = networks.predict(noisy, torch.tensor(t), prompt, controls, strengths, Exchange((), 0.0))
+        made = networks.predict(noisy, torch.tensor(t), prompt, controls, strengths, Exchange(weight=0.0))
         loss = (made - wanted).square().mean() + 2 * (networks.decode(made) - after).abs().mean()
         for group in optimiser.param_groups:
             group["lr"] = clock.learning_rate()

@@ -1,23 +1,31 @@
-"""What flows between the stages: pictures with their exact times, and the maps taken of them."""
+"""What flows between the stages: clips with their exact times, the maps taken of them, pictures as bytes and floats."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-Map: TypeAlias = npt.NDArray[np.float32]
-
-Image: TypeAlias = npt.NDArray[np.float32]
-"""RGB `[H, W, 3]` in [0, 1]."""
-
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """RGB, uint8 `[H, W, 3]`, or a stack of them `[T, H, W, 3]`."""
+Image: TypeAlias = npt.NDArray[np.float32]
+"""RGB `[H, W, 3]` in [0, 1]."""
+Map: TypeAlias = npt.NDArray[np.float32]
+"""One number a pixel, `[H, W]`, or a stack of them `[T, H, W]`."""
+Value = TypeVar("Value")
+
+
+class DepthEstimator(Protocol):
+    """Relative inverse depth of a picture, near is large; scale and shift are unknown but do not jump."""
+
+    def __call__(self, picture: Picture) -> Map:
+        """uint8 RGB `[H, W, 3]` to float32 `[H, W]`; a stack `[T, H, W, 3]` in one call to `[T, H, W]`."""
+        ...
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,6 +79,65 @@ def one_by_one(clips: Iterable[Clip]) -> Iterator[Clip]:
             yield clip.part(i, i + 1, starts_shot=clip.starts_shot and i == 0)
 
 
+def join_clips(clips: Sequence[Clip]) -> Clip:
+    """Consecutive clips of one shot as one."""
+    if len(clips) == 1:
+        return clips[0]
+    return Clip(
+        np.concatenate([clip.frames for clip in clips]),
+        tuple(time for clip in clips for time in clip.times),
+        tuple(duration for clip in clips for duration in clip.durations),
+        clips[0].index,
+        clips[0].starts_shot,
+        None if clips[0].alpha is None else np.concatenate([clip.alpha for clip in clips if clip.alpha is not None]),
+    )
+
+
+def batches(frames: Iterable[tuple[Clip, Value]], size: int) -> Iterator[tuple[Clip, Value]]:
+    """Groups of up to `size` consecutive frames of one shot; a full one is handed on before the next frame is read.
+
+    Args:
+        frames: clips of one frame, each with a value that belongs to it.
+
+    Yields:
+        The frames as one clip, with the value of the last one.
+    """
+    group: list[tuple[Clip, Value]] = []
+    for frame, value in frames:
+        if group and (frame.starts_shot or frame.index != group[-1][0].index + 1):
+            yield join_clips([clip for clip, _ in group]), group[-1][1]
+            group = []
+        group.append((frame, value))
+        if len(group) == size:
+            yield join_clips([clip for clip, _ in group]), value
+            group = []
+    if group:
+        yield join_clips([clip for clip, _ in group]), group[-1][1]
+
+
+def to_floats(picture: Picture) -> Image:
+    """uint8 to float32 in [0, 1]."""
+    return np.multiply(picture, np.float32(1 / 255), dtype=np.float32)
+
+
+def to_bytes(image: Image) -> Picture:
+    """[0, 1] to uint8."""
+    return np.asarray(cv2.convertScaleAbs(image, alpha=255), np.uint8)
+
+
+def resize(picture: Picture, size: tuple[int, int], *, enlarge: int = cv2.INTER_CUBIC) -> Picture:
+    """A picture at `size` (width, height): means of areas where it shrinks, interpolated where it grows.
+
+    Args:
+        enlarge: OpenCV's interpolation for growing.
+    """
+    height, width = picture.shape[:2]
+    if (width, height) == size:
+        return picture
+    interpolation = cv2.INTER_AREA if size[0] * size[1] < width * height else enlarge
+    return np.asarray(cv2.resize(picture, size, interpolation=interpolation), picture.dtype)
+
+
 @dataclass(frozen=True, repr=False)
 class StructureMaps:
     """What holds the forms: one map a control, named as ControlNets are."""
@@ -83,19 +150,5 @@ class StructureMaps:
             if values.ndim != 4 or values.shape[1] not in (1, 3):
                 raise ValueError(f"{name} must be [T, 1 or 3, H, W], got {values.shape}")
 
-    def part(self, i: int) -> StructureMaps:
-        """Those of frame `i` by itself."""
-        return StructureMaps({name: values[i : i + 1] for name, values in self.maps.items()})
-
     def __repr__(self) -> str:
         return f"StructureMaps({', '.join(f'{n} {v.shape}' for n, v in self.maps.items())})"
-
-
-def unit(picture: Picture) -> Image:
-    """uint8 to float32 in [0, 1]."""
-    return np.multiply(picture, np.float32(1 / 255), dtype=np.float32)
-
-
-def to_bytes(image: Image) -> Picture:
-    """[0, 1] to uint8."""
-    return np.asarray(cv2.convertScaleAbs(image, alpha=255), np.uint8)

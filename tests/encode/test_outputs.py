@@ -246,7 +246,7 @@ def test_nobody_listens_any_more(tmp_path: Path, tiny_model: Path) -> None:
 
 @pytest.mark.parametrize("times", [{"start": float("nan")}, {"end": float("inf")}, {"start": 1e300}, {"start": -1.0}])
 def test_times_that_are_none(times: dict[str, float], tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match="is no time in a video"):
+    with pytest.raises(VideoError, match="is not a time in a video"):
         VideoReader(make_video(tmp_path / "in.mp4", 2), **times)  # type: ignore[arg-type]
 
 

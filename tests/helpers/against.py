@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from stylize import Clip, Style
+from stylize.decode import read_picture
 from stylize.networks import Networks
 from stylize.networks.devices import memory_format
+from stylize.networks.prompts import stack
 from stylize.restyle import Memory, conditions_for
-from stylize.restyle.denoise import advance, begin
+from stylize.restyle.denoise import denoise
 from stylize.structure import take_maps
 
 SEED = 11
@@ -29,18 +31,18 @@ class Ours:
 
 def ours(networks: Networks, style: Style, clip: Clip) -> Ours:
     """Of a clip of one frame, from the noise of a generator with `SEED`."""
-    conditions = conditions_for(networks, style)
+    reference = None if style.reference is None else read_picture(style.reference)
+    conditions = conditions_for(networks, style, reference)
     maps, _ = take_maps(clip, conditions.controls, networks.estimate_depth, None)
     pixels = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 127.5 - 1
     controls = {name: torch.from_numpy(m).expand(-1, 3, -1, -1) for name, m in maps.maps.items()}
-    generator = torch.Generator().manual_seed(SEED)
+    generators = [torch.Generator().manual_seed(SEED)]
     with torch.inference_mode():
-        source = networks.encode(pixels, generator)
+        source = networks.encode(pixels, generators)
         embedded = {name: networks.embed_control(name, m) for name, m in controls.items()}
-        passage = begin(networks, conditions, source, embedded, generator, Memory())
-        while not passage.is_done:
-            advance(networks, conditions, [passage])
-    return Ours(passage.latents, source, (pixels + 1) / 2, controls)
+        prompt = stack([conditions.prompts.at(time) for time in clip.times])
+        latents, _ = denoise(networks, conditions, source, embedded, prompt, Memory(), generators)
+    return Ours(latents, source, (pixels + 1) / 2, controls)
 
 
 def laid_out(pipeline: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,17 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from clips import joined, make_clip
+from clips import joined, make_clip, restyled_states
 from media import frames, make_video
 from stylize import Clip, Style, StyleError, Stylizer, VideoError, VideoWriter
 from stylize.cli import app
 from stylize.decode import probe
 from stylize.errors import VideoWarning
-from stylize.masks import Masking
-from stylize.masks.masking import composite, feathered, linear, matte_source
-from stylize.masks.mattes import as_matte, cut_out, moving
+from stylize.masks import Masking, apply_mask
+from stylize.masks.masking import composite, feather, make_mattes, to_linear
+from stylize.masks.mattes import cut_out, moving, to_matte
 from stylize.networks import Networks
-from stylize.runs.state import State
+from stylize.runs.state import from_bytes, to_bytes
 
 SIZE = (160, 96)
 
@@ -71,7 +70,7 @@ def test_mixing_is_done_in_light() -> None:
     assert int(half[0, 0, 0]) == 188  # half of the light, not half of the number
     levels = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, 2)
     assert np.abs(composite(levels, levels, np.full((1, 256), 0.3, np.float32)).astype(int) - levels).max() == 0
-    assert linear(np.float32([0.5]))[0] == pytest.approx(0.2140, abs=1e-4)
+    assert to_linear(np.float32([0.5]))[0] == pytest.approx(0.2140, abs=1e-4)
 
 
 def test_outside_the_matte_the_source_stays_to_the_bit() -> None:
@@ -79,7 +78,7 @@ def test_outside_the_matte_the_source_stays_to_the_bit() -> None:
     source, styled = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
     matte = np.zeros((64, 64), np.float32)
     matte[20:40, 20:40] = 1
-    soft = feathered(matte, 2.0)
+    soft = feather(matte, 2.0)
     mixed = composite(source, styled, soft)
     assert np.array_equal(mixed[soft == 0], source[soft == 0]) and (soft == 0).mean() > 0.6
     assert np.array_equal(mixed[soft == 1], styled[soft == 1]) and (soft == 1).any()
@@ -104,7 +103,7 @@ def test_mattes_from_files(kind: str, tmp_path: Path) -> None:
         with VideoWriter(path, info, SIZE) as writer:
             for i in range(4):
                 writer.write(Clip(truth(i)[None, ..., None].repeat(3, 3), (Fraction(i, 25),), (Fraction(1, 25),), i))
-    source = matte_source(path, "")
+    source = make_mattes(path, "")
     for i in range(4):
         wanted = truth(0 if kind in ("still", "transparent") else i)
         assert np.abs(source(scene(i), None, i) * 255 - wanted).max() <= 1
@@ -115,7 +114,7 @@ def test_mattes_from_files(kind: str, tmp_path: Path) -> None:
 
 
 def test_what_moves_otherwise_than_the_camera(film: Path) -> None:
-    source = matte_source(None, "motion", film)
+    source = make_mattes(None, "motion", film)
     before, found = None, []
     for i in range(10):
         matte = source(scene(i), before, i)
@@ -130,7 +129,7 @@ def test_a_pan_alone_moves_nothing() -> None:
 
 
 def test_a_box_is_followed() -> None:
-    source = matte_source(None, "box:18,26,44,44")
+    source = make_mattes(None, "box:18,26,44,44")
     before, found = None, []
     for i in range(10):
         matte = source(scene(i), before, i)
@@ -142,7 +141,7 @@ def test_a_box_is_followed() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("box:1,2,3", r"'box:1,2,3' is no box: write box:X,Y,WIDTH,HEIGHT in pixels"),
+        ("box:1,2,3", r"'box:1,2,3' is not a box: write box:X,Y,WIDTH,HEIGHT in pixels"),
         ("box:150,0,40,40", r"box \(150, 0, 40, 40\) leaves the picture: it is 160x96"),
         ("motion", "a mask from motion needs a video file: give a matte, or a box"),
         ("nobody/nothing#cat", "cannot load a segmentation network from nobody/nothing: use motion or box"),
@@ -150,7 +149,7 @@ def test_a_box_is_followed() -> None:
 )
 def test_masks_that_cannot_be_made(text: str, message: str) -> None:
     with pytest.raises(StyleError, match=message):
-        matte_source(None, text)(scene(0), None, 0)
+        make_mattes(None, text)(scene(0), None, 0)
 
 
 def sam2(folder: Path) -> None:
@@ -217,7 +216,7 @@ def test_a_network_is_told_where_to_look(
     make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path)
-    source = matte_source(None, f"{tmp_path}#box:18,26,44,44")
+    source = make_mattes(None, f"{tmp_path}#box:18,26,44,44")
     first = source(scene(0), None, 0)
     assert first.shape == SIZE[::-1] and set(np.unique(first)) <= {0.0, 1.0}
     told: list[Any] = []
@@ -237,7 +236,7 @@ def test_a_network_is_told_where_to_look(
     gone = source(scene(1), (scene(0), np.zeros(SIZE[::-1], np.float32)), 1)
     assert gone.max() == 0 and len(told) == 3
     with pytest.raises(StyleError, match="cannot load a network that is told where to look from nobody/nothing"):
-        matte_source(None, "nobody/nothing#box:1,2,3,4")
+        make_mattes(None, "nobody/nothing#box:1,2,3,4")
 
 
 def test_a_segmentation_network(tmp_path: Path) -> None:
@@ -250,10 +249,10 @@ def test_a_segmentation_network(tmp_path: Path) -> None:
     )  # fmt: skip
     SegformerForSemanticSegmentation(config).save_pretrained(tmp_path)
     SegformerImageProcessor(size={"height": 64, "width": 64}).save_pretrained(tmp_path)
-    person, wall = (matte_source(None, f"{tmp_path}#{label}")(scene(0), None, 0) for label in ("person", "wall"))
+    person, wall = (make_mattes(None, f"{tmp_path}#{label}")(scene(0), None, 0) for label in ("person", "wall"))
     assert person.shape == SIZE[::-1] and np.abs(person + wall - 1).mean() < 0.05
     with pytest.raises(StyleError, match="the network knows no 'dog': write MODEL#LABEL; it knows person, wall"):
-        matte_source(None, f"{tmp_path}#dog")(scene(0), None, 0)
+        make_mattes(None, f"{tmp_path}#dog")(scene(0), None, 0)
 
 
 def test_a_matte_is_steady_where_the_motion_is_known() -> None:
@@ -261,17 +260,17 @@ def test_a_matte_is_steady_where_the_motion_is_known() -> None:
 
     def flickering(picture: np.ndarray, before: object, index: int, time: Fraction = Fraction(0)) -> np.ndarray:
         matte = truth(0) if index % 2 else cv2.dilate(truth(0), np.ones((5, 5)))
-        return as_matte(matte, SIZE)
+        return to_matte(matte, SIZE)
 
     masking = Masking(flickering, background=False, feather=0)
     white = np.full((1, *SIZE[::-1], 3), 255, np.uint8)
     still = scene(0, pan=0)
-    results = []
+    results, before = [], None
     for i in range(8):
         clip = Clip(still[None], (Fraction(i, 25),), (Fraction(1, 25),), i, i == 0)
-        masking.applied(clip, Clip(white, clip.times, clip.durations, i))
-        assert masking.before is not None
-        results.append(masking.before[1])
+        _, before = apply_mask(masking, clip, white, before)
+        assert before is not None
+        results.append(before[1])
     raw = np.abs(flickering(still, None, 0) - flickering(still, None, 1)).mean()
     assert np.abs(results[-1] - results[-2]).mean() < 0.55 * raw
 
@@ -302,12 +301,10 @@ def test_a_resumed_run_goes_on_with_its_matte(tiny: Networks, tmp_path: Path, fi
 
     style = Style(prompt="ink", steps=2, strength=0.5, mask_from="motion")
     with VideoReader(film) as reader:
-        steps = list(Stylizer(tiny).steps(reader.clips(1), style, source=film))
-    stored = steps[4][1]
-    assert stored is not None
-    state = State.from_bytes(stored.to_bytes(), torch.device("cpu"))
+        steps = restyled_states(tiny, reader.clips(1), style, source=film)
+    state = from_bytes(to_bytes(steps[4][1]), torch.device("cpu"))
     with VideoReader(film) as reader:
-        rest = list(Stylizer(tiny).steps(reader.clips(1, skip=5), style, state, source=film))
+        rest = restyled_states(tiny, reader.clips(1, skip=5), style, state=state, source=film)
     assert np.array_equal(joined([c for c, _ in steps[5:]]), joined([c for c, _ in rest]))
 
 
@@ -334,5 +331,5 @@ def test_a_mask_that_finds_nothing_says_so(tiny: Networks) -> None:
 
     clip = Clip(scene(0)[None], (Fraction(0),), (Fraction(1, 25),), 7, starts_shot=True)
     with pytest.warns(VideoWarning, match="the mask finds no subject in frame 7: look at a preview"):
-        kept = Masking(nothing, background=False, feather=0).applied(clip, replace(clip, frames=255 - clip.frames))
-    assert np.array_equal(kept.frames, clip.frames)
+        kept, _ = apply_mask(Masking(nothing), clip, 255 - clip.frames, None)
+    assert np.array_equal(kept, clip.frames)

@@ -182,7 +182,7 @@ def test_measuring_what_cannot_be_compared(tmp_path: Path) -> None:
     shorter = make_video(tmp_path / "short.mp4", 5, pictures=panned(5), width=WIDTH, height=HEIGHT)
     with pytest.raises(VideoError, match="differ in length"):
         stylize.measure(source, shorter)
-    with pytest.raises(VideoError, match=r"ends in \.html"):
+    with pytest.raises(VideoError, match=r"end the name in \.html"):
         stylize.measure(source, styled, report=tmp_path / "page.pdf")
     with pytest.raises(StyleError, match="needs CLIP"):
         stylize.measure(source, styled, prompt="ink")

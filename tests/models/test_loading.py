@@ -81,7 +81,7 @@ def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
 def test_a_file_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.touch()
-    with pytest.raises(ModelError, match=r"is no \.safetensors file: it is damaged"):
+    with pytest.raises(ModelError, match=r"is not a \.safetensors file: it is damaged"):
         load_networks(path)
 
 

@@ -34,5 +34,5 @@ def test_a_broken_list_of_own_names(text: str, tmp_path: Path, monkeypatch: pyte
     file = tmp_path / "models.toml"
     file.write_text(text)
     monkeypatch.setenv("STYLIZE_MODELS", str(file))
-    with pytest.raises(ModelError, match=r"models\.toml: is no list of models .*: give each a table with its base"):
+    with pytest.raises(ModelError, match=r"models\.toml: is not a list of models .*: give each a table with its base"):
         known_models()

@@ -76,6 +76,6 @@ def test_a_file_that_is_no_checkpoint(content: str, tmp_path: Path) -> None:
         path.write_bytes(os.urandom(100))
     else:
         save_file({"lora_unet_x.lora_up.weight": torch.zeros(2)} if content == "lora" else {}, path)
-    message = "is no .safetensors file" if content == "garbage" else "is no checkpoint of SD 1.5, SD 2.1 or SDXL"
+    message = "is not a .safetensors file" if content == "garbage" else "is not a checkpoint of SD 1.5, SD 2.1 or SDXL"
     with pytest.raises(ModelError, match=message):
         load_single_file(path, torch.float32)

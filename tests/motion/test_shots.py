@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stylize.frames import Clip
-from stylize.motion import split_shots
+from stylize.frames import Clip, one_by_one
+from stylize.motion import CutDetector, split_shots
 
 HEIGHT, WIDTH = 72, 128
 
@@ -31,7 +31,7 @@ def starts(frames: list[np.ndarray], chunk: int = 7) -> list[int]:
         )
         for i in range(0, len(frames), chunk)
     ]
-    parts = list(split_shots(clips))
+    parts = [part for part, _ in split_shots(one_by_one(clips), CutDetector())]
     assert np.array_equal(np.concatenate([p.frames for p in parts]), np.stack(frames))
     return [part.index for part in parts if part.starts_shot]
 

@@ -11,7 +11,7 @@ from stylize import Style, StylizeError, Stylizer, load_stylizer
 from stylize.networks import Networks, arrange
 from stylize.networks import budget as hardware
 from stylize.networks.budget import Needs, choose_layout, needs_of
-from stylize.style.style import Layout
+from stylize.style.values import Layout
 
 GB = 10**9
 NEEDS = Needs(weights=4 * GB, decoding=4 * GB, denoising=GB // 2, keys_values=0, steps=4)

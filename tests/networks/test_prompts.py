@@ -11,11 +11,11 @@ import torch
 from clips import joined, make_clip
 from stylize import Style, Stylizer
 from stylize.networks import Networks
-from stylize.networks.prompts import Prompted, Timeline, mixed
+from stylize.networks.prompts import PromptEmbedding, Timeline, mix
 
 
 def test_between_two_moments_both_count_and_the_change_is_smooth() -> None:
-    one, two = (Prompted(torch.full((1, 4, 2), value)) for value in (0.0, 1.0))
+    one, two = (PromptEmbedding(torch.full((1, 4, 2), value)) for value in (0.0, 1.0))
     line = Timeline(((Fraction(1), one), (Fraction(3), two)))
     at = [float(line.at(Fraction(k, 4)).words.mean()) for k in range(17)]
     assert at[:5] == [0.0] * 5 and at[12:] == [1.0] * 5 and at[8] == pytest.approx(0.5)
@@ -24,8 +24,8 @@ def test_between_two_moments_both_count_and_the_change_is_smooth() -> None:
 
 
 def test_prompts_of_different_length_mix() -> None:
-    short, long = Prompted(torch.zeros(1, 77, 8)), Prompted(torch.ones(1, 154, 8))
-    assert mixed(short, long, 0.25).words.shape == (1, 154, 8)
+    short, long = PromptEmbedding(torch.zeros(1, 77, 8)), PromptEmbedding(torch.ones(1, 154, 8))
+    assert mix(short, long, 0.25).words.shape == (1, 154, 8)
 
 
 def test_the_prompt_changes_over_the_clip(tiny: Networks) -> None:

@@ -221,7 +221,7 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, tiny_model: Path, tmp_path
     unset = CliRunner().invoke(app, [*arguments, "--host", "0.0.0.0", "--token", ""])
     assert unset.exit_code == 0 and len(calls.pop()["token"]) > 12
     huge = CliRunner().invoke(app, [*arguments, "--max-upload", "huge"])
-    assert huge.exit_code == 1 and "'huge' is no size: write it as 500mb" in huge.stderr
+    assert huge.exit_code == 1 and "'huge' is not a size: write it as 500mb" in huge.stderr
     assert (here.exit_code, everywhere.exit_code) == (0, 0), here.output + everywhere.output
     assert "http://127.0.0.1:7860 shows the page" in here.stderr and "password" not in here.stderr
     assert calls[0]["token"] is None and len(calls[1]["token"]) > 12 and calls[1]["token"] in everywhere.stderr

@@ -13,7 +13,7 @@ import pytest
 from media import frames, make_video
 from stylize import StyleError, Stylizer, VideoError
 from stylize.networks import Networks
-from stylize.page.markup import told, wiped
+from stylize.page.markup import status_html, wipe_html
 from stylize.page.orders import KEEP_DAYS, Order
 from stylize.page.studio import Studio
 
@@ -44,15 +44,15 @@ def test_a_run_gives_what_convert_gives(studio: Studio, tiny: Networks, tmp_path
     Stylizer(tiny).convert(source, tmp_path / "out.mp4", Style(**SETTINGS))
     assert np.array_equal(frames(order.output), frames(tmp_path / "out.mp4"))
     assert (order.done, order.total, studio.orders()) == (6, 6, [order])
-    assert "Done: 6 frames" in told(order)
-    assert "in-ink-b-restyled.mp4" in wiped(order) and "<b>" not in wiped(order) + told(order)
+    assert "Done: 6 frames" in status_html(order)
+    assert "in-ink-b-restyled.mp4" in wipe_html(order) and "<b>" not in wipe_html(order) + status_html(order)
 
 
 def test_orders_wait_their_turn_and_what_waits_can_be_taken_back(studio: Studio, tmp_path: Path) -> None:
     first = studio.submit(make_video(tmp_path / "one.mp4", 60), SETTINGS)
     until(lambda: first.stage == "running")
     second = studio.submit(make_video(tmp_path / "two.mp4", 3), SETTINGS)
-    assert second.stage == "waiting" and "Waiting" in told(second)
+    assert second.stage == "waiting" and "Waiting" in status_html(second)
     studio.remove(first.key)  # what is under way stays
     studio.stop(second.key)
     assert (second.stage, studio.order(first.key)) == ("stopped", first)
@@ -68,7 +68,7 @@ def test_a_stopped_run_goes_on_where_it_was(studio: Studio, tiny: Networks, tmp_
     until(lambda: order.done >= 80)
     studio.stop(order.key)
     until(lambda: order.stage == "stopped")
-    assert not order.output.exists() and "Stopped at" in told(order)
+    assert not order.output.exists() and "Stopped at" in status_html(order)
     began = order.done
     studio.go_on(order.key)
     until(lambda: order.stage == "done")
@@ -99,7 +99,7 @@ def test_another_sitting_finds_what_was_cut_off_and_lets_old_ones_go(tiny: Netwo
 def test_one_bad_run_does_not_end_the_queue(studio: Studio, tmp_path: Path) -> None:
     order = studio.submit(make_video(tmp_path / "in.mp4", 3), SETTINGS | {"controls": {"depth": 1.0, "pose": 1.0}})
     until(lambda: order.stage == "failed")
-    assert "has no ControlNet 'pose'" in order.error and 'role="alert"' in told(order)
+    assert "has no ControlNet 'pose'" in order.error and 'role="alert"' in status_html(order)
     other = studio.submit(make_video(tmp_path / "in2.mp4", 3), SETTINGS)
     until(lambda: other.stage == "done")
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_is_said_before_it_is_queued(studio: Studio, tmp_path: Pa
         studio.submit(None, SETTINGS)
     with pytest.raises(VideoError, match=r"text\.mp4"):
         studio.submit(tmp_path / "text.mp4", SETTINGS)
-    with pytest.raises(VideoError, match=r"page\.html: is no kind of video that the page takes"):
+    with pytest.raises(VideoError, match=r"page\.html: is not a kind of video that the page takes"):
         studio.submit(tmp_path / "page.html", SETTINGS)
     with pytest.raises(StyleError, match="the reference is gone: give it again"):
         studio.submit(source, SETTINGS | {"reference": str(tmp_path / "gone.png")})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from media import sound_packets
 from oracle import Variant, frame_of, make, matte, number_of, patches_of, pattern, read
-from stylize import Clip, Style, Stylizer
+from stylize import Clip, Stylizer
 from stylize.cli import app
-from stylize.motion import CutDetector
+from stylize.frames import Image as Floats
+from stylize.frames import StructureMaps, to_floats
 from stylize.networks import Networks
-from stylize.restyle import Memory
-from stylize.runs.state import State
+from stylize.restyle import Conditions, ImageRestyler, Memory
 
 VARIABLE = [0, 900, 2100, 2400, 5000, 5700, 6100, 9000, 9900, 12000]
 LOSSLESS_VP9 = {"lossless": "1", "deadline": "realtime", "cpu-used": "8"}
@@ -71,23 +71,23 @@ LOOSE = {"av1", "avi"}
 """Encoders that are not exact on flat patches here, at any setting."""
 
 
-class Identity(Stylizer):
+class Identity(ImageRestyler):
     """Restyles nothing."""
 
-    def steps(
-        self, clips: Iterable[Clip], style: Style, state: State | None = None, *_: object, **__: object
-    ) -> Iterator[tuple[Clip, State | None]]:
-        for clip in clips:
-            yield clip, State(Memory(), CutDetector())
+    def restyle(
+        self, start: Clip, maps: StructureMaps, memory: Memory, conditions: Conditions
+    ) -> tuple[Sequence[Floats], Memory]:
+        return [to_floats(picture) for picture in start.frames], memory
 
 
 @pytest.fixture(autouse=True)
 def identity(tiny: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stylize.runs.stylizer.load_stylizer", lambda *_, **__: Identity(tiny))
+    monkeypatch.setattr("stylize.runs.convert.ImageRestyler", Identity)
+    monkeypatch.setattr("stylize.runs.stylizer.load_stylizer", lambda *_, **__: Stylizer(tiny))
 
 
 def run(source: Path | str, output: Path, *more: str) -> str:
-    arguments = ["run", str(source), "-o", str(output), "--prompt", "nothing", *more]
+    arguments = ["run", str(source), "-o", str(output), "--prompt", "nothing", "--temporal", "0", *more]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     return result.output

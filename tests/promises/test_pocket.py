@@ -65,7 +65,7 @@ def test_diffusers_own_pipeline_loads_and_runs_it(source: Clip) -> None:
 def test_the_autoencoder_brings_pictures_back(pocket: Stylizer, source: Clip) -> None:
     pixels = torch.from_numpy(source.frames[:1]).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.inference_mode():
-        back = pocket.networks.decode(pocket.networks.encode(pixels, torch.Generator())).clamp(-1, 1)
+        back = pocket.networks.decode(pocket.networks.encode(pixels, [torch.Generator()])).clamp(-1, 1)
     psnr = -10 * torch.log10(((back - pixels) / 2).square().mean())
     assert psnr > 27
 
@@ -73,8 +73,8 @@ def test_the_autoencoder_brings_pictures_back(pocket: Stylizer, source: Clip) ->
 def test_latents_move_as_the_picture_moves(pocket: Stylizer, source: Clip) -> None:
     pixels = torch.from_numpy(source.frames[:1]).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.inference_mode():
-        one = pocket.networks.encode(pixels, torch.Generator())
-        moved = pocket.networks.encode(pixels.roll((8, 16), (2, 3)), torch.Generator())
+        one = pocket.networks.encode(pixels, [torch.Generator()])
+        moved = pocket.networks.encode(pixels.roll((8, 16), (2, 3)), [torch.Generator()])
     assert torch.allclose(moved, one.roll((1, 2), (2, 3)), atol=1e-4)
 
 

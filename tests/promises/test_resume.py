@@ -22,7 +22,8 @@ from stylize import Style, StylizeError, Stylizer, VideoError, VideoWriter
 from stylize.decode import probe
 from stylize.encode import WorkFolder
 from stylize.networks import Networks, choose_batch
-from stylize.runs.state import State
+from stylize.pipeline import State
+from stylize.runs.state import to_bytes
 
 STYLE = Style(prompt="ink drawing", steps=2, strength=0.5)
 COUNT = 30
@@ -75,7 +76,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     stops: tuple[int, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stylize.restyle.image_restyler.STRETCH", 8)
     style, stylizer = Style(prompt="ink drawing", steps=4, strength=0.8, mode=mode), Stylizer(tiny, batch=batch)
     whole = stylizer.convert(source, tmp_path / "whole.mp4", style)
     output = tmp_path / "out.mp4"
@@ -152,29 +152,28 @@ def test_torch_works_in_one_thread_alone(
     stylizer: Stylizer, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The state is written out where the networks run: in a second thread it slows all that comes after."""
-    threads, to_bytes = list[int](), State.to_bytes
+    threads = list[int]()
 
     def watched(state: State) -> bytes:
         threads.append(threading.get_ident())
         return to_bytes(state)
 
-    monkeypatch.setattr(State, "to_bytes", watched)
+    monkeypatch.setattr("stylize.runs.convert.to_bytes", watched)
     stylizer.convert(source, tmp_path / "out.mp4", STYLE)
     assert threads == [threading.get_ident()] * 3  # after 8, 16 and 24 frames
 
 
 def test_a_run_that_goes_on_keeps_its_batch(tiny: Networks, source: Path, tmp_path: Path) -> None:
     """Whatever fits today; asked for, another one is refused."""
-    style, output = Style(prompt="ink drawing", steps=5, strength=0.8), tmp_path / "out.mp4"  # 4 steps: 4 would fit
-    with patch("stylize.restyle.image_restyler.STRETCH", 8):
-        with pytest.raises(KeyboardInterrupt):
-            Stylizer(tiny, batch=2).convert(source, output, style, progress=stop_at(20))
-        with pytest.raises(VideoError, match="batch"):
-            Stylizer(tiny, batch=1).convert(source, output, style, resume=True)
-        with patch("stylize.restyle.image_restyler.choose_batch", wraps=choose_batch) as chosen:
-            assert Stylizer(tiny).convert(source, output, style, resume=True).resumed_from == 16
-        assert [call.args[2] for call in chosen.call_args_list] == [2]
-        Stylizer(tiny, batch=2).convert(source, tmp_path / "whole.mp4", style)
+    style, output = Style(prompt="ink drawing", steps=5, strength=0.8), tmp_path / "out.mp4"  # 4 would fit
+    with pytest.raises(KeyboardInterrupt):
+        Stylizer(tiny, batch=2).convert(source, output, style, progress=stop_at(20))
+    with pytest.raises(VideoError, match="batch"):
+        Stylizer(tiny, batch=1).convert(source, output, style, resume=True)
+    with patch("stylize.runs.convert.choose_batch", wraps=choose_batch) as chosen:
+        assert Stylizer(tiny).convert(source, output, style, resume=True).resumed_from == 16
+    assert [call.args[2] for call in chosen.call_args_list] == [2]
+    Stylizer(tiny, batch=2).convert(source, tmp_path / "whole.mp4", style)
     assert same(output, tmp_path / "whole.mp4")
 
 

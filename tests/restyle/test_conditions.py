@@ -9,7 +9,7 @@ from clips import joined, make_clip
 from stylize import Style, StyleError, Stylizer
 from stylize.networks import Networks
 from stylize.restyle import conditions_for
-from stylize.restyle.conditions import loosened
+from stylize.restyle.conditions import loosen
 from stylize.style import FOOTAGE, Control
 
 
@@ -29,7 +29,7 @@ def test_what_the_footage_settles_and_what_is_said_wins(tiny: Networks) -> None:
 
 @pytest.mark.parametrize(("structure", "steps", "end"), [(1.0, 2, 1.0), (0.8, 2, 1.0), (0.0, 4, 0.5), (0.5, 20, 0.75)])
 def test_control_weight_and_end_follow_the_structure(structure: float, steps: int, end: float) -> None:
-    assert loosened(Control(0.8), structure, steps) == Control(0.8 * structure, 0.0, end)
+    assert loosen(Control(0.8), structure, steps) == Control(0.8 * structure, 0.0, end)
 
 
 def test_no_style_weight_is_as_if_nothing_were_said(tiny: Networks) -> None:

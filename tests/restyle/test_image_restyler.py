@@ -13,12 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from against import SEED, assert_equal, laid_out, ours
-from clips import cut_up, joined, make_clip
+from clips import cut_up, joined, make_clip, restyled_states
 from stylize import Clip, ModelError, Style, StyleError, Stylizer
 from stylize.networks import Networks
-from stylize.restyle import Memory, conditions_for
-from stylize.restyle.image_restyler import _padded, restyle_frame
-from stylize.structure import take_maps
+from stylize.restyle import conditions_for
+from stylize.restyle.image_restyler import _pad
 
 
 @pytest.fixture
@@ -119,28 +118,23 @@ def test_any_size(tiny: Networks, style: Style, size: tuple[int, int]) -> None:
 
 def test_padding_repeats_the_border() -> None:
     pixels = torch.arange(15.0).view(1, 1, 3, 5)
-    padded = _padded(pixels)
+    padded = _pad(pixels)
     assert padded.shape == (1, 1, 8, 8)
     assert torch.equal(padded[..., :3, :5], pixels)
     assert (padded[..., 2:, 4:] == pixels[..., -1, -1]).all()
 
 
-def test_memory_is_bounded(tiny: Networks, style: Style) -> None:
-    """Three frames' keys and values and one frame's pictures at the most, after 3 frames as after 12."""
-    conditions, memory, sizes = conditions_for(tiny, style), Memory().cut(), []
-    pictures = make_clip(1).frames.nbytes * (1 + 4)  # bytes, and the result in float32
-    for i in range(12):
-        clip = make_clip(1, first=i)
-        maps, depth_range = take_maps(clip, conditions.controls, tiny.estimate_depth, memory.depth_range)
-        _, memory = restyle_frame(tiny, conditions, clip, maps, replace(memory, depth_range=depth_range))
-        sizes.append(memory.nbytes - pictures)
-    one_frame = sizes[0]
-    assert (
-        sizes[1:] == [2 * one_frame] * 11
-    )  # the anchor and the previous frame; the first shot's anchor is the style's
-    later = memory.cut()
-    assert later.nbytes == one_frame and later.shot == 1
-    assert later.depth_range is None and later.last is None and not later.anchor and not later.previous
+@pytest.mark.parametrize("batch", [1, 3])
+def test_memory_is_bounded(tiny: Networks, style: Style, batch: int) -> None:
+    """Keys and values of two frames within the first shot, after 3 frames as after 12."""
+    steps = restyled_states(tiny, [make_clip(12)], style, batch)
+    sizes = [state.memory.nbytes for _, state in steps]
+    one_frame = restyled_states(tiny, [make_clip(1)], style)[0][1].memory.nbytes
+    assert sizes[1:] == [2 * one_frame] * (len(sizes) - 1)  # the first shot's anchor is the style's
+    later = steps[-1][1].cut()
+    assert later.memory.nbytes == one_frame and later.memory.shot == 1
+    assert later.depth_range is None and later.last is None
+    assert not later.memory.anchor and not later.memory.previous
 
 
 def test_memory_shows_and_its_weight_blends(tiny: Networks) -> None:
@@ -211,7 +205,7 @@ def test_what_is_kept_lies_row_by_row_however_the_decoder_lies(tiny: Networks, c
     decode = type(tiny).decode
     layout = torch.channels_last if channels_last else torch.contiguous_format
     with patch.object(type(tiny), "decode", lambda *given: decode(*given).contiguous(memory_format=layout)):
-        steps = list(Stylizer(tiny, batch=1).steps([make_clip(2)], Style(prompt="ink", temporal=0.0)))
+        steps = restyled_states(tiny, [make_clip(2)], Style(prompt="ink", temporal=0.0))
     for clip, state in steps:
-        assert state is not None and state.memory.last is not None
-        assert state.memory.last.styled.flags.c_contiguous and clip.frames.flags.c_contiguous
+        assert state.last is not None
+        assert state.last.styled.flags.c_contiguous and clip.frames.flags.c_contiguous

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -11,12 +12,10 @@ import pytest
 
 from scenes import HEIGHT, WIDTH, panned, picture
 from stylize import Clip, Style, Stylizer
-from stylize.frames import unit
-from stylize.motion import Motion
-from stylize.motion.fusion import Seen
+from stylize.frames import one_by_one, to_bytes, to_floats
+from stylize.motion import CutDetector
 from stylize.networks import Networks
-from stylize.restyle import Memory
-from stylize.restyle.keyframes import MAX_GAP, is_still, restyle_keyframes
+from stylize.restyle.keyframes import MAX_GAP, cut_gaps, is_still
 
 
 def clips_of(frames: list[np.ndarray], starts: tuple[int, ...] = (0,)) -> list[Clip]:
@@ -25,18 +24,22 @@ def clips_of(frames: list[np.ndarray], starts: tuple[int, ...] = (0,)) -> list[C
     ]
 
 
-def negative(keyframes: list[int]) -> Callable[[Clip, Memory, Motion | None], Memory]:
-    """A look that needs no network: the negative picture; notes which frames it was asked for."""
-
-    def diffuse(clip: Clip, memory: Memory, motion: Motion | None) -> Memory:
-        keyframes.append(clip.index)
-        return memory.after((), Seen(clip.frames[0], 1 - unit(clip.frames[0])))
-
-    return diffuse
+def split(clips: Iterable[Clip]) -> Iterator[tuple[Clip, CutDetector]]:
+    """Frames as cut detection hands them on; what begins a shot is given."""
+    return ((clip, CutDetector()) for clip in clips)
 
 
 def restyled(clips: Iterable[Clip], keyframes: list[int]) -> list[Clip]:
-    return [clip for clip, _ in restyle_keyframes(clips, negative(keyframes))]
+    """A look that needs no network: the negative picture; notes which frames it was asked for."""
+    done, last = list[Clip](), None
+    for gap in cut_gaps(split(clips)):
+        last, styled = None if gap.clip.starts_shot else last, []
+        if gap.to_restyle is not None:
+            keyframes.append(gap.to_restyle.index)
+            styled = [1 - to_floats(gap.to_restyle.frames[0])]
+        images, last = gap.finish(styled, last, (), 1.0)
+        done += one_by_one([replace(gap.clip, frames=np.stack([to_bytes(image) for image in images]))])
+    return done
 
 
 @pytest.mark.parametrize("count", [1, 2, MAX_GAP, MAX_GAP + 1, 3 * MAX_GAP + 2])
@@ -59,8 +62,8 @@ def test_it_streams_with_a_bounded_look_ahead() -> None:
             read.append(clip.index)
             yield clip
 
-    for clip, _ in restyle_keyframes(counted(), negative([])):
-        assert read[-1] - clip.index <= MAX_GAP
+    for gap in cut_gaps(split(counted())):
+        assert read[-1] == gap.clip.index + len(gap.clip) - 1 and len(gap.clip) <= MAX_GAP
 
 
 def test_still_frames_cost_nothing_and_noise_is_not_movement() -> None:

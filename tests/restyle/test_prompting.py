@@ -16,9 +16,10 @@ from PIL import Image
 
 from media import picture
 from stylize import Clip, ModelError, Style, StyleError, Stylizer
+from stylize.decode import read_picture
 from stylize.errors import PromptWarning
 from stylize.models.loading import load_networks
-from stylize.networks import Networks
+from stylize.networks import Networks, PromptEmbedding
 from stylize.networks.vocabulary import Vocabulary
 from stylize.restyle.prompting import prompt_for
 from tiny_models import add_image_prompt, build_tiny_model
@@ -76,6 +77,12 @@ def test_punctuation_stays_where_it_was() -> None:
     assert VOCABULARY.read("Ink drawing, zebra, at night!").text == "ink drawing,, at night!"
 
 
+def embed(networks: Networks, style: Style, *, guided: bool) -> PromptEmbedding:
+    """What a style becomes, its reference read as a run does."""
+    reference = None if style.reference is None else read_picture(style.reference)
+    return prompt_for(networks, style, reference, guided=guided)
+
+
 @pytest.fixture
 def taught(tiny: Networks) -> Networks:
     """The tiny model with a vocabulary."""
@@ -84,25 +91,25 @@ def taught(tiny: Networks) -> Networks:
 
 def test_one_warning_names_the_unknown_words_and_what_is_known(taught: Networks) -> None:
     with pytest.warns(PromptWarning) as caught:
-        got = prompt_for(taught, Style(prompt="klimt ink drawing", negative_prompt="zebra"), guided=True).words
+        got = embed(taught, Style(prompt="klimt ink drawing", negative_prompt="zebra"), guided=True).words
     assert len(caught) == 1
     text = str(caught[0].message)
     assert "'klimt', 'zebra'" in text and "ukiyo-e" in text and "night" in text and "stays" not in text
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert torch.equal(got, prompt_for(taught, Style(prompt="ink drawing"), guided=True).words)
+        assert torch.equal(got, embed(taught, Style(prompt="ink drawing"), guided=True).words)
 
 
 def test_without_a_known_look_the_picture_stays_a_photo(taught: Networks) -> None:
     with pytest.warns(PromptWarning, match="stays a photo"):
-        got = prompt_for(taught, Style(prompt="klimt"), guided=False).words
-    assert torch.equal(got, prompt_for(taught, Style(prompt="photo"), guided=False).words)
-    toned = prompt_for(taught, Style(prompt="at night"), guided=False).words  # a tone alone is no mistake
-    assert torch.equal(toned, prompt_for(taught, Style(prompt="photo, at night"), guided=False).words)
+        got = embed(taught, Style(prompt="klimt"), guided=False).words
+    assert torch.equal(got, embed(taught, Style(prompt="photo"), guided=False).words)
+    toned = embed(taught, Style(prompt="at night"), guided=False).words  # a tone alone is no mistake
+    assert torch.equal(toned, embed(taught, Style(prompt="photo, at night"), guided=False).words)
 
 
 def test_a_general_model_reads_every_word(tiny: Networks) -> None:
-    one, other = (prompt_for(tiny, Style(prompt=p), guided=False).words for p in ("klimt", "photo"))
+    one, other = (embed(tiny, Style(prompt=p), guided=False).words for p in ("klimt", "photo"))
     assert not torch.equal(one, other)
 
 
@@ -127,8 +134,8 @@ def paintings(tmp_path: Path) -> list[Path]:
 
 
 def test_reference_tokens_follow_the_words(seeing: Networks, paintings: list[Path]) -> None:
-    words = prompt_for(seeing, Style(prompt="ink"), guided=False).words
-    both = prompt_for(seeing, Style(prompt="ink", reference=paintings[0]), guided=False).words
+    words = embed(seeing, Style(prompt="ink"), guided=False).words
+    both = embed(seeing, Style(prompt="ink", reference=paintings[0]), guided=False).words
     assert both.shape[1] == words.shape[1] + 4
     assert torch.equal(both[:, :-4], words)
 
@@ -136,16 +143,16 @@ def test_reference_tokens_follow_the_words(seeing: Networks, paintings: list[Pat
 def test_the_weight_leads_from_nothing_to_the_reference(seeing: Networks, paintings: list[Path]) -> None:
     def at(weight: float) -> torch.Tensor:
         style = Style(prompt="ink", reference=paintings[0], reference_weight=weight)
-        return prompt_for(seeing, style, guided=False).words
+        return embed(seeing, style, guided=False).words
 
-    assert torch.equal(at(0), prompt_for(seeing, Style(prompt="ink"), guided=False).words)
+    assert torch.equal(at(0), embed(seeing, Style(prompt="ink"), guided=False).words)
     quarter, half, whole = (at(w)[:, -4:] for w in (0.25, 0.5, 1.0))
     assert torch.allclose(half - quarter, (whole - quarter) / 3, atol=1e-5)
 
 
 def test_guidance_is_away_from_no_reference(seeing: Networks, paintings: list[Path]) -> None:
     style = Style(prompt="ink", negative_prompt="photo", reference=paintings[0], guidance_scale=2.0)
-    negative, positive = prompt_for(seeing, style, guided=True).words
+    negative, positive = embed(seeing, style, guided=True).words
     assert negative.shape == positive.shape
     assert torch.equal(negative[-4:], negative[-8:-4])  # padding goes on
 
@@ -164,7 +171,7 @@ def test_a_reference_is_read_upright(seeing: Networks, tmp_path: Path) -> None:
     exif[0x0112] = 6  # to be shown turned clockwise
     turned.save(tmp_path / "turned.png", exif=exif)
     one, other = (
-        prompt_for(seeing, Style(reference=tmp_path / name), guided=False).words for name in ("plain.png", "turned.png")
+        embed(seeing, Style(reference=tmp_path / name), guided=False).words for name in ("plain.png", "turned.png")
     )
     assert torch.equal(one, other)
 
@@ -176,7 +183,7 @@ def test_no_look_at_all_is_refused() -> None:
 
 def test_a_model_that_reads_no_references_says_so(tiny: Networks, paintings: list[Path]) -> None:
     with pytest.raises(ModelError, match="reads no reference picture"):
-        prompt_for(tiny, Style(prompt="ink", reference=paintings[0]), guided=False)
+        embed(tiny, Style(prompt="ink", reference=paintings[0]), guided=False)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no picture", b"\x89PNG\r\n\x1a\n cut off"])
@@ -185,7 +192,7 @@ def test_a_reference_that_is_no_picture(seeing: Networks, tmp_path: Path, conten
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(StyleError, match=r"ref\.png: (no such|cannot be read)"):
-        prompt_for(seeing, Style(reference=path), guided=False)
+        embed(seeing, Style(reference=path), guided=False)
 
 
 @pytest.mark.parametrize("part", ["image_encoder", "feature_extractor", "ip_adapter"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stylize.runs import convert as run_module
+from stylize.runs.identity import fingerprint
 
 
 def test_a_fingerprint_tells_files_apart(tmp_path: Path) -> None:
     one, other = tmp_path / "a", tmp_path / "b"
     one.write_bytes(b"x" * 5000)
     other.write_bytes(b"x" * 4999 + b"y")
-    assert run_module.fingerprint(one).split(" ", 1)[1] != run_module.fingerprint(other).split(" ", 1)[1]
+    assert fingerprint(one).split(" ", 1)[1] != fingerprint(other).split(" ", 1)[1]

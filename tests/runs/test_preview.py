@@ -48,7 +48,7 @@ def test_from_the_command_line(tiny_model: Path, tmp_path: Path) -> None:
 
 def test_one_line_for_what_is_wrong(tiny: Networks, tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", 3)
-    for name, message in (("a.mp4", "is no name of a picture"), ("no/a.png", "does not exist")):
+    for name, message in (("a.mp4", "cannot write this kind of file"), ("no/a.png", "does not exist")):
         with pytest.raises(VideoError, match=message):
             make_preview(Stylizer(tiny), source, tmp_path / name, STYLE)
     assert [duration(s) for s in (12.3, 100, 7200)] == ["12 s", "2 min", "2 h 0 min"]

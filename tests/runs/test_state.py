@@ -7,26 +7,25 @@ from fractions import Fraction
 import numpy as np
 import torch
 
+from clips import restyled_states
 from media import picture
-from stylize import Clip, Style, Stylizer
-from stylize.motion import CutDetector
+from stylize import Clip, Style
 from stylize.networks import Networks
-from stylize.restyle import Memory
-from stylize.runs.state import State
+from stylize.pipeline import State
+from stylize.runs.state import from_bytes, to_bytes
 
 STYLE = Style(prompt="ink drawing", steps=2, strength=0.5)
 
 
 def test_the_state_survives_as_bytes(tiny: Networks) -> None:
     clip = Clip(np.stack([picture(i) for i in range(3)]), tuple(map(Fraction, range(3))), (Fraction(1),) * 3)
-    _, state = list(Stylizer(tiny).steps([clip], STYLE))[-1]
-    assert state is not None
-    again = State.from_bytes(state.to_bytes(), torch.device("cpu"))
+    _, state = restyled_states(tiny, [clip], STYLE)[-1]
+    again = from_bytes(to_bytes(state), torch.device("cpu"))
     assert (again.memory.shot, again.memory.frames_in_shot) == (0, 3)
-    assert again.memory.depth_range == state.memory.depth_range and again.detector.usual == state.detector.usual
+    assert again.depth_range == state.depth_range and again.cuts.usual == state.cuts.usual
     for one, other in zip(again.memory.previous, state.memory.previous, strict=True):
         assert all(torch.equal(a, b) for layer in other for a, b in zip(one[layer], other[layer], strict=True))
-    assert again.memory.last is not None and state.memory.last is not None
-    assert np.array_equal(again.memory.last.styled, state.memory.last.styled)
-    empty = State.from_bytes(State(Memory(), CutDetector()).to_bytes(), torch.device("cpu"))
-    assert empty.memory.last is None and empty.memory.shot == -1
+    assert again.last is not None and state.last is not None
+    assert np.array_equal(again.last.styled, state.last.styled)
+    empty = from_bytes(to_bytes(State()), torch.device("cpu"))
+    assert empty.last is None and empty.memory.shot == -1 and empty.cuts.thumbnail is None

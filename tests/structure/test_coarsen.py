@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stylize.structure import canny
-from stylize.structure.coarsen import coarsened, flattened
+from stylize.structure.coarsen import blur_forms, flatten
 from stylize.style import FOOTAGE
 
 
@@ -25,16 +25,16 @@ def texture() -> np.ndarray:
 @given(st.floats(0, 0.9), st.floats(0.1, 1))
 def test_less_structure_leaves_fewer_edges_at_the_same_size(one: float, more: float) -> None:
     """Of two that are a tenth apart; nearer ones may change places where the dots beat with the smaller picture."""
-    loose, tight = coarsened(texture(), one), coarsened(texture(), min(1.0, one + more))
+    loose, tight = blur_forms(texture(), one), blur_forms(texture(), min(1.0, one + more))
     assert loose.shape == tight.shape == texture().shape and loose.dtype == np.uint8
     assert cv2.Laplacian(loose, cv2.CV_32F).var() <= cv2.Laplacian(tight, cv2.CV_32F).var() + 1
 
 
 def test_whole_structure_changes_nothing_and_depth_is_coarsened_alike() -> None:
-    assert np.array_equal(coarsened(texture(), 1.0), texture())
+    assert np.array_equal(blur_forms(texture(), 1.0), texture())
     depth = np.zeros((96, 128), np.float32)
     depth[:, 62:] = 1
-    soft = coarsened(depth, 0.0)
+    soft = blur_forms(depth, 0.0)
     assert soft.dtype == np.float32 and 0 < soft[48, 61] < soft[48, 63] < 1
 
 
@@ -43,9 +43,9 @@ def test_a_storyboard_loses_colour_and_texture_and_keeps_its_forms() -> None:
         return float(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[..., 1].mean())
 
     picture = cv2.GaussianBlur(texture(), (0, 0), 1)
-    plain = flattened(picture, FOOTAGE["storyboard"])
+    plain = flatten(picture, FOOTAGE["storyboard"])
     assert saturation(plain) < 0.35 * saturation(picture)
     square = np.s_[44:106, 84:176]  # its inside, where the dots are
     assert plain[square].std((0, 1)).max() < 0.6 * picture[square].std((0, 1)).max()
     assert canny(plain)[36:44, 90:170].max() == 1  # its upper side
-    assert np.array_equal(flattened(picture, FOOTAGE["video"]), picture)
+    assert np.array_equal(flatten(picture, FOOTAGE["video"]), picture)

@@ -11,8 +11,9 @@ from PIL import Image
 from command import run
 from media import frames, make_video
 from stylize import Style, Stylizer
+from stylize.decode import comment_of
 from stylize.networks import Networks
-from stylize.style.settings import beside_own, read_settings, settings_comment
+from stylize.style.settings import append_settings, parse_settings, settings_comment
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_a_style_file_and_the_command_line_over_it(source: Path, tmp_path: Path,
     look.write_text(f'prompt = "ink"\nmodel = "{tiny_model}"\nstrength = 0.75\nsteps = 2\ncontrol = ["canny:0.5"]\n')
     code, _, err = run("run", source, "-o", tmp_path / "a.mp4", "--style", look, "--steps", "3", "--quiet")
     assert code == 0, err
-    found = read_settings(tmp_path / "a.mp4", ["prompt", "steps", "strength", "control", "model"])
+    found = parse_settings(comment_of(tmp_path / "a.mp4"), ["prompt", "steps", "strength", "control", "model"], "a.mp4")
     assert found == {
         "prompt": "ink", "steps": 3, "strength": 0.75, "control": ["canny:0.5"], "model": str(tiny_model),
     }  # fmt: skip
@@ -45,7 +46,7 @@ def test_every_container_carries_the_settings(suffix: str, source: Path, tmp_pat
     output = tmp_path / f"out{suffix}"
     style = Style(prompt="ink, ünï", steps=2, strength=0.5, controls={"canny": 0.5}, size=(64, 48))
     Stylizer(tiny).convert(source, output, style, say=lambda _: None)
-    found = read_settings(output, ["prompt", "steps", "size", "control", "guidance"])
+    found = parse_settings(comment_of(output), ["prompt", "steps", "size", "control", "guidance"], output)
     assert found == {"prompt": "ink, ünï", "steps": 2, "size": "64x48", "control": ["canny:0.5@0-1"]}
 
 
@@ -53,7 +54,7 @@ def test_every_container_carries_the_settings(suffix: str, source: Path, tmp_pat
     ("text", "message"),
     [
         ("colour = 3", "there is no option 'colour': use prompt"),
-        ("strength =", "is no TOML"),
+        ("strength =", "is not TOML"),
         ('strength = "much"', "strength = 'much' has no meaning"),
         ("strength = 7", "strength 7.0 is out of range: use above 0, up to 1"),
     ],
@@ -85,6 +86,8 @@ def test_paths_in_a_style_file_are_meant_from_its_folder(source: Path, tmp_path:
 
 
 def test_the_sources_own_comment_stays() -> None:
-    first = beside_own("a day out", settings_comment({"prompt": "ink"}))
+    first = append_settings("a day out", settings_comment({"prompt": "ink"}))
     assert first == 'a day out\nstylize settings: {"prompt": "ink"}'
-    assert beside_own(first, settings_comment({"prompt": "oil"})) == 'a day out\nstylize settings: {"prompt": "oil"}'
+    assert (
+        append_settings(first, settings_comment({"prompt": "oil"})) == 'a day out\nstylize settings: {"prompt": "oil"}'
+    )

@@ -1,4 +1,4 @@
-"""TODO cli."""
+"""The `stylize` command."""
 
 from __future__ import annotations
 

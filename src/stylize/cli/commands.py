@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +15,9 @@ from stylize import __version__
 from stylize.cli import options, tools
 from stylize.cli.console import FAILED, one_line_errors, progress_bar, say, warnings_as_lines
 from stylize.errors import StyleError
-from stylize.style import Style, parse_control, parse_size
+from stylize.style import parse_control
 from stylize.style.parsing import parse_named, parse_rate, parse_sweep, parse_weighted
+from stylize.style.settings import style_from
 
 if TYPE_CHECKING:
     from stylize.networks import Networks
@@ -64,7 +65,7 @@ def run(
     """
     with one_line_errors():
         all_given = given.read()
-        style, quiet = _style(all_given), all_given["quiet"]
+        style, quiet = style_from(all_given), all_given["quiet"]
         from stylize.runs import Job, jobs
         from stylize.runs.jobs import Views, restyle_all
 
@@ -109,12 +110,13 @@ def preview(
     with one_line_errors():
         values = given.read()
         rows = {} if compare is None else {text: values | change for text, change in parse_sweep(compare).items()}
-        sweep = {text: _style(row) for text, row in rows.items()}
-        style = next(iter(sweep.values())) if sweep else _style(values)
+        sweep = {text: style_from(row) for text, row in rows.items()}
+        style = next(iter(sweep.values())) if sweep else style_from(values)
+        from stylize.encode.outputs import check_place
         from stylize.runs.preview import make_preview
-        from stylize.runs.sheets import check_sheet
+        from stylize.runs.sheets import SUFFIXES
 
-        check_sheet(output, force=values["force"])
+        check_place(output, SUFFIXES, force=values["force"])
         with warnings_as_lines(shown=not values["quiet"]):
             made = make_preview(
                 _loaded(values), source, output, style, count=count, start=values["start"], end=values["end"],
@@ -123,16 +125,6 @@ def preview(
             )  # fmt: skip
     if not values["quiet"]:
         typer.echo(f"{made.output}: {made.cost(style)}")
-
-
-def _style(given: Mapping[str, Any]) -> Style:
-    """A command's options as a style; what they share has one name in both, but for what is parsed here."""
-    parsed = {
-        "guidance_scale": given["guidance"],
-        "controls": dict(map(parse_control, given["control"])) if given["control"] else None,
-        "size": parse_size(given["size"]) if given["size"] else None,
-    }
-    return Style(**{f.name: given[f.name] for f in fields(Style) if f.name in given} | parsed)
 
 
 def _loaded(given: Mapping[str, Any]) -> Stylizer:

@@ -45,6 +45,8 @@ def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
 
 def _plain_progress(*, shown: bool) -> Progress:
     """One line every ten seconds or so, for logs."""
+    from stylize.runs.progress import Pace
+
     began = last = time.monotonic()
 
     def report(done: int, total: int | None) -> None:
@@ -52,9 +54,8 @@ def _plain_progress(*, shown: bool) -> Progress:
         now = time.monotonic()
         if not shown or (now - last < 10 and done != total):
             return
-        last, rate = now, done / max(now - began, 1e-9)
-        left = f", {(total - done) / rate:.0f} s left" if total else ""
-        say(f"{done}/{total or '?'} frames, {rate:.2f} frames/s{left}")
+        last, pace = now, Pace(done, now - began, total - done if total else None)
+        say(f"{done}/{total or '?'} frames, {pace}")
 
     return report
 

@@ -16,11 +16,10 @@ from stylize.models.registry import models_file
 
 PACKAGES = (
     "stylize", "torch", "torchvision", "diffusers", "transformers", "controlnet-aux", "peft", "compel", "av", "decord",
-    "opencv-python-headless", "numpy", "open_clip_torch", "gradio", "OpenEXR",
+    "opencv-python-headless", "numpy", "gradio", "OpenEXR",
 )  # fmt: skip
 OPTIONAL = {
     "decord": "PyAV reads every video instead",
-    "open_clip_torch": "pip install 'stylize[single-file]' for checkpoints in one file",
     "gradio": "pip install 'stylize[ui]' for the page",
     "OpenEXR": "pip install 'stylize[exr]' for a renderer's depth",
 }

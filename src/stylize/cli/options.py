@@ -4,57 +4,30 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from stylize.errors import StyleError
 from stylize.models import POCKET
-from stylize.style.style import FootageKind, Large, Layout, Mode, Part
+from stylize.style import Style
+from stylize.style.settings import STYLE_OPTIONS, parse_settings, read_style_file
+from stylize.style.values import Layout
 
-Prompt = Annotated[str, typer.Option(help="The look in words, such as 'ukiyo-e woodblock print'.")]
-NegativePrompt = Annotated[str, typer.Option(help="What to stay away from; needs --guidance above 1.")]
-Reference = Annotated[Path | None, typer.Option(help="A picture whose look the video shall have.")]
-ReferenceWeight = Annotated[float, typer.Option(help="How much of it: 0 nothing, 1 all, up to 1.5.")]
 Model = Annotated[str, typer.Option(help="A name of `stylize models`, a folder, a .safetensors file, a hub id.")]
-StyleWeight = Annotated[float, typer.Option(help="How much of the prompt's look: 0 nothing, 1 all, up to 1.5.")]
-Footage = Annotated[FootageKind, typer.Option(help="What the source is; of a storyboard depth leads.")]
-Structure = Annotated[
-    float | None, typer.Option(help="How tightly forms are held: 1 as they are, 0 hardly [default: by --footage].")
-]
-DepthFrom = Annotated[
-    Path | None, typer.Option(help="Depth of every frame: a folder or 'pattern*.exr', also PNG; a video.")
-]
-DepthLarge = Annotated[Large | None, typer.Option(help="What large numbers in it mean [default: far in EXR].")]
-Strength = Annotated[float | None, typer.Option(help="How far from the source, above 0, up to 1.")]
-How = Annotated[Mode, typer.Option("--mode", help="full: diffuse every frame; fast: keyframes, filled in between.")]
-TemporalWeight = Annotated[float, typer.Option("--temporal", help="Hold on to earlier frames: 0 not at all, 1 fully.")]
-Control = Annotated[
-    list[str] | None, typer.Option(help="NAME:WEIGHT or NAME:WEIGHT@FROM-TO, repeatable [default: all it has].")
-]
 ControlNet = Annotated[list[str] | None, typer.Option(help="NAME=FOLDER or hub id, repeatable: lineart=lllyasviel/...")]
 Lora = Annotated[list[str] | None, typer.Option(help="FILE:WEIGHT of a LoRA, repeatable.")]
 IpAdapter = Annotated[str | None, typer.Option(help="IP-Adapter file, so that the model reads --reference.")]
 TextualInversion = Annotated[list[str] | None, typer.Option(help="File whose name becomes a word, repeatable.")]
 Vae = Annotated[str | None, typer.Option(help="VAE in place of the model's own, such as madebyollin/taesd.")]
 DepthModel = Annotated[str | None, typer.Option(help="Depth network of transformers in place of MiDaS.")]
-GuidanceRescale = Annotated[float, typer.Option(help="Bring guidance's contrast back, 0 to 1.")]
-ClipSkip = Annotated[int, typer.Option(help="Last layers of the text encoder to leave out.")]
-Mask = Annotated[Path | None, typer.Option(help="Matte of the subject: a still, a video, a folder of pictures.")]
-MaskFrom = Annotated[str, typer.Option(help="Make it: motion, box:X,Y,W,H, MODEL#LABEL, MODEL#box:X,Y,W,H.")]
-MaskPart = Annotated[Part, typer.Option(help="Restyle the subject, or the background.")]
-MaskFeather = Annotated[float, typer.Option(help="Softness of the matte's border, in pixels.")]
 Memory = Annotated[Layout | None, typer.Option(help="whole, tiled or offloaded [default: what fits].")]
 Batch = Annotated[
-    int | None, typer.Option(help="Frames denoised together, at most as many as steps [default: 4 if they fit].")
+    int | None, typer.Option(help="Frames that go through the networks together [default: 4, on a GPU 8, if they fit].")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never ask the hub.")]
-Guidance = Annotated[float | None, typer.Option(help="Classifier-free guidance scale; 1 is off.")]
-Steps = Annotated[int | None, typer.Option(help="Denoising steps [default: the model's own].")]
-Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
-Size = Annotated[str | None, typer.Option(help="WxH of the result [default: the source's].")]
-Fit = Annotated[int | None, typer.Option(help="Longer side for the networks [default: the result's].")]
 Start = Annotated[float | None, typer.Option(help="First second to restyle.")]
 End = Annotated[float | None, typer.Option(help="Second to stop at.")]
 Fps = Annotated[str | None, typer.Option(help="Pictures a second, for pictures: 24 or 30000/1001.")]
@@ -66,26 +39,27 @@ StyleFile = Annotated[
 ]
 Like = Annotated[Path | None, typer.Option(help="A result, whose settings are taken over.")]
 
-SHARED: dict[str, tuple[Any, Any]] = {
-    "prompt": (Prompt, ""), "negative_prompt": (NegativePrompt, ""), "reference": (Reference, None),
-    "reference_weight": (ReferenceWeight, 1.0), "style_weight": (StyleWeight, 1.0), "model": (Model, POCKET),
-    "footage": (Footage, "video"), "strength": (Strength, None), "structure": (Structure, None),
-    "mode": (How, "full"), "temporal": (TemporalWeight, 1.0), "control": (Control, None),
-    "controlnet": (ControlNet, None), "lora": (Lora, None), "ip_adapter": (IpAdapter, None),
+
+def _of_style() -> dict[str, tuple[Any, Any]]:
+    """The options that are fields of `Style`."""
+    hints, defaults = get_type_hints(Style), {f.name: f.default for f in fields(Style)}
+    return {
+        name: (Annotated[option.type or hints[field_name], typer.Option(help=option.help)], defaults[field_name])
+        for name, (field_name, option) in STYLE_OPTIONS.items()
+    }
+
+
+SHARED: dict[str, tuple[Any, Any]] = _of_style() | {
+    "model": (Model, POCKET), "controlnet": (ControlNet, None), "lora": (Lora, None), "ip_adapter": (IpAdapter, None),
     "textual_inversion": (TextualInversion, None), "vae": (Vae, None), "depth_model": (DepthModel, None),
-    "depth_from": (DepthFrom, None), "depth_large": (DepthLarge, None),
-    "mask": (Mask, None), "mask_from": (MaskFrom, ""), "mask_part": (MaskPart, "subject"),
-    "mask_feather": (MaskFeather, 3.0), "guidance": (Guidance, None), "guidance_rescale": (GuidanceRescale, 0.0),
-    "clip_skip": (ClipSkip, 0),
-    "steps": (Steps, None), "seed": (Seed, 0), "size": (Size, None), "fit": (Fit, None), "start": (Start, None),
-    "end": (End, None), "fps": (Fps, None), "style_file": (StyleFile, None), "like": (Like, None),
-    "device": (Device, None), "memory": (Memory, None), "batch": (Batch, None), "offline": (Offline, False),
-    "force": (Force, False), "quiet": (Quiet, False),
+    "start": (Start, None), "end": (End, None), "fps": (Fps, None), "style_file": (StyleFile, None),
+    "like": (Like, None), "device": (Device, None), "memory": (Memory, None), "batch": (Batch, None),
+    "offline": (Offline, False), "force": (Force, False), "quiet": (Quiet, False),
 }  # fmt: skip
 """Types and defaults by name, in the order of the help."""
 HERE = (
-    "style_file", "like", "depth_from", "depth_large", "start", "end", "device", "memory", "batch", "offline", "force",
-    "quiet",
+    *(name for name, (_, option) in STYLE_OPTIONS.items() if not option.is_carried),
+    "style_file", "like", "start", "end", "device", "memory", "batch", "offline", "force", "quiet",
 )  # fmt: skip
 """What belongs to one call, not to a look: a result does not carry it."""
 
@@ -120,13 +94,14 @@ class Given:
         Raises:
             StylizeError: a file cannot be read, or has an option or a value that is none.
         """
-        from stylize.style.settings import read_settings, read_style_file
+        from stylize.decode import comment_of
 
         values, parameters = dict(self._values), {p.name: p for p in self._context.command.params}
         known = [name for name in parameters if name in SHARED and name not in ("style_file", "like")]
         found: dict[str, Any] = {}
         if values["like"] is not None:
-            found |= read_settings(values["like"], [name for name in known if name not in HERE])
+            looks = [name for name in known if name not in HERE]
+            found |= parse_settings(comment_of(values["like"]), looks, values["like"])
         if values["style_file"] is not None:
             found |= read_style_file(values["style_file"], known)
         for name, value in found.items():

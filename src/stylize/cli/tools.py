@@ -14,7 +14,7 @@ from stylize.cli.console import FAILED, one_line_errors, say, warnings_as_lines
 from stylize.errors import StylizeError
 from stylize.models import POCKET, known_models
 from stylize.models.registry import models_file
-from stylize.style.style import View
+from stylize.style.values import View
 
 
 def measure(

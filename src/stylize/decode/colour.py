@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stylize.frames import Image, Picture
 
-UNSPECIFIED, BT709, BT470BG, SMPTE170M, BT2020 = 2, 1, 5, 6, 9
+UNSPECIFIED, BT709, BT470BG, SMPTE170M = 2, 1, 5, 6
 PQ, HLG = 16, 18
 LIMITED, FULL = 1, 2
 MATRIX_OF_SWSCALE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
@@ -47,6 +47,7 @@ class Colour:
 
     @property
     def is_hdr(self) -> bool:
+        """PQ or HLG: more light than an ordinary screen shows."""
         return self.transfer in (PQ, HLG)
 
     @property

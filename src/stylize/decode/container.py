@@ -55,6 +55,16 @@ def open_container(path: Path) -> Any:
     return opened
 
 
+def comment_of(path: str | os.PathLike[str]) -> str:
+    """The comment that a file carries; empty if it has none.
+
+    Raises:
+        VideoError: the file cannot be read.
+    """
+    with open_container(Path(path)) as container:
+        return {key.lower(): str(value) for key, value in container.metadata.items()}.get("comment", "")
+
+
 def video_stream(container: Any) -> Any:
     """The stream of an open container that a player shows, `None` if there is none; a cover picture is no video."""
     best = container.streams.best("video")

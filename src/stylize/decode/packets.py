@@ -48,6 +48,7 @@ class Damage:
     """Begin and end in seconds of the longest time without a picture in a video that has them evenly otherwise."""
 
     def conceal(self, time: Fraction) -> None:
+        """Counts a frame that could not be decoded, shown at `time` seconds."""
         self.first = time if self.first is None else self.first
         self.concealed, self.last = self.concealed + 1, time
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,6 +45,7 @@ class Pictures:
 
     @property
     def rate(self) -> Fraction:
+        """Pictures a second, on average."""
         return (len(self.times) - 1) / (self.times[-1] - self.times[0])
 
 
@@ -82,8 +83,8 @@ def look_up(path: str | os.PathLike[str], fps: Fraction | None = None) -> Pictur
     return Pictures(place, files, width, height, any(alpha for _, alpha in headers), times)
 
 
-def files_of(path: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """The pictures of a folder or pattern, sorted as people number them."""
+def files_of(path: str | os.PathLike[str], suffixes: Collection[str] = SUFFIXES) -> tuple[Path, ...]:
+    """The pictures of a folder or pattern, sorted as people number them; a file is its only one."""
     place = Path(path)
     if place.is_file():
         return (place,)
@@ -91,7 +92,7 @@ def files_of(path: str | os.PathLike[str]) -> tuple[Path, ...]:
         found = list(place.iterdir())
     else:  # brackets are more often part of a name than meant for glob
         found = [Path(name) for name in glob.glob(os.fspath(path).replace("[", "[[]"))]
-    pictures = (file for file in found if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+    pictures = (file for file in found if file.suffix.lower() in suffixes and not file.name.startswith("."))
     return tuple(sorted(pictures, key=natural))
 
 

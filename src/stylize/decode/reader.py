@@ -13,7 +13,6 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Literal, Self
 
-import cv2
 import numpy as np
 
 from stylize.decode import pictures
@@ -23,7 +22,7 @@ from stylize.decode.packets import Damage, RawFrame, decoded
 from stylize.decode.probe import VideoInfo, decord_is_exact, probe
 from stylize.decode.times import PacketTimes, jumps_of, packet_times
 from stylize.errors import DamagedVideo, VideoError, VideoWarning
-from stylize.frames import Clip, Picture
+from stylize.frames import Clip, resize
 
 Backend = Literal["auto", "decord", "av"]
 TICK = Fraction(1, 90000)
@@ -79,13 +78,13 @@ class VideoReader:
         strict: bool = False,
     ) -> None:
         if fps is not None and not 0 < fps <= MAX_RATE:
-            raise VideoError(f"{fps} is no frame rate", f"give one up to {MAX_RATE}")
+            raise VideoError(f"{fps} is not a frame rate", f"give one up to {MAX_RATE}")
         self.info, self._pictures = _probe(path, fps)
         self.size = size or (self.info.width, self.info.height)
         self.strict, self.damage = strict, Damage()
         for seconds in (start, end):
             if seconds is not None and not 0 <= seconds < LONGEST:
-                raise VideoError(f"{seconds} is no time in a video", "give seconds with 0 <= start < end")
+                raise VideoError(f"{seconds} is not a time in a video", "give seconds with 0 <= start < end")
         begin = self.info.start + self.info.clock  # these are on the file's own clock
         self._first = begin + _seconds(start or 0)
         self._last = None if end is None else begin + _seconds(end)
@@ -152,19 +151,11 @@ class VideoReader:
             self._found_damage()
 
     def _clip(self, frames: list[RawFrame], index: int) -> Clip:
-        shown = np.stack([self._resized(frame.picture) for frame in frames])
+        shown = np.stack([resize(frame.picture, self.size) for frame in frames])
         times = tuple(frame.pts * self.info.time_base - self.info.clock for frame in frames)
         durations = tuple(frame.duration * self.info.time_base for frame in frames)
         alpha = np.ascontiguousarray(shown[..., 3]) if shown.shape[-1] == 4 else None
         return Clip(np.ascontiguousarray(shown[..., :3]), times, durations, index, alpha=alpha)
-
-    def _resized(self, picture: Picture) -> Picture:
-        height, width = picture.shape[:2]
-        if (width, height) == self.size:
-            return picture
-        shrinks = self.size[0] * self.size[1] < width * height
-        way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(picture, self.size, interpolation=way), np.uint8)
 
     def _selected(self) -> Generator[RawFrame, None, None]:
         for frame in self._frames():

@@ -1,4 +1,4 @@
-"""TODO"""
+"""A file appears whole or not at all, and survives a power cut."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def atomically(path: Path, content: bytes) -> None:
-    """Writes a file under its name only when it is whole and on the disk."""
-    partial = path.with_name(f"{path.name}.part")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file under its name only when it is whole and on the disk.
+
+    Raises:
+        OSError: it cannot be written; nothing is left then, and what was there before is as it was.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
-def to_disk(path: Path) -> None:
+def sync(path: Path) -> None:
     """What was written to the file survives a power cut."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -95,6 +95,7 @@ class Encoding:
 
     @property
     def container(self) -> Container:
+        """The kind of file."""
         return CONTAINERS[self.suffix]
 
     @property

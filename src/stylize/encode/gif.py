@@ -1,48 +1,48 @@
-"""TODO"""
+"""Frames to GIF: a palette for each frame, pauses in hundredths of a second."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 from PIL import Image
 
 from stylize.encode.segments import Manifest, frames_of, times_of
-
-if TYPE_CHECKING:
-    from stylize.encode.writer import VideoWriter
-
+from stylize.encode.target import Target
 
 HUNDREDTH = Fraction(1, 100)
 """The clock of GIF."""
 
 
-def _animate(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
-    """Every frame with the palette that suits it best."""
-    stream = container.add_stream("gif", rate=writer.source.frame_rate)
-    stream.width, stream.height = writer.size
+def animate(container: Any, target: Target, folder: Path, manifest: Manifest) -> None:
+    """Encodes the frames of whole segments, each with the palette that suits it best."""
+    stream = container.add_stream("gif", rate=target.source.frame_rate)
+    stream.width, stream.height = target.size
     stream.pix_fmt = "pal8"
     stream.time_base = stream.codec_context.time_base = HUNDREDTH
     graph, last, first = None, -1, None
     for frame, pts in frames_of(folder, manifest):
         first = pts if first is None else first
         graph = graph or _palette_graph(frame)
-        frame.pts = max(round((pts - first) * writer.base / HUNDREDTH), last + 1)
+        frame.pts = max(round((pts - first) * target.base / HUNDREDTH), last + 1)
         frame.time_base, last = HUNDREDTH, frame.pts
         graph.push(frame)
-        container.mux(stream.encode(_pulled(graph)))
+        container.mux(stream.encode(_pull(graph)))
     container.mux(stream.encode(None))
 
 
-def _pauses(folder: Path, manifest: Manifest, writer: VideoWriter) -> dict[str, str]:
-    """How long a GIF shows its last frame, in hundredths, and how often it is shown: as a GIF says, else for ever."""
+def gif_options(target: Target, folder: Path, manifest: Manifest) -> dict[str, str]:
+    """The muxer's options: how long the last frame is shown, in hundredths, and how often all of them.
+
+    A GIF says so itself; others are shown for ever.
+    """
     last = max(times_of(folder, manifest.segments[-1]))
-    pause = max(1, round(last[2] * writer.base / HUNDREDTH))
+    pause = max(1, round(last[2] * target.base / HUNDREDTH))
     loop = 0
-    if writer.source.codec == "gif":
-        with Image.open(writer.source.path) as animation:
+    if target.source.codec == "gif":
+        with Image.open(target.source.path) as animation:
             loop = animation.info.get("loop", -1)
     return {"final_delay": str(pause), "loop": str(loop)}
 
@@ -61,7 +61,7 @@ def _palette_graph(frame: Any) -> Any:
     return graph
 
 
-def _pulled(graph: Any) -> Any:
+def _pull(graph: Any) -> Any:
     frame = graph.pull()
     frame.time_base = HUNDREDTH
     return frame

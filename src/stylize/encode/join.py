@@ -3,72 +3,72 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import av
 import cv2
 
-from stylize.encode.atomic import to_disk
-from stylize.encode.gif import _animate, _pauses
+from stylize.encode.atomic import sync
+from stylize.encode.gif import animate, gif_options
 from stylize.encode.outputs import numbered, numbered_files
 from stylize.encode.segments import Manifest, frames_of, packets_of
+from stylize.encode.target import Target
 from stylize.encode.tracks import Others, Tracks
 from stylize.errors import VideoError
-from stylize.style.settings import beside_own
-
-if TYPE_CHECKING:
-    from stylize.encode.writer import VideoWriter
+from stylize.style.settings import append_settings
 
 
-def join(output: Path, folder: Path, manifest: Manifest, writer: VideoWriter) -> None:
+def join(target: Target, folder: Path, manifest: Manifest) -> None:
     """Makes the output of whole segments; nothing under its name changes before it is complete."""
+    output = target.path
     if not manifest.segments:
         raise VideoError(f"{output}: no frame was written", "write at least one")
-    if writer.encoding.codec == "png":
+    if target.encoding.codec == "png":
         _pictures(output, folder, manifest)
         return
     whole = folder / f"whole{output.suffix}"
-    kind = writer.encoding.container
+    kind = target.encoding.container
     options = dict(kind.options or {})
     if kind.is_quicktime:  # a late start is written on the file's own clock, of milliseconds otherwise
-        options["movie_timescale"] = str(min(writer.base.denominator, 2**31 - 1))
-    if writer.encoding.codec == "gif":
-        options |= _pauses(folder, manifest, writer)
-    ways: tuple[Others, ...] = ("copied",) if writer.encoding.codec == "gif" else get_args(Others)
+        options["movie_timescale"] = str(min(target.base.denominator, 2**31 - 1))
+    if target.encoding.codec == "gif":
+        options |= gif_options(target, folder, manifest)
+    ways: tuple[Others, ...] = ("copied",) if target.encoding.codec == "gif" else get_args(Others)
     for others in ways:
         try:
             with av.open(str(whole), "w", format=kind.format, options=options) as container:
-                if writer.encoding.codec == "gif":
-                    _animate(container, folder, manifest, writer)
+                if target.encoding.codec == "gif":
+                    animate(container, target, folder, manifest)
                 else:
-                    _mux(container, folder, manifest, writer, others)
+                    _mux(container, target, folder, manifest, others)
             break
         except (av.ArgumentError, av.InvalidDataError) as error:
             if others == ways[-1]:  # a damaged track is no reason to lose a night
                 raise
             way = "with the sound converted" if others == "copied" else "with the pictures alone"
-            writer.say(f"the file cannot be put together ({error.strerror}): once more, {way}")
-    to_disk(whole)
+            target.say(f"the file cannot be put together ({error.strerror}): once more, {way}")
+    sync(whole)
     os.replace(whole, output)
 
 
-def rehearse(writer: VideoWriter) -> None:
-    """Tells, before the work, what of the other tracks is converted or left out.
+def check_tracks(target: Target) -> None:
+    """Reports before rendering which of the other tracks will be converted or left out.
 
     Raises:
         VideoError: the container cannot hold a track in any form.
     """
-    with Tracks(writer.source, writer.encoding, *writer.part, writer.say) as tracks:
-        if writer.encoding.at_the_end:
+    with Tracks(target.source, target.encoding, target.start, target.end, target.say) as tracks:
+        if target.encoding.at_the_end:
             tracks.declare(None)
             return
-        trial = av.open(io.BytesIO(), "w", format=writer.encoding.container.format)
+        trial = av.open(io.BytesIO(), "w", format=target.encoding.container.format)
         try:
-            writer.add_stream(trial)
+            target.add_stream(trial)
             tracks.declare(trial)
             trial.start_encoding()
         finally:
@@ -76,23 +76,23 @@ def rehearse(writer: VideoWriter) -> None:
                 trial.close()
 
 
-def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter, others: Others) -> None:
+def _mux(container: Any, target: Target, folder: Path, manifest: Manifest, others: Others) -> None:
     """The encoded pictures as they are, between the packets of the other tracks."""
-    encoding, base = writer.encoding, writer.base
-    with Tracks(writer.source, encoding, *writer.part, writer.say, others=others) as tracks:
+    encoding, base = target.encoding, target.base
+    with Tracks(target.source, encoding, target.start, target.end, target.say, others=others) as tracks:
         with av.open(str(folder / manifest.segments[0].file)) as first:
             stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
             stream.time_base = base
             # some containers write it down; readers would take the encoder's clock for it
-            stream.codec_context.framerate = writer.source.frame_rate
+            stream.codec_context.framerate = target.source.frame_rate
             if encoding.codec == "h265" and encoding.container.is_quicktime:
                 stream.codec_context.codec_tag = "hvc1"
             tracks.declare(container, said=True)
-            if writer.comment:
-                container.metadata["comment"] = beside_own(container.metadata.get("comment", ""), writer.comment)
+            if target.comment:
+                container.metadata["comment"] = append_settings(container.metadata.get("comment", ""), target.comment)
         packets = tracks.packets()
         waiting = next(packets, None)
-        for packet in _complete(packets_of(folder, manifest), sums=encoding.container.is_quicktime):
+        for packet in _extend_last(packets_of(folder, manifest), sums=encoding.container.is_quicktime):
             shown = packet.pts * base
             packet.stream, packet.time_base = stream, base
             container.mux(packet)
@@ -104,10 +104,10 @@ def _mux(container: Any, folder: Path, manifest: Manifest, writer: VideoWriter, 
             waiting = next(packets, None)
 
 
-def _complete(packets: Iterator[Any], *, sums: bool) -> Iterator[Any]:
-    """The packets, the last one as long as it must be.
+def _extend_last(packets: Iterator[Any], *, sums: bool) -> Iterator[Any]:
+    """Extends the last packet so that durations add up.
 
-    mp4 sums durations up over packets as they are decoded: the last one makes up for what reordered frames lack.
+    mp4 sums them up over packets as they are decoded: the last one makes up for what reordered frames lack.
     """
     held: Any = None
     first_shown = first_decoded = end = 0
@@ -131,7 +131,7 @@ def _pictures(output: Path, folder: Path, manifest: Manifest) -> None:
         picture = frame.to_ndarray(format="bgra" if frame.format.name == "bgra" else "bgr24")
         path = folder / f"{number}.png"
         if not cv2.imwrite(str(path), picture):
-            raise OSError(28, "a picture could not be written")
+            raise OSError(errno.ENOSPC, "a picture could not be written")
         made.append((path, numbered(output, number)))
     for path, final in made:
         os.replace(path, final)

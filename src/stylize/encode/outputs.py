@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from stylize.decode import pictures
+from stylize.decode.pictures import files_of, is_pictures
 from stylize.encode.codecs import CONTAINERS, NUMBERED
 from stylize.encode.segments import WorkFolder
 from stylize.errors import VideoError
@@ -35,7 +36,7 @@ def check_output(
     if path.suffix.lower() not in CONTAINERS:
         raise VideoError(f"{path}: cannot write this kind of file", f"end the name in {', '.join(CONTAINERS)}")
     try:
-        _check_place(path)
+        _check_folder(path)
         there = numbered_files(path) if is_numbered(path) else [path] if path.exists() else []
         check_no_input(path, source, *also)
         unfinished = WorkFolder(path).path.exists()
@@ -46,7 +47,29 @@ def check_output(
     return path
 
 
-def _check_place(path: Path) -> None:
+def check_place(path: str | os.PathLike[str], suffixes: Iterable[str], *, force: bool) -> Path:
+    """That a picture or page can be written at `path`, found out before any work is done.
+
+    Args:
+        suffixes: what its name may end in.
+        force: it may exist.
+
+    Raises:
+        VideoError: another suffix, no such folder, folder not writable, or the file exists.
+    """
+    path, suffixes = Path(path), tuple(suffixes)
+    if path.suffix.lower() not in suffixes:
+        raise VideoError(f"{path}: cannot write this kind of file", f"end the name in {', '.join(suffixes)}")
+    try:
+        _check_folder(path)
+        if path.exists() and not force:
+            raise VideoError(f"{path}: exists already", "name another file, or pass --force to replace it")
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be written ({error.strerror})", "choose another name") from error
+    return path
+
+
+def _check_folder(path: Path) -> None:
     if path.is_dir():
         raise VideoError(f"{path}: is a folder", "name a file in it")
     if not path.parent.is_dir():
@@ -63,7 +86,7 @@ def check_no_input(path: Path, *sources: str | os.PathLike[str] | None) -> None:
 
 def is_input(path: Path, source: str | os.PathLike[str]) -> bool:
     """Whether `path`, or a picture of the sequence that it names, is the source or one of its pictures."""
-    inputs = pictures.files_of(source) if pictures.is_pictures(source) else [Path(source)]
+    inputs = files_of(source) if is_pictures(source) else [Path(source)]
     files = (numbered_files(path) if is_numbered(path) else []) or [path]
     return not _names_of(files).isdisjoint(_names_of(inputs))
 
@@ -99,3 +122,13 @@ def numbered_files(path: Path) -> list[Path]:
         file for file in path.parent.iterdir()
         if (number := name.fullmatch(file.name)) and path.name % int(number[1]) == file.name
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def explain_writing(path: Path) -> Iterator[None]:
+    """Disk full, folder gone, rights lost: the system's own words in one line."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{path}: cannot be written ({error.strerror})"
+        raise VideoError(what, "free space or name another folder") from error

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import av
 from filelock import FileLock, Timeout
 
-from stylize.encode.atomic import atomically
-from stylize.errors import VideoError
+from stylize.encode.atomic import write_atomically
+from stylize.errors import UnfinishedRun
 
 LENGTH = 64
 """Frames after which a segment ends, at the next frame that a run can go on from."""
@@ -56,6 +56,7 @@ class Manifest:
 
     @property
     def frames(self) -> int:
+        """Frames that are safely on disk."""
         return sum(segment.frames for segment in self.segments)
 
 
@@ -76,7 +77,7 @@ class WorkFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise VideoError(
+            raise UnfinishedRun(
                 f"{self.path / MANIFEST}: cannot be read", "pass --force to begin the run again"
             ) from error
 
@@ -84,7 +85,7 @@ class WorkFolder:
         """Makes the folder, if it is not there, for this run alone: until `release`, `remove`, or the process ends.
 
         Raises:
-            VideoError: another run has it.
+            UnfinishedRun: another run has it.
         """
         self.path.mkdir(exist_ok=True)
         lock = FileLock(self.path / LOCK, thread_local=False)
@@ -92,7 +93,7 @@ class WorkFolder:
             lock.acquire(timeout=0)
         except Timeout as error:
             what = f"{self.output}: another run is writing it"
-            raise VideoError(what, "wait for its end, or name another output") from error
+            raise UnfinishedRun(what, "wait for its end, or name another output") from error
         self._lock = lock
 
     @property
@@ -115,7 +116,7 @@ class WorkFolder:
 
     def save(self, manifest: Manifest) -> None:
         """Writes it so that after a power cut either the old or the new one is there, whole; drops what it replaces."""
-        atomically(self.path / MANIFEST, json.dumps(asdict(manifest)).encode())
+        write_atomically(self.path / MANIFEST, json.dumps(asdict(manifest)).encode())
         kept = {MANIFEST, LOCK, manifest.state}
         kept |= {name for segment in manifest.segments for name in (segment.file, segment.times_file)}
         for path in self.path.iterdir():
@@ -123,6 +124,7 @@ class WorkFolder:
                 path.unlink()
 
     def remove(self) -> None:
+        """Deletes the folder with everything in it."""
         if self.path.is_dir():  # what is ours goes while the folder is ours
             for path in self.path.iterdir():
                 if path.name != LOCK:
@@ -134,21 +136,21 @@ class WorkFolder:
 
 def write_times(folder: Path, segment: Segment, times: Sequence[PacketTime]) -> None:
     """Beside the segment, before the manifest names it."""
-    atomically(folder / segment.times_file, json.dumps(times).encode())
+    write_atomically(folder / segment.times_file, json.dumps(times).encode())
 
 
 def times_of(folder: Path, segment: Segment) -> list[PacketTime]:
     """What `write_times` wrote.
 
     Raises:
-        VideoError: it is broken.
+        UnfinishedRun: it is broken.
     """
     try:
         stored = json.loads((folder / segment.times_file).read_text(encoding="utf-8"))
         return [(int(shown), int(coded), int(duration)) for shown, coded, duration in stored]
     except (OSError, ValueError, TypeError) as error:
         what = f"{folder / segment.times_file}: cannot be read"
-        raise VideoError(what, "pass --force to begin the run again") from error
+        raise UnfinishedRun(what, "pass --force to begin the run again") from error
 
 
 def packets_of(folder: Path, manifest: Manifest) -> Iterator[Any]:

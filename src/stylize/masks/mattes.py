@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -11,14 +10,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stylize.decode import VideoReader
-from stylize.errors import StyleError, VideoError
-from stylize.frames import Clip, Picture
+from stylize.decode import PerFrame, VideoReader
+from stylize.errors import StyleError
+from stylize.frames import Picture
 from stylize.motion import warp
 from stylize.motion.flow import length, optical_flow
 
 Matte: TypeAlias = npt.NDArray[np.float32]
 """`[H, W]` in [0, 1]; 1 is the subject."""
+MattedFrame: TypeAlias = tuple[Picture, Matte]
+"""A source frame, uint8 RGB `[H, W, 3]`, and its matte."""
 
 GRABCUT_SIDE, GRABCUT_ROUNDS = 320, 2
 """Longer side at which GrabCut works, and its rounds a frame."""
@@ -31,12 +32,10 @@ CARRY = 0.8
 """How much of the matte before counts beside what moves now."""
 
 
-class Source(Protocol):
+class MatteMaker(Protocol):
     """Makes the matte of one frame after the other."""
 
-    def __call__(
-        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
-    ) -> Matte:
+    def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
         """Of `picture`, uint8 RGB `[H, W, 3]`, the source's frame number `index`, shown at `time` on its clock.
 
         Args:
@@ -45,7 +44,7 @@ class Source(Protocol):
         ...
 
 
-def as_matte(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> Matte:
+def to_matte(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> Matte:
     """A picture of a matte, grey, in colour, or with transparency (which is then the matte), at `size`."""
     if picture.ndim == 3 and picture.shape[2] == 4:
         picture = picture[..., 3]
@@ -54,7 +53,7 @@ def as_matte(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> Matte:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
 
 
-class _Still:
+class StillMatte:
     """One matte for all frames."""
 
     def __init__(self, path: Path) -> None:
@@ -64,39 +63,24 @@ class _Still:
         deep = (found / 257).astype(np.uint8) if found.dtype == np.uint16 else found
         self._matte = deep if deep.ndim == 2 or deep.shape[2] == 4 else deep[..., ::-1]
 
-    def __call__(
-        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
-    ) -> Matte:
-        return as_matte(np.ascontiguousarray(self._matte), (picture.shape[1], picture.shape[0]))
+    def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
+        return to_matte(np.ascontiguousarray(self._matte), (picture.shape[1], picture.shape[0]))
 
 
-class _Film:
-    """A matte for each frame, in their order."""
+class FilmMattes:
+    """A matte for each frame, from a video or a folder of pictures."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._clips, self._next = path, None, 0
-        self._reader = VideoReader(path)
+        self._pictures = PerFrame(path, "mattes", "give one for each frame, or a single picture")
 
-    def __call__(
-        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
-    ) -> Matte:
-        if self._clips is None or index < self._next:
-            self._clips, self._next = self._reader.clips(1, skip=index), index
-        clip: Clip | None = None
-        while self._next <= index:
-            clip = next(self._clips, None)
-            if clip is None:
-                what = f"{self._path}: has {self._next} mattes, the video has more frames"
-                raise VideoError(what, "give one for each frame, or a single picture")
-            self._next += 1
-        assert clip is not None
+    def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
+        """As `MatteMaker`."""
+        clip = self._pictures.at(index)
         shown = clip.frames[0] if clip.alpha is None else clip.alpha[0]
-        return as_matte(shown, (picture.shape[1], picture.shape[0]))
-
-    _clips: Iterator[Clip] | None
+        return to_matte(shown, (picture.shape[1], picture.shape[0]))
 
 
-class _Moving:
+class MovingMattes:
     """What moves otherwise than the camera, cut out by GrabCut (Rother et al. 2004)."""
 
     AHEAD = 4
@@ -107,9 +91,7 @@ class _Moving:
             raise StyleError("a mask from motion needs a video file", "give a matte, or a box")
         self._source = source
 
-    def __call__(
-        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
-    ) -> Matte:
+    def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
         if before is None:
             return cut_out(picture, self._at_first(picture, time))
         flow = optical_flow(picture, before[0])
@@ -131,13 +113,11 @@ class Box:
     def __init__(self, text: str, source: Path | None = None) -> None:
         numbers = text.removeprefix("box:").split(",")
         if len(numbers) != 4 or not all(number.strip().isdigit() for number in numbers):
-            raise StyleError(f"'{text}' is no box", "write box:X,Y,WIDTH,HEIGHT in pixels of the source")
+            raise StyleError(f"'{text}' is not a box", "write box:X,Y,WIDTH,HEIGHT in pixels of the source")
         self._box = tuple(int(number) for number in numbers)
         self._size = None if source is None else VideoReader(source).size
 
-    def __call__(
-        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
-    ) -> Matte:
+    def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
         if before is not None:
             return cut_out(picture, warp(before[1], optical_flow(picture, before[0])))
         left, upper, right, lower = self.corners(picture)

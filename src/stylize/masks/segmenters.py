@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from transformers import AutoModelForMaskGeneration, AutoProcessor, pipeline
 
-from stylize.errors import StyleError
+from stylize.errors import StyleError, explained
 from stylize.frames import Picture
-from stylize.masks.mattes import Box, Matte, Source, as_matte
+from stylize.masks.mattes import Box, Matte, MattedFrame, MatteMaker, to_matte
 from stylize.motion import warp
 from stylize.motion.flow import optical_flow
 
@@ -21,32 +21,32 @@ MARGIN = 0.06
 """By how much of its sides the box around the matte before is widened."""
 SUBJECT = 0.1
 """What is the subject in the matte before: as that is mixed with those before it, three frames may miss it."""
-PROBLEMS = (OSError, ValueError, KeyError, AttributeError)
 
 
-def network_source(text: str, source: Path | None = None) -> Source:
+def network_mattes(text: str, source: Path | None = None, device: str = "cpu") -> MatteMaker:
     """`MODEL#LABEL`, or `MODEL#box:X,Y,WIDTH,HEIGHT` for networks that are told where to look (SAM, SAM 2).
+
+    Args:
+        device: where the network runs.
 
     Raises:
         StyleError: the network cannot be loaded, or the box is none.
     """
     name, _, what = text.partition("#")
-    return Prompted(name, Box(what, source)) if what.startswith("box:") else Labelled(name, what)
+    if what.startswith("box:"):
+        return BoxSegmenter(name, Box(what, source), device)
+    return LabelSegmenter(name, what, device)
 
 
-class Labelled:
+class LabelSegmenter:
     """A segmentation network that knows labels, such as facebook/mask2former-swin-tiny-coco-panoptic."""
 
-    def __init__(self, name: str, label: str) -> None:
+    def __init__(self, name: str, label: str, device: str) -> None:
         self._label = label
-        try:
-            self._find: Any = pipeline("image-segmentation", model=name)
-        except PROBLEMS as error:
-            raise StyleError(f"cannot load a segmentation network from {name}", "use motion or box:X,Y,W,H") from error
+        with explained(StyleError, f"cannot load a segmentation network from {name}", "use motion or box:X,Y,W,H"):
+            self._find: Any = pipeline("image-segmentation", model=name, device=device)
 
-    def __call__(
-        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
-    ) -> Matte:
+    def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
         found = self._find(Image.fromarray(picture))
         known = {str(label) for label in self._find.model.config.id2label.values()}
         if self._label not in known:
@@ -56,34 +56,30 @@ class Labelled:
         for part in found:
             if str(part["label"]) == self._label:  # there may be several
                 matte = np.maximum(matte, np.asarray(part["mask"]).astype(np.uint8))
-        return as_matte(matte, (picture.shape[1], picture.shape[0]))
+        return to_matte(matte, (picture.shape[1], picture.shape[0]))
 
 
-class Prompted:
+class BoxSegmenter:
     """A network that is told where to look: SAM (Kirillov et al. 2023), SAM 2 (Ravi et al. 2024) and their kin.
 
     In the first frame of a shot that is the box; then the surroundings of the matte before, carried along the motion.
     Memory does not grow with the video, as that of SAM 2's own tracker does.
     """
 
-    def __init__(self, name: str, box: Box) -> None:
+    def __init__(self, name: str, box: Box, device: str) -> None:
         self._box = box
-        try:
+        what = f"cannot load a network that is told where to look from {name}"
+        advice = "name one such as facebook/sam2.1-hiera-tiny, or use box:X,Y,W,H alone"
+        with explained(StyleError, what, advice):
             network = AutoModelForMaskGeneration.from_pretrained(name, use_safetensors=True)
             self._processor: Any = AutoProcessor.from_pretrained(name)
-        except PROBLEMS as error:
-            what = f"cannot load a network that is told where to look from {name}"
-            raise StyleError(what, "name one such as facebook/sam2.1-hiera-tiny, or use box:X,Y,W,H alone") from error
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         self._network: Any = network.to(device).eval()
 
-    def __call__(
-        self, picture: Picture, before: tuple[Picture, Matte] | None, index: int, time: Fraction = Fraction(0)
-    ) -> Matte:
+    def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
         if before is None:
             corners: tuple[int, int, int, int] | None = self._box.corners(picture)
         else:
-            corners = around(warp(before[1], optical_flow(picture, before[0])))
+            corners = box_around(warp(before[1], optical_flow(picture, before[0])))
         if corners is None:  # the subject has left the picture
             return np.zeros(picture.shape[:2], np.float32)
         inputs = self._processor(images=Image.fromarray(picture), input_boxes=[[list(corners)]], return_tensors="pt")
@@ -95,7 +91,7 @@ class Prompted:
         return np.asarray(found.reshape(-1, *picture.shape[:2])[0].numpy(), np.float32)
 
 
-def around(matte: Matte) -> tuple[int, int, int, int] | None:
+def box_around(matte: Matte) -> tuple[int, int, int, int] | None:
     """Left, upper, right and lower side of what is the subject, and a little more; none if nothing is."""
     rows, columns = (np.nonzero((matte > SUBJECT).any(axis))[0] for axis in (1, 0))
     if not len(rows):

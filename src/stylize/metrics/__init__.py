@@ -1,4 +1,4 @@
-"""TODO metrics."""
+"""Figures of restyled videos: pictures in, numbers out."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stylize.frames import Image, Picture, unit
+from stylize.frames import Image, Picture, to_floats
 from stylize.motion import motion_between, warp
 from stylize.motion.flow import Mask
 
@@ -26,7 +26,7 @@ BORDER = 16
 
 def alone(source: Picture, styled: Picture) -> Figures:
     """The figures that one frame has by itself."""
-    difference = cv2.cvtColor(unit(source), cv2.COLOR_RGB2LAB) - cv2.cvtColor(unit(styled), cv2.COLOR_RGB2LAB)
+    difference = cv2.cvtColor(to_floats(source), cv2.COLOR_RGB2LAB) - cv2.cvtColor(to_floats(styled), cv2.COLOR_RGB2LAB)
     return {
         "edge_f1": edge_f1(styled, source),
         "style_change": float(np.linalg.norm(difference, axis=-1).mean()),
@@ -62,7 +62,7 @@ def warp_error(one: Picture, other: Picture, flow: npt.NDArray[np.float32], mask
 
 def error_map(one: Picture, other: Picture, flow: npt.NDArray[np.float32], mask: Mask) -> Image:
     """Root mean squared difference along the motion, `[H, W]` in [0, 1]; 0 where it is not to be known."""
-    difference = unit(one) - warp(unit(other), flow)
+    difference = to_floats(one) - warp(to_floats(other), flow)
     return np.asarray(np.sqrt((difference**2).mean(-1)) * mask, np.float32)
 
 
@@ -104,7 +104,7 @@ def farneback(one: Picture, other: Picture) -> npt.NDArray[np.float32]:
 
 def mean_colour(picture: Picture) -> Image:
     """Mean of CIE L*a*b*, float32 `[3]`."""
-    return np.asarray(cv2.cvtColor(unit(picture), cv2.COLOR_RGB2LAB).reshape(-1, 3).mean(0), np.float32)
+    return np.asarray(cv2.cvtColor(to_floats(picture), cv2.COLOR_RGB2LAB).reshape(-1, 3).mean(0), np.float32)
 
 
 def drift(colours: list[Image]) -> float:
@@ -117,7 +117,7 @@ def _change(one: Picture, other: Picture, flow: npt.NDArray[np.float32], mask: M
     """Warp error, and mean absolute change along the motion in levels of 255."""
     if not mask.any():
         return float("nan"), float("nan")
-    difference = (unit(one) - warp(unit(other), flow))[mask]
+    difference = (to_floats(one) - warp(to_floats(other), flow))[mask]
     return float(1000 * (difference**2).mean()), float(255 * np.abs(difference).mean())
 
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-from stylize.errors import ModelError
+from stylize.errors import ModelError, explained
 from stylize.frames import Picture
 
 
@@ -27,14 +27,11 @@ class ClipSimilarity:
     """
 
     def __init__(self, model: str | PathLike[str], prompt: str | None = None) -> None:
-        try:
+        advice = "name a folder that has it, or go online once"
+        with explained(ModelError, f"cannot load CLIP from {model}", advice):
             self._model = CLIPModel.from_pretrained(model, use_safetensors=True).eval()
             self._processor = CLIPImageProcessor.from_pretrained(model)
             tokenizer = CLIPTokenizer.from_pretrained(model)
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                f"cannot load CLIP from {model}", "name a folder that has it, or go online once"
-            ) from error
         self._words = None
         if prompt is not None:
             tokens = tokenizer(prompt, truncation=True, return_tensors="pt")

@@ -1,4 +1,4 @@
-"""TODO models."""
+"""From a model's name to its networks: registry, hub, files. `loading.load_networks` is imported by itself."""
 
 from __future__ import annotations
 

@@ -6,19 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from stylize.errors import ModelError
-from stylize.models.hub import Place
+from stylize.errors import ModelError, explained
+from stylize.models.hub import BROKEN_FILES, Place
 from stylize.models.parts import Extras
+from stylize.networks.family import family
 
 Here = Callable[[str | Path], Place]
 """Brings a place to disk."""
 
 ENCODER = "image_encoder"
-FAMILIES = {768: "SD 1.5", 1024: "SD 2.1", 2048: "SDXL"}
-"""By the width of what cross-attention reads."""
+OTHER_FAMILY = "use one that was made for the model's family"
 
 
 def add(pipe: Any, extras: Extras, here: Here) -> None:
@@ -38,21 +37,20 @@ def add(pipe: Any, extras: Extras, here: Here) -> None:
 def add_lora(pipe: Any, place: Place, weight: float) -> None:
     """Adds low-rank updates (Hu et al. 2021) to the weights themselves: a run costs nothing more for it."""
     file = _only_file(place, "a LoRA")
-    try:
+    what = f"{place.text}: is not a LoRA that fits {family(pipe.unet)}"
+    with explained(ModelError, what, OTHER_FAMILY, BROKEN_FILES):
         pipe.load_lora_weights(load_file(file), adapter_name="lora")
         if "lora" not in {name for names in pipe.get_list_adapters().values() for name in names}:
             raise ValueError("no layer of the model is changed by it")
         pipe.fuse_lora(lora_scale=weight, adapter_names=["lora"])
         pipe.unload_lora_weights()
-    except (OSError, ValueError, KeyError, RuntimeError, IndexError, AttributeError, SafetensorError) as error:
-        what = f"{place.text}: is no LoRA that fits {family(pipe.unet)}"
-        raise ModelError(what, "use one that was made for the model's family") from error
 
 
 def add_textual_inversion(pipe: Any, place: Place) -> None:
     """Adds words to the tokenizers (Gal et al. 2022); each is the name of its file."""
     file = _only_file(place, "a textual inversion")
-    try:
+    what = f"{place.text}: is not a textual inversion that fits {family(pipe.unet)}"
+    with explained(ModelError, what, OTHER_FAMILY, BROKEN_FILES):
         stored = load_file(file)
         if "clip_g" in stored:
             seconds = {"text_encoder": pipe.text_encoder_2, "tokenizer": pipe.tokenizer_2}
@@ -60,9 +58,6 @@ def add_textual_inversion(pipe: Any, place: Place) -> None:
             stored = {file.stem: stored["clip_l"]}
         vectors = stored.get("emb_params", next(iter(stored.values())))
         pipe.load_textual_inversion({file.stem: vectors}, token=file.stem)
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
-        what = f"{place.text}: is no textual inversion that fits {family(pipe.unet)}"
-        raise ModelError(what, "use one that was made for the model's family") from error
 
 
 def add_ip_adapter(pipe: Any, place: Place, here: Here) -> None:
@@ -76,14 +71,12 @@ def add_ip_adapter(pipe: Any, place: Place, here: Here) -> None:
     if not encoders:
         what = f"{place.text}: has no image encoder beside it"
         raise ModelError(what, f"put the adapter's {ENCODER} folder beside the file")
-    try:
+    what = f"{place.text}: is not an IP-Adapter that fits {family(pipe.unet)}"
+    with explained(ModelError, what, OTHER_FAMILY, BROKEN_FILES):
         pipe.load_ip_adapter(
             str(place.path.parent), subfolder="", weight_name=place.file, image_encoder_folder=str(encoders[0]),
             local_files_only=True,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        what = f"{place.text}: is no IP-Adapter that fits {family(pipe.unet)}"
-        raise ModelError(what, "use one that was made for the model's family") from error
 
 
 def _encoder_of_repository(place: Place, here: Here) -> list[Path]:
@@ -104,22 +97,8 @@ def _only_file(place: Place, what: str) -> Path:
     return found[0]
 
 
-def described(extras: Extras) -> str:
+def describe(extras: Extras) -> str:
     """For the model's name: what is in it beside its own weights."""
     words = [f"{Path(str(text)).stem}:{weight:g}" for text, weight in extras.loras.items()]
     words += [Path(str(text)).stem for text in (*extras.textual_inversions, extras.ip_adapter, extras.vae) if text]
     return "".join(f" + {word}" for word in words)
-
-
-def fingerprint(network: Any) -> tuple[Any, ...]:
-    """What a UNet and its ControlNet must have alike."""
-    config = network.config
-    return config.cross_attention_dim, config.addition_embed_type == "text_time", tuple(config.block_out_channels)
-
-
-def family(network: Any) -> str:
-    """The family of a UNet or ControlNet, in words."""
-    width = network.config.cross_attention_dim
-    if network.config.addition_embed_type == "text_time":
-        return "SDXL"
-    return FAMILIES.get(width, f"a family of width {width}") if isinstance(width, int) else "another family"

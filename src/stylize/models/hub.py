@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from stylize.errors import ModelError, Say
+from safetensors import SafetensorError
 
+from stylize.errors import LOADING, ModelError, Say
+
+BROKEN_FILES = (*LOADING, SafetensorError)
+"""What libraries raise on weights that are damaged, incomplete, or of another kind."""
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 MODEL_FILES = (
     "*.json", "*/*.json", "*/*.txt", "unet/*.safetensors", "vae/*.safetensors", "text_encoder*/*.safetensors",
@@ -17,6 +20,8 @@ MODEL_FILES = (
 )  # fmt: skip
 """What a model's repository is asked for: never a pickle, nor a second copy in another format."""
 PART_FILES = ("*.json", "*.safetensors")
+MAIN_FILES = ("model_index.json", "config.json", "pytorch_lora_weights.safetensors")
+"""Of a model, a part of one, and a LoRA: whatever else a repository has, it has one of them."""
 
 
 @dataclass(frozen=True)
@@ -117,15 +122,20 @@ def _size(repository: str, wanted: Sequence[str]) -> str:
     return f"{sum(entry.size or 0 for entry in asked) / 1e9:.1f} GB"
 
 
-def _is_here(place: str) -> bool:
-    """Whether it is a path that exists, or the hub's own cache has a snapshot of the repository."""
+def is_on_disk(place: str) -> bool:
+    """Whether it is a path that exists, or the hub's own cache has its main file."""
     if Path(place).expanduser().exists():
         return True
-    repository = "/".join(place.split("/")[:2])
-    return any((hub_cache() / f"models--{repository.replace('/', '--')}" / "snapshots").glob("*"))
+    from huggingface_hub import try_to_load_from_cache
+
+    owner, _, rest = place.partition("/")
+    name, _, inside = rest.partition("/")
+    files = [inside] if Path(inside).suffix else [str(PurePosixPath(inside) / file) for file in MAIN_FILES]
+    return any(isinstance(try_to_load_from_cache(f"{owner}/{name}", file), str) for file in files)
 
 
 def hub_cache() -> Path:
     """The hub's own cache folder."""
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    return Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)

@@ -11,12 +11,15 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from diffusers.models.embeddings import ImageProjection
 from diffusers.utils import logging as diffusers_logging
+from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
-from stylize.errors import ModelError, Say
+from stylize.errors import ModelError, Say, explained
+from stylize.frames import DepthEstimator
 from stylize.models import adapters
-from stylize.models.hub import PART_FILES, Place, fetched, parse_place
+from stylize.models.hub import BROKEN_FILES, PART_FILES, Place, fetched, parse_place
 from stylize.models.parts import MIDAS, Extras, Source, find_source
 from stylize.models.recipes import Recipe
 from stylize.models.registry import KNOWN_CONTROLNETS
@@ -24,16 +27,17 @@ from stylize.models.single_file import load_single_file
 from stylize.networks import ControlNet, Networks, attention, choose_device
 from stylize.networks.controlnets import UnionControlNet
 from stylize.networks.devices import default_dtype, memory_format
+from stylize.networks.family import architecture, family
 from stylize.networks.image_networks import embeds_guidance
 from stylize.networks.image_prompt import ImagePrompt
-from stylize.structure.depth import DepthEstimator, LazyDepth, MidasDepth, PocketDepth, TransformersDepth
+from stylize.structure.depth import LazyDepth, MidasDepth, PocketDepth, TransformersDepth
 from stylize.structure.detectors import annotators
 
 LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 PARTS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler")
+IMAGE_PROMPT = "ip-adapter.safetensors"
 SECOND = ("tokenizer_2", "text_encoder_2")
 """What SDXL has beside them."""
-WEIGHTS = "diffusion_pytorch_model"
 
 
 def load_networks(
@@ -66,7 +70,7 @@ def load_networks(
             return fetched(parse_place(part), PART_FILES, offline=offline, say=say)
 
         pipe, own = _pipeline(source, kind)
-        places = {name: here(where) for name, where in _wanted(source, adapters.family(pipe.unet)).items()}
+        places = {name: here(where) for name, where in _wanted(source, family(pipe.unet)).items()}
         nets = _controlnets(places, pipe.unet, kind)
         if source.extras.vae is not None:
             pipe.register_modules(vae=_vae(here(source.extras.vae), kind))
@@ -82,7 +86,7 @@ def load_networks(
         pipe.vae.to(torch.float32)  # SDXL's own overflows in half precision
     attention.install(pipe.unet)
     return Networks(
-        name=source.name + adapters.described(source.extras),
+        name=source.name + adapters.describe(source.extras),
         pipe=pipe,
         controlnets={name: net.to(place) for name, net in nets.items()},
         scheduler=scheduler,
@@ -127,11 +131,9 @@ def _part(folder: Path, name: str, entry: Any, dtype: torch.dtype) -> Any:
     options: dict[str, Any] = {"subfolder": name, "local_files_only": True}
     if issubclass(kind, torch.nn.Module):
         options |= {"dtype": dtype, "use_safetensors": True} | _variant(folder / name)
-    try:
+    what, advice = f"{folder}: its {name} cannot be loaded", "the folder lacks a file, or has no .safetensors weights"
+    with explained(ModelError, what, advice, BROKEN_FILES):
         return kind.from_pretrained(folder, **options)
-    except (OSError, ValueError) as error:
-        what = f"{folder}: its {name} cannot be loaded"
-        raise ModelError(what, "the folder lacks a file, or has no .safetensors weights") from error
 
 
 def _variant(folder: Path) -> dict[str, str]:
@@ -140,12 +142,12 @@ def _variant(folder: Path) -> dict[str, str]:
     return {"variant": "fp16"} if not whole and any(folder.glob("*.fp16.safetensors")) else {}
 
 
-def _wanted(source: Source, family: str) -> Mapping[str, str | Path]:
+def _wanted(source: Source, family_name: str) -> Mapping[str, str | Path]:
     """The ControlNets to load: the model's, or those that a run asks for by name, known ones from the hub."""
     own = source.extras.controlnets or {}
     if not source.extras.controls:
         return own
-    there: dict[str, str | Path] = {**KNOWN_CONTROLNETS.get(family, {}), **own}
+    there: dict[str, str | Path] = {**KNOWN_CONTROLNETS.get(family_name, {}), **own}
     if missing := [name for name in source.extras.controls if name not in there]:
         has = ", ".join(there) or "none of a known name"
         raise ModelError(f"{source.name} has no ControlNet '{missing[0]}'", f"name one with --controlnet; it has {has}")
@@ -168,9 +170,10 @@ def _controlnets(places: Mapping[str, Place], unet: Any, dtype: torch.dtype) -> 
 
 
 def _controlnet(place: Place, unet: Any, dtype: torch.dtype) -> Any:
+    what = f"{place.text}: is not a ControlNet that can be loaded"
     if place.path.is_dir() and not (place.path / "config.json").is_file():
-        raise ModelError(f"{place.text}: is no ControlNet that can be loaded", "it must hold config.json and weights")
-    try:
+        raise ModelError(what, "it must hold config.json and weights")
+    with explained(ModelError, what, "name its folder in diffusers format, or a hub id", BROKEN_FILES):
         if place.file:
             net = diffusers.ControlNetModel.from_single_file(str(place.path), dtype=dtype, local_files_only=True)
         else:
@@ -178,28 +181,24 @@ def _controlnet(place: Place, unet: Any, dtype: torch.dtype) -> Any:
             net = (diffusers.ControlNetUnionModel if union else diffusers.ControlNetModel).from_pretrained(
                 place.path, dtype=dtype, use_safetensors=True, local_files_only=True, **_variant(place.path)
             )
-    except (OSError, ValueError, KeyError) as error:
-        what = f"{place.text}: is no ControlNet that can be loaded"
-        raise ModelError(what, "name its folder in diffusers format, or a hub id") from error
-    for ours, theirs in zip(adapters.fingerprint(net), adapters.fingerprint(unet), strict=True):
+    for ours, theirs in zip(architecture(net), architecture(unet), strict=True):
         if ours != theirs:
-            family = adapters.family(net), adapters.family(unet)
-            what = f"{place.text}: is a ControlNet for {family[0]}, the model is of {family[1]}"
+            made_for, given = family(net), family(unet)
+            what = f"{place.text}: is a ControlNet for {made_for}, the model is of {given}"
             raise ModelError(what, "use one that was made for the model's family")
     return net
 
 
 def _vae(place: Place, dtype: torch.dtype) -> Any:
     """AutoencoderKL, or AutoencoderTiny as TAESD is."""
-    try:
-        kind = getattr(diffusers, diffusers.AutoencoderKL.load_config(place.path)["_class_name"])
-        if kind not in (diffusers.AutoencoderKL, diffusers.AutoencoderTiny):
-            raise ValueError(kind)
-        return kind.from_pretrained(
+    what = f"{place.text}: is not a VAE that can be loaded"
+    with explained(ModelError, what, "name a folder in diffusers format", BROKEN_FILES):
+        vae_class = getattr(diffusers, diffusers.AutoencoderKL.load_config(place.path)["_class_name"])
+        if vae_class not in (diffusers.AutoencoderKL, diffusers.AutoencoderTiny):
+            raise ValueError(vae_class)
+        return vae_class.from_pretrained(
             place.path, dtype=dtype, use_safetensors=True, local_files_only=True, **_variant(place.path)
         )
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ModelError(f"{place.text}: is no VAE that can be loaded", "name a folder in diffusers format") from error
 
 
 def _scheduler(own: Any, recipe: Recipe | None) -> Any:
@@ -214,7 +213,27 @@ def _image_prompt(source: Source, device: torch.device, dtype: torch.dtype) -> I
     adapter = source.settings.get("image_prompt")
     if adapter is None or source.extras.ip_adapter is not None:
         return None
-    return ImagePrompt.load(source.base.path, adapter, device, dtype)
+    folder = source.base.path
+    with explained(
+        ModelError, f"{folder}: its image prompt cannot be loaded", "the model folder is incomplete: copy it again",
+        BROKEN_FILES,
+    ):  # fmt: skip
+        encoder = transformers.CLIPVisionModelWithProjection.from_pretrained(
+            folder, subfolder="image_encoder", dtype=dtype, use_safetensors=True, local_files_only=True
+        )
+        processor = transformers.CLIPImageProcessor.from_pretrained(
+            folder, subfolder="feature_extractor", local_files_only=True
+        )
+        # laid out as IP-Adapter's: image_proj.proj.*, image_proj.norm.*
+        stored = load_file(folder / adapter / IMAGE_PROMPT)
+        weights = {k.removeprefix("image_proj.").replace("proj.", "image_embeds."): v for k, v in stored.items()}
+        width = weights["norm.weight"].shape[0]
+        projection = ImageProjection(
+            encoder.config.projection_dim, width, weights["image_embeds.weight"].shape[0] // width
+        )
+        projection.load_state_dict(weights)
+    encoder.to(device).eval().requires_grad_(False)
+    return ImagePrompt(encoder, projection.to(device, dtype).eval().requires_grad_(False), processor)
 
 
 def _depth(source: Source, device: torch.device, *, offline: bool) -> DepthEstimator:

@@ -98,7 +98,9 @@ def find_source(model: str, extras: Extras, *, offline: bool = False, say: Say |
     base = fetched(place, MODEL_FILES, offline=offline, say=say)
     if base.path.is_file():
         if base.path.suffix != ".safetensors":
-            raise ModelError(f"{model}: is no model", "name a folder in diffusers format, or a .safetensors checkpoint")
+            raise ModelError(
+                f"{model}: is not a model", "name a folder in diffusers format, or a .safetensors checkpoint"
+            )
         return Source(model, base, extras)
     return _from_folder(base, model, extras)
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from stylize.errors import ModelError
-from stylize.models.hub import _is_here
+from stylize.models.hub import is_on_disk
 
 POCKET = "pocket"
 POCKET_FOLDER = Path(__file__).parents[1] / POCKET
@@ -65,7 +67,7 @@ class ModelCard:
         if self.folder is not None:
             return (self.folder / "model_index.json").is_file()
         parts = (self.base, *self.controlnets.values(), *self.loras, self.ip_adapter, self.vae)
-        return all(_is_here(part) for part in parts if part)
+        return all(is_on_disk(part) for part in parts if part)
 
 
 KNOWN_CONTROLNETS: dict[str, dict[str, str]] = {
@@ -140,8 +142,12 @@ MODELS: dict[str, ModelCard] = {card.name: card for card in (_POCKET, _SD15, _SD
 
 
 def models_file() -> Path:
-    """Where a user's own names are kept: `STYLIZE_MODELS`, else `~/.config/stylize/models.toml`."""
-    return Path(os.environ.get("STYLIZE_MODELS", "~/.config/stylize/models.toml")).expanduser()
+    """Where a user's own names are kept: `STYLIZE_MODELS`, else `models.toml` in the user's settings.
+
+    On Linux that is `~/.config/stylize/models.toml`.
+    """
+    named = os.environ.get("STYLIZE_MODELS")
+    return Path(named).expanduser() if named else platformdirs.user_config_path("stylize") / "models.toml"
 
 
 def known_models() -> dict[str, ModelCard]:
@@ -166,5 +172,5 @@ def known_models() -> dict[str, ModelCard]:
         own = {name: ModelCard(**(blank | table | {"name": name})) for name, table in tables.items()}
     except (OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).replace("ModelCard.__init__() ", "").split())
-        raise ModelError(f"{path}: is no list of models ({reason})", "give each a table with its base") from error
+        raise ModelError(f"{path}: is not a list of models ({reason})", "give each a table with its base") from error
     return MODELS | own

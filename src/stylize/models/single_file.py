@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import tempfile
 from pathlib import Path
@@ -12,12 +11,16 @@ from typing import Any
 import diffusers
 import torch
 from diffusers.loaders.single_file_utils import infer_diffusers_model_type
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from transformers import CLIPTokenizer
 
-from stylize.errors import ModelError
+from stylize.errors import ModelError, explained
+from stylize.models.hub import BROKEN_FILES
 
 Config = dict[str, Any]
+
+MERGES = Path(__file__).parent / "clip_merges.txt.gz"
+"""The 48,894 merges of CLIP's byte pair encoding, a line each, of OpenAI's CLIP (MIT)."""
 
 VOCABULARY = 49408
 """Tokens of CLIP: 256 bytes, as many at the end of a word, 48,894 merges, two marks."""
@@ -104,25 +107,23 @@ def load_single_file(path: Path, dtype: torch.dtype, configs: Path | None = None
         xl = kind == "xl_base"
         pipeline = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
         options = {"add_watermarker": False} if xl else {"safety_checker": None, "requires_safety_checker": False}
-        try:
+        with explained(
+            ModelError, f"{path}: cannot be loaded", "it is damaged, or not a whole checkpoint", BROKEN_FILES
+        ):
             return pipeline.from_single_file(
                 str(path), config=str(where), dtype=dtype, local_files_only=True, **options
             )
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-            raise ModelError(f"{path}: cannot be loaded", "it is damaged, or no whole checkpoint") from error
 
 
 def _family(path: Path) -> str:
-    try:
-        with safe_open(path, "pt") as stored:
-            tensors = {key: stored.get_slice(key) for key in stored.keys()}  # noqa: SIM118  # it is no mapping
-            shapes = {key: torch.empty(piece.get_shape(), device="meta") for key, piece in tensors.items()}
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: is no .safetensors file", "it is damaged: download it again") from error
+    what, advice = f"{path}: is not a .safetensors file", "it is damaged: download it again"
+    with explained(ModelError, what, advice, BROKEN_FILES), safe_open(path, "pt") as stored:
+        tensors = {key: stored.get_slice(key) for key in stored.keys()}  # noqa: SIM118  # it is not a mapping
+        shapes = {key: torch.empty(piece.get_shape(), device="meta") for key, piece in tensors.items()}
     whole = any(key.startswith("model.diffusion_model.") for key in shapes)
     kind = str(infer_diffusers_model_type(shapes)) if whole else "none"
     if kind not in CONFIGS:
-        what = f"{path}: is no checkpoint of SD 1.5, SD 2.1 or SDXL"
+        what = f"{path}: is not a checkpoint of SD 1.5, SD 2.1 or SDXL"
         raise ModelError(what, "LoRAs go to --lora, ControlNets to --controlnet, VAEs to --vae")
     return kind
 
@@ -146,18 +147,12 @@ def _write_configs(folder: Path, kind: str) -> Path:
 
 
 def clip_tokenizer(padding: str) -> CLIPTokenizer:
-    """CLIP's own tokenizer, from the list of merges that the package open_clip carries (Radford et al. 2021).
+    """CLIP's own tokenizer, from its list of merges (Radford et al. 2021).
 
-    Raises:
-        ModelError: that package is not installed.
+    Args:
+        padding: the token that it pads with.
     """
-    spec = importlib.util.find_spec("open_clip")  # found, not imported: only its list is wanted
-    if spec is None or not spec.submodule_search_locations:
-        what = "checkpoints in one file need CLIP's list of words"
-        raise ModelError(what, "pip install 'stylize[single-file]'")
-    file = Path(spec.submodule_search_locations[0]) / "bpe_simple_vocab_16e6.txt.gz"
-    count = VOCABULARY - 2 * 256 - 2
-    lines = gzip.decompress(file.read_bytes()).decode("utf-8").split("\n")[1 : count + 1]
+    lines = gzip.decompress(MERGES.read_bytes()).decode("utf-8").splitlines()
     merges = [(one, two) for one, two in (line.split() for line in lines)]
     letters = _byte_letters()
     words = [*letters, *(c + "</w>" for c in letters), *(one + two for one, two in merges)]

@@ -1,9 +1,21 @@
-"""TODO motion."""
+"""What ties a frame to the one before it: cuts, optical flow, results carried along."""
 
 from __future__ import annotations
 
-from stylize.motion.flow import Motion, motion_between, warp
-from stylize.motion.fusion import between
+from stylize.motion.flow import Motion, motion_between, motions_between, warp
+from stylize.motion.fusion import FramePair, between, chain, fuse, steady
 from stylize.motion.shots import CutDetector, split_shots
 
-__all__ = ["CutDetector", "Motion", "between", "motion_between", "split_shots", "warp"]
+__all__ = [
+    "CutDetector",
+    "FramePair",
+    "Motion",
+    "between",
+    "chain",
+    "fuse",
+    "motion_between",
+    "motions_between",
+    "split_shots",
+    "steady",
+    "warp",
+]

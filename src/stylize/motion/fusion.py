@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stylize.frames import Image, Picture, unit
+from stylize.frames import Image, Picture, to_floats
 from stylize.motion.flow import Flow, Mask, Motion, length, warp
 
 SHARE = 0.955
@@ -32,14 +32,14 @@ STILL = 0.002
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A frame that is done: what it was and what it became."""
+class FramePair:
+    """A source frame and its result."""
 
     source: Picture
     styled: Image
 
 
-def fuse(before: Seen, source: Picture, diffused: Image, motion: Motion, weight: float = 1.0) -> Image:
+def fuse(before: FramePair, source: Picture, diffused: Image, motion: Motion, weight: float = 1.0) -> Image:
     """The restyled frame, steadied: `a warp(before) + (1 - a) diffused`.
 
     `a = weight SHARE visible exp(-(|warp(source before) - source| / TOLERANCE)^2)`. Where the light changes (a fade, a
@@ -50,22 +50,45 @@ def fuse(before: Seen, source: Picture, diffused: Image, motion: Motion, weight:
         before: the frame before, or a keyframe if `motion` leads there.
         motion: from `source` back to `before`.
     """
-    now = unit(source)
-    flow, error, expected = _settled(unit(before.source), now, motion)
+    now = to_floats(source)
+    flow, error, expected = _settle(to_floats(before.source), now, motion)
     trusted = cv2.erode(motion.visible.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
     share = weight * SHARE * trusted * cv2.GaussianBlur(trusted, (0, 0), 1) * _bell(error / TOLERANCE)
-    change = _scaled(cv2.subtract(warp(before.styled, flow, cubic=True), diffused), share)
-    tone = _blurred(change, TONE)  # where the share ends, tone fades out: a new tone beside an old one is a patch
-    tone = _scaled(tone, 1 - share / (_blurred(share, TONE) + TONE_FLOOR))
+    change = _scale(cv2.subtract(warp(before.styled, flow, cubic=True), diffused), share)
+    tone = _blur(change, TONE)  # where the share ends, tone fades out: a new tone beside an old one is a patch
+    tone = _scale(tone, 1 - share / (_blur(share, TONE) + TONE_FLOOR))
     mixed = cv2.add(cv2.add(diffused, change), tone)
-    follow = 1 - _bell(_mean(np.abs(_blurred(cv2.subtract(expected, now), AROUND))) / LIGHT)
+    follow = 1 - _bell(_mean(np.abs(_blur(cv2.subtract(expected, now), AROUND))) / LIGHT)
     if follow.max() > 1e-3:
-        mixed = cv2.add(mixed, _scaled(_blurred(cv2.subtract(diffused, mixed), LIGHT_BLUR), follow))
-    return _clipped(mixed)
+        mixed = cv2.add(mixed, _scale(_blur(cv2.subtract(diffused, mixed), LIGHT_BLUR), follow))
+    return _clip(mixed)
+
+
+def steady(
+    frames: Sequence[Picture],
+    styled: Sequence[Image],
+    last: FramePair | None,
+    motions: Sequence[Motion | None],
+    weight: float = 1.0,
+) -> list[Image]:
+    """Consecutive restyled frames, each fused with the one before it.
+
+    Args:
+        frames: of the source, uint8 RGB.
+        last: the frame before them; `None` where there is none.
+        motions: from each frame back to the one before it; `None` leaves the frame as it is.
+        weight: as in `fuse`.
+    """
+    results = []
+    for source, image, motion in zip(frames, styled, motions, strict=True):
+        result = image if last is None or motion is None else fuse(last, source, image, motion, weight)
+        last = FramePair(source, result)
+        results.append(result)
+    return results
 
 
 def between(
-    first: Seen, last: Seen, frames: Sequence[Picture], back: Sequence[Motion], ahead: Sequence[Motion]
+    first: FramePair, last: FramePair, frames: Sequence[Picture], back: Sequence[Motion], ahead: Sequence[Motion]
 ) -> list[Image]:
     """Frames between two keyframes, each made of both by its motion to them; the nearer one counts more.
 
@@ -73,21 +96,21 @@ def between(
         back: of each frame, to `first`.
         ahead: of each frame, to `last`.
     """
-    results, sources = [], (unit(first.source), unit(last.source))
+    results, sources = [], (to_floats(first.source), to_floats(last.source))
     for i, (picture, *motions) in enumerate(zip(frames, back, ahead, strict=True), start=1):
-        part, now = i / (len(frames) + 1), unit(picture)
+        part, now = i / (len(frames) + 1), to_floats(picture)
         weights, pictures = [], []
         for key, source, motion, near in zip((first, last), sources, motions, (1 - part, part), strict=True):
-            flow, error, _ = _settled(source, now, motion)
+            flow, error, _ = _settle(source, now, motion)
             known = cv2.GaussianBlur(motion.visible.astype(np.float32), (0, 0), 1) * motion.visible
             weights.append(near * (known + 1e-3) * _bell(error / TOLERANCE) + 1e-6)
             pictures.append(warp(key.styled, flow, cubic=True))
-        news = _scaled(cv2.subtract(pictures[1], pictures[0]), weights[1] / (weights[0] + weights[1]))
-        results.append(_clipped(cv2.add(pictures[0], news)))
+        news = _scale(cv2.subtract(pictures[1], pictures[0]), weights[1] / (weights[0] + weights[1]))
+        results.append(_clip(cv2.add(pictures[0], news)))
     return results
 
 
-def chained(steps: Sequence[Motion]) -> list[Motion]:
+def chain(steps: Sequence[Motion]) -> list[Motion]:
     """Motions to the frame before, each from one frame further on, joined to motions all the way to the first one."""
     whole: list[Motion] = []
     for step in steps:
@@ -100,7 +123,7 @@ def chained(steps: Sequence[Motion]) -> list[Motion]:
     return whole
 
 
-def _settled(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image, Image]:
+def _settle(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image, Image]:
     """The flow with its errors on still ground taken out, what remains unexplained `[H, W]`, and what it predicts.
 
     Flow trembles by fractions of a pixel where nothing moves; resampled again and again, that blurs.
@@ -114,12 +137,12 @@ def _settled(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image,
     return flow, np.asarray(error, np.float32), np.asarray(cv2.copyTo(earlier, mask, expected), np.float32)
 
 
-def _clipped(image: Image) -> Image:
+def _clip(image: Image) -> Image:
     """Within [0, 1]: what cubic resampling adds at edges would grow from frame to frame otherwise."""
     return np.asarray(image.clip(0, 1), np.float32)
 
 
-def _scaled(image: Image, by: Image) -> Image:
+def _scale(image: Image, by: Image) -> Image:
     """`image` times `by`, `[H, W]`, in every channel."""
     by = np.asarray(by, np.float32)
     return np.asarray(cv2.multiply(image, cv2.merge([by] * image.shape[-1])), np.float32)
@@ -135,7 +158,7 @@ def _mean(image: Image) -> Image:
     return np.asarray(cv2.transform(image, np.full((1, 3), 1 / 3, np.float32)), np.float32)
 
 
-def _blurred(image: Image, deviation: float) -> Image:
+def _blur(image: Image, deviation: float) -> Image:
     """A Gaussian blur by `deviation` pixels, at least 2; done at half the resolution or less, which is quicker."""
     height, width = image.shape[:2]
     factor = max(2, 2 ** int(np.log2(deviation / 3)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import cv2
@@ -29,63 +29,44 @@ CALM = 0.01
 """What a frame changes at the least, so that a still shot does not make noise a surprise."""
 
 
+@dataclass(frozen=True)
 class CutDetector:
-    """Tells, frame by frame, whether a shot starts.
+    """What the last frame looked like and how much frames have changed of late: enough to see where a shot starts.
 
     A cut changes the forms (correlation of thumbnails) and mostly the colours (Hellinger distance of HSV histograms),
     and does so suddenly, compared with the running average: a fade changes a little in every frame, a pan is undone
     before comparing, a flash keeps the forms.
     """
 
-    def __init__(self) -> None:
-        self._thumbnail: Thumbnail | None = None
-        self._histogram: npt.NDArray[np.float32] | None = None
-        self._usual = CALM
+    thumbnail: Thumbnail | None = field(default=None, repr=False)
+    """Of the last frame; `None` before the first one."""
+    histogram: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    usual: float = CALM
+    """How much a frame has changed of late."""
 
-    def copy(self) -> CutDetector:
-        """One that goes on from here by itself; what is remembered is replaced, never changed."""
-        return CutDetector.of(self.arrays(), self._usual)
+    def see(self, picture: Picture) -> tuple[bool, CutDetector]:
+        """Whether `picture`, uint8 RGB `[H, W, 3]`, is the first of a shot, and the detector after it.
 
-    @classmethod
-    def of(cls, arrays: Mapping[str, Thumbnail], usual: float) -> CutDetector:
-        """One that goes on where another was, from its `arrays` and `usual`."""
-        detector = cls()
-        detector._thumbnail, detector._histogram = arrays.get("thumbnail"), arrays.get("histogram")
-        detector._usual = usual
-        return detector
-
-    def arrays(self) -> dict[str, Thumbnail]:
-        """What it remembers of the last picture."""
-        known = {"thumbnail": self._thumbnail, "histogram": self._histogram}
-        return {name: array for name, array in known.items() if array is not None}
-
-    @property
-    def usual(self) -> float:
-        """How much a frame has changed of late."""
-        return self._usual
-
-    def starts_shot(self, picture: Picture) -> bool:
-        """Whether `picture`, uint8 RGB `[H, W, 3]`, is the first of a shot; the first picture of all is."""
+        The very first picture is.
+        """
         small = cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA)
         thumbnail = small.astype(np.float32) / 255
         hsv = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)
         histogram = np.asarray(cv2.calcHist([hsv], [0, 1, 2], None, [8, 4, 8], [0, 180, 0, 256, 0, 256]), np.float32)
         histogram /= histogram.sum()
-        if self._thumbnail is None or self._histogram is None:
-            self._thumbnail, self._histogram = thumbnail, histogram
-            return True
-        before, after = _aligned(self._thumbnail, thumbnail)
+        if self.thumbnail is None or self.histogram is None:
+            return True, CutDetector(thumbnail, histogram)
+        before, after = _align(self.thumbnail, thumbnail)
         difference = float(np.abs(after - before).mean())
-        change = float(cv2.compareHist(histogram, self._histogram, cv2.HISTCMP_BHATTACHARYYA))
+        change = float(cv2.compareHist(histogram, self.histogram, cv2.HISTCMP_BHATTACHARYYA))
         alike = _correlation(before.mean(-1), after.mean(-1))
-        self._thumbnail, self._histogram = thumbnail, histogram
-        sudden = difference > max(MIN_DIFFERENCE, SURPRISE * self._usual)
+        sudden = difference > max(MIN_DIFFERENCE, SURPRISE * self.usual)
         cut = sudden and (alike < OTHER_FORMS or (alike < SAME_FORMS and change > MIN_CHANGE))
-        self._usual = CALM if cut else max(CALM, 0.7 * self._usual + 0.3 * difference)
-        return cut
+        usual = CALM if cut else max(CALM, 0.7 * self.usual + 0.3 * difference)
+        return cut, CutDetector(thumbnail, histogram, usual)
 
 
-def _aligned(before: Thumbnail, after: Thumbnail) -> tuple[Thumbnail, Thumbnail]:
+def _align(before: Thumbnail, after: Thumbnail) -> tuple[Thumbnail, Thumbnail]:
     """The parts of both that show the same once the camera's shift between them is undone (phase correlation)."""
     one, other = (np.ascontiguousarray(x.mean(-1)) for x in (before, after))
     (dx, dy), _ = cv2.phaseCorrelate(one, other, WINDOW)
@@ -106,15 +87,13 @@ def _correlation(one: Thumbnail, other: Thumbnail) -> float:
     return float((one * other).sum()) / scale if scale > 0 else 0.0
 
 
-def split_shots(clips: Iterable[Clip], detector: CutDetector | None = None) -> Iterator[Clip]:
-    """The same frames in clips that never cross a cut; those that begin a shot say so.
+def split_shots(frames: Iterable[Clip], detector: CutDetector) -> Iterator[tuple[Clip, CutDetector]]:
+    """The same frames, those that begin a shot marked, each with the detector after it.
 
     Args:
-        detector: one that saw the frames before; a new one if left out.
+        frames: clips of one frame.
+        detector: saw the frames before; a new one at the beginning.
     """
-    detector = detector or CutDetector()
-    for clip in clips:
-        cuts = [i for i, picture in enumerate(clip.frames) if detector.starts_shot(picture)]
-        bounds = sorted({0, *cuts, len(clip)})
-        for start, stop in itertools.pairwise(bounds):
-            yield clip.part(start, stop, starts_shot=start in cuts)
+    for frame in frames:
+        starts_shot, detector = detector.see(frame.frames[0])
+        yield replace(frame, starts_shot=starts_shot), detector

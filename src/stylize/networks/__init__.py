@@ -1,4 +1,4 @@
-"""TODO networks."""
+"""The networks of one loaded model behind a few calls; tensors only."""
 
 from __future__ import annotations
 
@@ -7,5 +7,6 @@ from stylize.networks.budget import arrange, choose_batch
 from stylize.networks.controlnets import ControlNet
 from stylize.networks.devices import choose_device
 from stylize.networks.image_networks import Networks
+from stylize.networks.prompts import PromptEmbedding
 
-__all__ = ["ControlNet", "Exchange", "Networks", "arrange", "choose_batch", "choose_device"]
+__all__ = ["ControlNet", "Exchange", "Networks", "PromptEmbedding", "arrange", "choose_batch", "choose_device"]

@@ -1,8 +1,9 @@
-"""Cross-frame attention: a frame's self-attention also reads keys and values of frames that are done."""
+"""Cross-frame attention: a frame's self-attention also reads keys and values of frames before it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -13,9 +14,7 @@ from torch.nn import functional as F
 KeysValues: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 """Keys and values of one attention layer, each `[G, heads, tokens, channels]`; G is 2 with guidance, else 1."""
 StepCache: TypeAlias = Mapping[str, KeysValues]
-"""By layer name, at one denoising step."""
-FrameCache: TypeAlias = Sequence[StepCache]
-"""One frame's keys and values at every denoising step; of a frame under way, at those that it has done."""
+"""One frame's keys and values at one denoising step, by layer name."""
 
 DECODER = "up_blocks."
 """Layers that look across frames. In the decoder they shape texture and colour; forms are settled before it."""
@@ -23,23 +22,103 @@ DECODER = "up_blocks."
 
 @dataclass
 class Exchange:
-    """What goes in and out of the attention layers during one UNet call, of one frame or several below each other."""
+    """What the frames of a batch look at during one UNet call, and what the call leaves for the frames after them.
 
-    references: tuple[StepCache, ...] = ()
-    """Frames to look at."""
+    A shot's first frame looks at the video's first one, its second frame at the first, every later frame at the first
+    and at the one before it. All keys and values of a batch are computed in the same call, so "the one before" is the
+    batch shifted by one row; its first row reads what the batch before left.
+    """
+
+    frames: int = 1
+    """Frames in the batch. The rows of the call are `[G, frames]`, with guidance the negative prompt's first."""
+    position: int = 0
+    """Number of the batch's first frame within its shot."""
+    style_anchor: StepCache = field(default_factory=dict)
+    """The video's first frame, at this step; empty where there is none to look at."""
+    anchor: StepCache = field(default_factory=dict)
+    """The shot's first frame; not read where that is in the batch itself."""
+    previous: StepCache = field(default_factory=dict)
+    """The frame before the batch."""
     weight: float = 1.0
     """g in `self + g (extended - self)`, the temporal guidance of Gen-1 (Esser et al. 2023) inside the attention."""
     image_weight: float = 1.0
     """How much of the reference picture IP-Adapter's layers add."""
-    own: dict[str, KeysValues] = field(default_factory=dict)
-    """Filled in by the layers: the frames' own keys and values."""
+    first: dict[str, KeysValues] = field(default_factory=dict)
+    """Filled in by the layers: keys and values of the shot's first frame, where that is in the batch."""
+    last: dict[str, KeysValues] = field(default_factory=dict)
+    """Filled in by the layers: those of the batch's last frame."""
 
-    def extended(self, layer: str, keys: torch.Tensor, values: torch.Tensor) -> KeysValues | None:
-        """Own keys and values followed by those of the references; `None` where there is nothing to look at."""
-        known = [reference[layer] for reference in self.references if layer in reference]
-        if not known or self.weight == 0:
-            return None
-        return torch.cat([keys, *(k for k, _ in known)], dim=2), torch.cat([values, *(v for _, v in known)], dim=2)
+    def attend(self, layer: str, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Attention of every row to itself and to the frames that it looks at; `[G * frames, heads, tokens, C]`."""
+        if self.weight == 0:
+            return F.scaled_dot_product_attention(query, keys, values)
+        q, k, v = (x.view(-1, self.frames, *x.shape[1:]) for x in (query, keys, values))
+        self._keep(layer, k, v)
+        parts = [self._attend_rows(layer, rows, q, k, v) for rows in self._spans()]
+        return (parts[0] if len(parts) == 1 else torch.cat(parts, 1)).flatten(0, 1)
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        """Begin and end of rows that look at equally many frames."""
+        bounds = {0, self.frames, *(b for b in (1 - self.position, 2 - self.position) if 0 < b < self.frames)}
+        return itertools.pairwise(sorted(bounds))
+
+    def _attend_rows(
+        self, layer: str, rows: tuple[int, int], query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+    ) -> torch.Tensor:
+        part = slice(*rows)
+        q, k, v = (x[:, part].flatten(0, 1) for x in (query, keys, values))
+        mixed = self._attend(q, k, v, list(self._references(layer, rows, keys, values)))
+        return mixed.view(len(query), -1, *mixed.shape[1:])
+
+    def _attend(
+        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, references: Sequence[KeysValues]
+    ) -> torch.Tensor:
+        """Attention to own keys followed by those of the references, `[N, heads, tokens, C]`."""
+        if not references:
+            return F.scaled_dot_product_attention(query, keys, values)
+        extended_keys = torch.cat([keys, *(k for k, _ in references)], 2)
+        extended_values = torch.cat([values, *(v for _, v in references)], 2)
+        mixed = F.scaled_dot_product_attention(query, extended_keys, extended_values)
+        if self.weight == 1:
+            return mixed
+        alone = F.scaled_dot_product_attention(query, keys, values)
+        return alone + self.weight * (mixed - alone)
+
+    def _references(
+        self, layer: str, rows: tuple[int, int], keys: torch.Tensor, values: torch.Tensor
+    ) -> Iterator[KeysValues]:
+        """Keys and values of each frame that the rows look at, one row for each of theirs."""
+        begin, end = rows
+
+        def repeat(kept: KeysValues) -> KeysValues:
+            one, other = (x[:, None].expand(-1, end - begin, -1, -1, -1).flatten(0, 1) for x in kept)
+            return one, other
+
+        if self.position + begin == 0:
+            if layer in self.style_anchor:
+                yield repeat(self.style_anchor[layer])
+            return
+        yield repeat((keys[:, 0], values[:, 0]) if self.position == 0 else self.anchor[layer])
+        if self.position + begin > 1:
+            yield self._shift(layer, 0, begin, end, keys), self._shift(layer, 1, begin, end, values)
+
+    def _shift(self, layer: str, which: int, begin: int, end: int, batch: torch.Tensor) -> torch.Tensor:
+        """Of each row, the one before it."""
+        if begin > 0:
+            return batch[:, begin - 1 : end - 1].flatten(0, 1)
+        kept = self.previous[layer][which][:, None]
+        return torch.cat([kept, batch[:, : end - 1]], 1).flatten(0, 1)
+
+    def _keep(self, layer: str, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Copies, laid out as they are when a run goes on from a file: kernels round other layouts in other ways."""
+
+        def copy(row: int) -> KeysValues:
+            one, other = (x[:, row].clone(memory_format=torch.contiguous_format) for x in (keys, values))
+            return one, other
+
+        self.last[layer] = copy(-1)
+        if self.position == 0:
+            self.first[layer] = self.last[layer] if self.frames == 1 else copy(0)
 
 
 class CrossFrameAttention:
@@ -60,32 +139,24 @@ class CrossFrameAttention:
         temb: torch.Tensor | None = None,
         exchange: Exchange | None = None,
     ) -> torch.Tensor:
-        """Tokens `[G, tokens, C]` in, as many out; `encoder_hidden_states` is `None` in self-attention."""
+        """Tokens `[G * frames, tokens, C]` in, as many out; `encoder_hidden_states` is `None` in self-attention."""
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query = _heads(attn.to_q(hidden_states), attn.heads)
-        keys, values = _heads(attn.to_k(context), attn.heads), _heads(attn.to_v(context), attn.heads)
-        if attention_mask is not None:
-            attention_mask = attn.prepare_attention_mask(attention_mask, context.shape[1], len(hidden_states))
-            attention_mask = attention_mask.view(len(hidden_states), attn.heads, -1, attention_mask.shape[-1])
-        extended = None
+        query = _split_heads(attn.to_q(hidden_states), attn.heads)
+        keys, values = (_split_heads(project(context), attn.heads) for project in (attn.to_k, attn.to_v))
         if exchange is not None and self.across_frames:
-            # laid out as they are when a run goes on from a file: kernels round other layouts in other ways
-            exchange.own[self.layer] = keys.contiguous(), values.contiguous()
-            extended = exchange.extended(self.layer, keys, values)
-        if extended is None or exchange is None:
-            mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=attention_mask)
-        elif exchange.weight == 1:
-            mixed = F.scaled_dot_product_attention(query, *extended)
+            mixed = exchange.attend(self.layer, query, keys, values)
         else:
-            alone = F.scaled_dot_product_attention(query, keys, values)
-            mixed = alone + exchange.weight * (F.scaled_dot_product_attention(query, *extended) - alone)
+            if attention_mask is not None:
+                attention_mask = attn.prepare_attention_mask(attention_mask, context.shape[1], len(hidden_states))
+                attention_mask = attention_mask.view(len(hidden_states), attn.heads, -1, attention_mask.shape[-1])
+            mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=attention_mask)
         tokens = mixed.transpose(1, 2).flatten(2).to(query.dtype)
         output: torch.Tensor = attn.to_out[1](attn.to_out[0](tokens)) / attn.rescale_output_factor
         return output
 
 
-def _heads(tokens: torch.Tensor, heads: int) -> torch.Tensor:
-    """`[G, tokens, C]` to `[G, heads, tokens, C / heads]`."""
+def _split_heads(tokens: torch.Tensor, heads: int) -> torch.Tensor:
+    """`[N, tokens, C]` to `[N, heads, tokens, C / heads]`."""
     return tokens.view(*tokens.shape[:2], heads, -1).transpose(1, 2)
 
 
@@ -111,8 +182,8 @@ class ImagePromptAttention(torch.nn.Module):
         return output
 
 
-def kept_bytes(unet: Any, latents: int, itemsize: int) -> int:
-    """What a sample of so many latent pixels leaves at a step: keys and values of layers that look across frames."""
+def cache_bytes(unet: Any, latents: int, itemsize: int) -> int:
+    """Bytes of keys and values that one sample of so many latent pixels keeps per step."""
     total, levels = 0, len(unet.up_blocks)
     for name, module in unet.named_modules():
         if _looks_across(f"{name}.") and name.endswith(".attn1"):

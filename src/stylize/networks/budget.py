@@ -1,41 +1,39 @@
-"""Devices: which one, in which number format, and what fits into its memory."""
+"""What fits into a device's memory: how the networks are laid out, and how many frames go together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import torch
 from diffusers.hooks import apply_group_offloading
 
 from stylize.errors import StyleError, StylizeError
-from stylize.networks.attention import kept_bytes
+from stylize.networks.attention import cache_bytes
 from stylize.networks.devices import KNOWN, free_bytes
-from stylize.style.style import Layout
-
-if TYPE_CHECKING:
-    from stylize.networks.image_networks import Networks
-
+from stylize.networks.image_networks import VAE_SLICE, Networks
+from stylize.style.values import Layout
 
 BUFFERS = 6
 """Tensors of the widest layer that are alive at once, by the measure of diffusers' VAE decoder and UNet."""
 SPARE = 0.9
 """Share of the free memory that a run may plan with."""
 
-BATCH = 4
-"""Frames that are denoised together, if they fit; quicker than one by one on CPUs too (docs/performance.md)."""
+BATCH, GPU_BATCH = 4, 8
+"""Frames that go through the networks together, if they fit; quicker than one by one on CPUs too
+(docs/performance.md)."""
 MAX_BATCH = 32
 
 
 @dataclass(frozen=True)
-class Load:
-    """What of a style bears on memory."""
+class MemoryLoad:
+    """The settings of a style that decide how much memory a frame takes."""
 
     groups: int = 1
     """Samples a frame; 2 with guidance."""
     steps: int = 1
-    """Those that are run."""
+    """Denoising steps that are run."""
     attends: bool = True
     """Frames look at others' keys and values, which are kept for that."""
 
@@ -50,23 +48,23 @@ class Needs:
     denoising: int
     """UNet and ControlNets at the latents' size."""
     keys_values: int
-    """What a frame leaves to others at one step."""
+    """Keys and values that one frame keeps per step."""
     steps: int
 
     def of(self, layout: Layout, batch: int = 1) -> int:
-        """In this layout; a tile is an eighth of what the whole frame takes, and a layer of the weights.
+        """Bytes in this layout; a tile is an eighth of what the whole frame takes, and a layer of the weights.
 
-        Of keys and values, four frames' are held at all steps (first of the video, first of the shot, the one before,
-        its own), and in a step each frame holds its own, a copy, and copies of the two that it looks at.
+        Of keys and values, four frames' are held at all steps (first of the video, first of the shot, last of the
+        batch before and of this one), and in a step each frame holds its own and copies of three that it reads.
         """
-        decoding = self.decoding if layout == "whole" else self.decoding // 8
+        decoding = min(batch, VAE_SLICE) * self.decoding if layout == "whole" else self.decoding // 8
         weights = self.weights if layout != "offloaded" else self.weights // 8
         held = 4 * self.steps * self.keys_values
         return weights + held + max(decoding, batch * (self.denoising + 4 * self.keys_values))
 
 
-def needs_of(networks: Networks, size: tuple[int, int], load: Load = Load()) -> Needs:
-    """What the networks take for frames of `size`, width and height."""
+def needs_of(networks: Networks, size: tuple[int, int], load: MemoryLoad = MemoryLoad()) -> Needs:
+    """What the networks take for frames of `size` (width, height)."""
     pixels, latents = size[0] * size[1], size[0] * size[1] // networks.pipe.vae_scale_factor**2
     vae, unet, itemsize = networks.vae.config, networks.unet.config, networks.dtype.itemsize
     widest = 2 * getattr(vae, "decoder_block_out_channels", vae.block_out_channels)[0]
@@ -74,7 +72,7 @@ def needs_of(networks: Networks, size: tuple[int, int], load: Load = Load()) -> 
         weights=sum(p.nbytes for module in _modules(networks) for p in module.parameters()),
         decoding=pixels * widest * BUFFERS * networks.vae.dtype.itemsize,
         denoising=latents * sum(unet.block_out_channels) * BUFFERS * 4 * load.groups * itemsize,
-        keys_values=load.groups * kept_bytes(networks.unet, latents, itemsize) if load.attends else 0,
+        keys_values=load.groups * cache_bytes(networks.unet, latents, itemsize) if load.attends else 0,
         steps=load.steps,
     )
 
@@ -86,19 +84,22 @@ def check_batch(batch: int | None) -> int | None:
     return batch
 
 
-def choose_batch(networks: Networks, size: tuple[int, int], wanted: int | None = None, load: Load = Load()) -> int:
-    """Frames of `size`, width and height, to denoise together; no more than there are steps can be under way.
+def choose_batch(
+    networks: Networks, size: tuple[int, int], wanted: int | None = None, load: MemoryLoad = MemoryLoad()
+) -> int:
+    """How many frames of `size` (width, height) go through the networks together.
 
-    Up to `BATCH` where there is room for them (docs/performance.md has what it saves); one where that is not known,
+    As many as are `wanted`; else up to `BATCH` (`GPU_BATCH`) where there is room for them; one where that is not known,
     where the VAE goes tile by tile, and where networks are brought in layer by layer.
     """
     if wanted is not None:
-        return min(wanted, load.steps)
+        return wanted
     free, tiled = free_bytes(networks.device), getattr(networks.vae, "use_tiling", False)
     if networks.device.type not in KNOWN or free is None or tiled or _is_offloaded(networks.unet, networks.device):
         return 1
     needs, room = needs_of(networks, size, load), SPARE * (free + loaded_bytes(networks))
-    return max((n for n in range(1, min(BATCH, load.steps) + 1) if needs.of("whole", n) <= room), default=1)
+    most = BATCH if networks.device.type == "cpu" else GPU_BATCH
+    return max((n for n in range(1, most + 1) if needs.of("whole", n) <= room), default=1)
 
 
 def choose_layout(needs: Needs, free: int | None, loaded: int, wanted: Layout | None = None) -> Layout:
@@ -129,7 +130,7 @@ def arrange(
     size: tuple[int, int],
     wanted: Layout | None = None,
     say: Callable[[str], None] | None = None,
-    load: Load = Load(),
+    load: MemoryLoad = MemoryLoad(),
 ) -> Layout:
     """Lays the networks out for frames of `size`, and says so in one line where that is not the whole."""
     needs = needs_of(networks, size, load)

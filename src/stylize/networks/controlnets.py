@@ -52,16 +52,16 @@ class ControlNet:
             conditioning_scale=weight,
             added_cond_kwargs=dict(added) or None,
             return_dict=False,
-            **self._shown(embedded.expand(len(latents), -1, -1, -1)),
+            **self._shown(embedded),
         )
         return down, middle
 
     def _shown(self, embedded: torch.Tensor) -> dict[str, Any]:
-        """The network's arguments for its map, `[G, C, h, w]`."""
+        """The network's arguments for its maps, `[G * B, C, h, w]`."""
         return {"controlnet_cond": embedded}
 
     def embed(self, control: torch.Tensor) -> torch.Tensor:
-        """Map `[1, 3, H, W]` in [0, 1] to its embedding `[1, C, H / 8, W / 8]`."""
+        """Maps `[B, 3, H, W]` in [0, 1] to their embeddings `[B, C, H / 8, W / 8]`."""
         if self._flips:
             control = control.flip(1)
         embedded: torch.Tensor = self._embedding(control)

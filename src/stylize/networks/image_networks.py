@@ -6,7 +6,7 @@ import functools
 import hashlib
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +15,17 @@ import torch
 from diffusers import AutoencoderTiny
 from torch.nn import functional as F
 
+from stylize.frames import DepthEstimator
 from stylize.networks.attention import Exchange
 from stylize.networks.controlnets import ControlNet
+from stylize.networks.family import family
 from stylize.networks.image_prompt import ImagePrompt
-from stylize.networks.prompts import Prompted
+from stylize.networks.prompts import PromptEmbedding
 from stylize.networks.vocabulary import Vocabulary
 from stylize.networks.words import encode_words
-from stylize.structure.depth import DepthEstimator
+
+VAE_SLICE = 4
+"""Frames that go through the VAE together: at full resolution it takes the most memory of all networks."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,22 @@ class Networks:
 
     @property
     def unet(self) -> Any:
+        """diffusers' UNet."""
         return self.pipe.unet
 
     @property
     def vae(self) -> Any:
+        """diffusers' autoencoder."""
         return self.pipe.vae
 
     @property
+    def family(self) -> str:
+        """ "SD 1.5", "SD 2.1", "SDXL", or another one in words."""
+        return family(self.unet)
+
+    @property
     def has_ip_adapter(self) -> bool:
+        """Whether an IP-Adapter's layers are in the UNet."""
         return getattr(self.unet, "encoder_hid_proj", None) is not None
 
     @property
@@ -86,7 +98,7 @@ class Networks:
         return embeds_guidance(self.unet)
 
     @torch.inference_mode()
-    def encode_prompt(self, prompt: str, negative: str, *, guided: bool, clip_skip: int = 0) -> Prompted:
+    def encode_prompt(self, prompt: str, negative: str, *, guided: bool, clip_skip: int = 0) -> PromptEmbedding:
         """Words to embeddings; with SDXL an empty negative prompt is all zeros where its folder says so."""
         encoded = encode_words(
             self.pipe, prompt, negative, guided=guided, clip_skip=clip_skip, device=self.device,
@@ -100,40 +112,46 @@ class Networks:
 
         joined = both(words, without)
         assert joined is not None
-        return Prompted(joined, both(pooled, pooled_without))
+        return PromptEmbedding(joined, both(pooled, pooled_without))
 
-    def encode(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """`[1, 3, H, W]` in [-1, 1], sides divisible by 8, to scaled latents `[1, C, H / 8, W / 8]`."""
+    def encode(self, pixels: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        """`[B, 3, H, W]` in [-1, 1], sides divisible by 8, to scaled latents `[B, C, H / 8, W / 8]`.
+
+        Args:
+            generators: one a frame, for VAEs that draw their latents.
+        """
         for counts in self._counting:
             counts.frames += len(pixels)
-        pixels = pixels.to(self.device, self.vae.dtype)
-        if isinstance(self.vae, AutoencoderTiny):  # its encoder is small, and its tiles know of 4 latents only
-            latents = self.vae.encoder(pixels)
-        else:
-            latents = self.vae.encode(pixels).latent_dist.sample(generator)
-        scaled: torch.Tensor = (self._scaling * latents).to(self.dtype)
-        return scaled
+        latents = []
+        for i in range(0, len(pixels), VAE_SLICE):
+            part = pixels[i : i + VAE_SLICE].to(self.device, self.vae.dtype)
+            if isinstance(self.vae, AutoencoderTiny):  # its encoder is small, and its tiles know of 4 latents only
+                latents.append(self.vae.encoder(part))
+            else:
+                latents.append(self.vae.encode(part).latent_dist.sample(list(generators[i : i + VAE_SLICE])))
+        return (self._scaling * torch.cat(latents)).to(self.dtype)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Scaled latents to pixels, float32 `[1, 3, H, W]` around [-1, 1]."""
-        pixels: torch.Tensor = self.vae.decode((latents / self._scaling).to(self.vae.dtype), return_dict=False)[0]
-        return pixels.float()
+        """Scaled latents to pixels, float32 `[B, 3, H, W]` around [-1, 1]."""
+        unscaled = (latents / self._scaling).to(self.vae.dtype)
+        parts = [self.vae.decode(part, return_dict=False)[0].float() for part in torch.split(unscaled, VAE_SLICE)]
+        return torch.cat(parts)
 
     def embed_control(self, name: str, control: torch.Tensor) -> torch.Tensor:
-        """A map `[1, 3, H, W]` in [0, 1] to what the named ControlNet reads at every step."""
+        """Maps `[B, 3, H, W]` in [0, 1] to what the named ControlNet reads at every step."""
         return self.controlnets[name].embed(control.to(self.device, self.dtype))
 
     def predict(
         self,
         latents: torch.Tensor,
         t: torch.Tensor,
-        prompt: Prompted,
+        prompt: PromptEmbedding,
         controls: Mapping[str, torch.Tensor],
         weights: Mapping[str, float],
         exchange: Exchange,
         guidance_scale: float = 1.0,
     ) -> torch.Tensor:
-        """The UNet's prediction with the sum of the ControlNets' residuals; `[G, C, h, w]` in and out.
+        """The UNet's prediction with the sum of the ControlNets' residuals; `[G * B, C, h, w]` in and out.
 
         Args:
             weights: of the ControlNets that count at this step; the others are not asked.
@@ -162,7 +180,7 @@ class Networks:
         )[0]
         return prediction
 
-    def _added(self, prompt: Prompted, latents: torch.Tensor) -> dict[str, Any]:
+    def _added(self, prompt: PromptEmbedding, latents: torch.Tensor) -> dict[str, Any]:
         """SDXL's conditions beside the words: pooled prompt, and size, crop and target size (Podell et al. 2023)."""
         if prompt.pooled is None:
             return {}
@@ -170,9 +188,9 @@ class Networks:
         sizes = torch.tensor([[height, width, 0, 0, height, width]] * len(latents)).to(latents)
         return {"text_embeds": prompt.pooled, "time_ids": sizes}
 
-    def step_options(self, generator: torch.Generator) -> dict[str, Any]:
+    def step_options(self, generators: Sequence[torch.Generator]) -> dict[str, Any]:
         """What this scheduler's `step` takes beside the prediction."""
-        return {"generator": generator} if "generator" in self._step_parameters else {}
+        return {"generator": list(generators)} if "generator" in self._step_parameters else {}
 
     @functools.cached_property
     def _step_parameters(self) -> frozenset[str]:

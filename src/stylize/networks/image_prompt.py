@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.models.embeddings import ImageProjection
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
-
-from stylize.errors import ModelError
-
-FILE = "ip-adapter.safetensors"
 
 
 class ImagePrompt:
@@ -25,30 +16,6 @@ class ImagePrompt:
 
     def __init__(self, encoder: Any, projection: Any, processor: Any) -> None:
         self._encoder, self._projection, self._processor = encoder, projection, processor
-
-    @classmethod
-    def load(cls, folder: Path, adapter: str, device: torch.device, dtype: torch.dtype) -> ImagePrompt:
-        """From a model folder with `image_encoder`, `feature_extractor` and the subfolder `adapter`.
-
-        Raises:
-            ModelError: a part is missing or does not fit.
-        """
-        try:
-            encoder = CLIPVisionModelWithProjection.from_pretrained(
-                folder, subfolder="image_encoder", dtype=dtype, use_safetensors=True, local_files_only=True
-            )
-            processor = CLIPImageProcessor.from_pretrained(folder, subfolder="feature_extractor", local_files_only=True)
-            stored = load_file(folder / adapter / FILE)
-            weights = {k.removeprefix("image_proj.").replace("proj.", "image_embeds."): v for k, v in stored.items()}
-            tokens = weights["image_embeds.weight"].shape[0] // weights["norm.weight"].shape[0]
-            projection = ImageProjection(encoder.config.projection_dim, weights["norm.weight"].shape[0], tokens)
-            projection.load_state_dict(weights)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise ModelError(
-                f"{folder}: its image prompt cannot be loaded", "the model folder is incomplete: copy it again"
-            ) from error
-        encoder.to(device).eval().requires_grad_(False)
-        return cls(encoder, projection.to(device, dtype).eval().requires_grad_(False), processor)
 
     @torch.inference_mode()
     def __call__(self, picture: Image.Image) -> torch.Tensor:

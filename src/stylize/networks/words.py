@@ -7,9 +7,9 @@ from typing import Any
 
 import compel
 import torch
-from diffusers import StableDiffusionXLPipeline
 
 from stylize.errors import StyleError
+from stylize.networks.family import is_sdxl
 
 MARKED = re.compile(r"[)\w\"'][+-]{1,}(\s|,|$)|\)\d*\.?\d+|\)\.(and|blend|swap)\(")
 """compel's marks: `word++`, `(some words)1.3`, `("one", "other").blend(0.7, 0.3)`."""
@@ -27,7 +27,7 @@ def encode_words(
         StyleError: weights or a length that cannot go together with `clip_skip`.
     """
     texts = [prompt, negative]
-    xl = isinstance(pipe, StableDiffusionXLPipeline)
+    xl = is_sdxl(pipe.unet)
     if not general or not any(MARKED.search(text) or _is_long(pipe, text) for text in texts):
         encoded: tuple[torch.Tensor | None, ...] = pipe.encode_prompt(
             prompt,

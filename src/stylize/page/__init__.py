@@ -1,5 +1,1 @@
-"""TODO page."""
-
-from __future__ import annotations
-
-__all__ = []
+"""The local page."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import time
 import urllib.parse
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
 
 from stylize.page.orders import Order
-from stylize.runs.progress import duration
+from stylize.runs.progress import Pace
 
 STYLE = """
 .stylize-wipe { --edge: 50%; max-width: 100%; }
@@ -28,54 +30,43 @@ STYLE = """
 """
 
 
-def note(*lines: str) -> str:
+PARTS: Any = Environment(loader=PackageLoader("stylize.page"), autoescape=True).get_template("parts.html").module
+
+
+def note_html(*lines: str) -> str:
     """Lines of text; empty ones are left out."""
-    return "".join(f"<p>{html.escape(line)}</p>" for line in lines if line)
+    return str(PARTS.note(lines))
 
 
-def problem(text: str) -> str:
+def problem_html(text: str) -> str:
     """An error, in the command line's own words."""
-    return f'<p class="stylize-problem" role="alert">{html.escape(text)}</p>'
+    return str(PARTS.problem(text))
 
 
-def told(order: Order | None) -> str:
+def status_html(order: Order | None) -> str:
     """How far a run is."""
     if order is None:
         return ""
     if order.stage == "failed":
-        return problem(order.error)
+        return problem_html(order.error)
     if order.stage == "waiting":
-        return note("Waiting for the run before it.")
+        return note_html("Waiting for the run before it.")
     if order.stage == "done":
-        return note(f"Done: {order.done} frames, with the source's timing and sound.")
+        return note_html(f"Done: {order.done} frames, with the source's timing and sound.")
     share = 100 * order.done / order.total if order.total else 0
-    bar = f'<div class="stylize-bar"><div style="width:{share:.1f}%"></div></div>'
-    return note(_line(order)) + bar
+    return note_html(_line(order)) + str(PARTS.bar(share))
 
 
 def _line(order: Order) -> str:
     line = f"{order.done}/{order.total or '?'} frames"
     if order.stage == "stopped":
         return f"Stopped at {line}; “Go on” begins at the last whole segment." if order.done else "Not begun yet."
-    made = order.done - order.before
-    if made < 1:
-        return line
-    rate = made / max(time.monotonic() - order.began, 1e-6)
-    left = f", {duration((order.total - order.done) / rate)} left" if order.total else ""
-    return f"{line}, {rate:.2f} frames/s{left}"
+    left = order.total - order.done if order.total else None
+    pace = Pace(order.done - order.before, time.monotonic() - order.began, left)
+    return f"{line}, {pace}" if pace.done > 0 else line
 
 
-def wiped(order: Order) -> str:
+def wipe_html(order: Order) -> str:
     """The result left of an edge that a person draws over the picture, the source right of it, playing together."""
-    before, after = (
-        html.escape(f"/gradio_api/file={urllib.parse.quote(str(path))}") for path in (order.source, order.output)
-    )
-    films = "var w=this.closest('.stylize-wipe'),a=w.querySelector('.after'),b=w.querySelector('.before');"
-    return f"""<div class="stylize-wipe"><div class="held">
-<video class="after" src="{after}" loop playsinline preload="auto"></video>
-<video class="before" src="{before}" muted loop playsinline preload="auto"></video><div class="line"></div></div>
-<div class="keys"><a href="{after}" download="{html.escape(order.output.name)}">Download</a>
-<button type="button" onclick="{films}b.currentTime=a.currentTime;
-if(a.paused){{a.play();b.play()}}else{{a.pause();b.pause()}}">Play</button>
-<input type="range" min="0" max="100" value="50" aria-label="result left of the edge, source right of it"
- oninput="this.closest('.stylize-wipe').style.setProperty('--edge', this.value + '%')"></div></div>"""
+    before, after = (f"/gradio_api/file={urllib.parse.quote(str(path))}" for path in (order.source, order.output))
+    return str(PARTS.wipe(before, after, order.output.name))

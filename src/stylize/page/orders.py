@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from stylize.decode import VideoReader
+from stylize.encode.atomic import write_atomically
 from stylize.errors import StyleError, VideoError
 from stylize.runs.jobs import frames_done
 
@@ -57,14 +58,17 @@ class Order:
 
     @property
     def key(self) -> str:
+        """Tells it from other orders, sorted by time."""
         return self.folder.name
 
     @property
     def title(self) -> str:
+        """The video's name and its look, for a list."""
         return f"{self.name}: {self.settings.get('prompt') or 'after a picture'}"
 
     @property
     def output(self) -> Path:
+        """Where the result will be."""
         words = re.sub(r"[^\w-]+", "-", self.title).strip("-")[:80]
         return self.shown / f"{words}-restyled.mp4"
 
@@ -74,9 +78,7 @@ class Order:
             "name": self.name, "source": self.source.name, "settings": dict(self.settings), "model": self.model,
             "stage": self.stage, "error": self.error, "done": self.done, "total": self.total,
         }  # fmt: skip
-        partial = self.folder / ".order.json.part"
-        partial.write_text(json.dumps(known), encoding="utf-8")
-        os.replace(partial, self.folder / "order.json")
+        write_atomically(self.folder / "order.json", json.dumps(known).encode())
 
     @classmethod
     def load(cls, folder: Path, shown: Path) -> Order:
@@ -93,14 +95,14 @@ class Order:
         return order
 
 
-def put(order: Order, stage: Stage, error: str = "") -> None:
+def set_stage(order: Order, stage: Stage, error: str = "") -> None:
     """Brings an order to a stage; on a full disk another sitting will not know."""
     order.stage, order.error = stage, error
     with suppress(OSError):
         order.save()
 
 
-def checked(source: str | Path | None) -> Path:
+def check_video(source: str | Path | None) -> Path:
     """The video, if one was given and can be read.
 
     Raises:
@@ -110,12 +112,12 @@ def checked(source: str | Path | None) -> Path:
         raise StyleError("there is no video yet", "drop one on the page")
     path = Path(source)
     if path.suffix.lower() not in VIDEOS:
-        raise VideoError(f"{path.name}: is no kind of video that the page takes", "use the command line for it")
+        raise VideoError(f"{path.name}: is not a kind of video that the page takes", "use the command line for it")
     with VideoReader(path):
         return path
 
 
-def checked_file(what: str, file: str | Path) -> Path:
+def check_file(what: str, file: str | Path) -> Path:
     """The file of a setting, if it is still there.
 
     Raises:
@@ -126,7 +128,7 @@ def checked_file(what: str, file: str | Path) -> Path:
     return Path(file)
 
 
-def copied(path: Path, target: Path) -> Path:
+def link_or_copy(path: Path, target: Path) -> Path:
     """The file under another name, as a link where that can be."""
     try:
         os.link(path, target)
@@ -135,7 +137,7 @@ def copied(path: Path, target: Path) -> Path:
     return target
 
 
-def found(folder: Path, shown: Path) -> list[Order]:
+def load_orders(folder: Path, shown: Path) -> list[Order]:
     """Orders of earlier sittings; old ones go."""
     orders = []
     for place in folder.iterdir():

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import platformdirs
 
 from stylize.errors import StyleError, StylizeError
 from stylize.networks.vocabulary import Vocabulary
-from stylize.page.markup import STYLE, note, problem, told, wiped
+from stylize.page.markup import STYLE, note_html, problem_html, status_html, wipe_html
 from stylize.page.studio import Studio
 from stylize.style import parse_timeline
 
@@ -136,8 +137,8 @@ def _previewer(studio: Studio) -> Callable[..., tuple[str, Any]]:
                 video, _settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
             )
         except StylizeError as error:
-            return problem(str(error)), gr.skip()
-        return note(_unknown(studio, prompt), cost), gr.update(value=str(sheet), visible=True)
+            return problem_html(str(error)), gr.skip()
+        return note_html(_unknown(studio, prompt), cost), gr.update(value=str(sheet), visible=True)
 
     return show
 
@@ -149,8 +150,8 @@ def _submitter(studio: Studio) -> Callable[..., tuple[str, Any]]:
                 video, _settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
             )
         except StylizeError as error:
-            return problem(str(error)), gr.skip()
-        return note(_unknown(studio, prompt)), gr.update(choices=_choices(studio), value=order.key)
+            return problem_html(str(error)), gr.skip()
+        return note_html(_unknown(studio, prompt)), gr.update(choices=_choices(studio), value=order.key)
 
     return submit
 
@@ -165,15 +166,15 @@ def _refresher(studio: Studio) -> Callable[[str | None, str], list[Any]]:
         order = studio.order(key)
         stage, now = order.stage if order else "", f"{choices} {key}"
         if now == shown:
-            return [gr.skip(), told(order) if stage == "running" else gr.skip(), *[gr.skip()] * 5, shown]
+            return [gr.skip(), status_html(order) if stage == "running" else gr.skip(), *[gr.skip()] * 5, shown]
         result = order if order is not None and stage == "done" else None
         return [
             gr.update(choices=choices, value=key),
-            told(order),
+            status_html(order),
             gr.update(interactive=stage in ("running", "waiting")),
             *[gr.update(interactive=stage in ("stopped", "failed"))] * 2,
             gr.update(interactive=stage not in ("", "running")),
-            wiped(result) if result else "",
+            wipe_html(result) if result else "",
             now,
         ]
 
@@ -203,13 +204,13 @@ def is_loopback(host: str) -> bool:
 
 def default_folder() -> Path:
     """Where runs are kept: in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stylize" / "page"
+    return platformdirs.user_cache_path("stylize") / "page"
 
 
 def check_size(text: str) -> None:
-    """Raises StyleError where it is no size of a file."""
+    """Raises StyleError where it is not a file size."""
     if not re.fullmatch(r"\d+(\.\d+)?\s*(b|kb|mb|gb|tb)", text.lower()):
-        raise StyleError(f"'{text}' is no size", "write it as 500mb or 4gb")
+        raise StyleError(f"'{text}' is not a size", "write it as 500mb or 4gb")
 
 
 def serve(studio: Studio, *, host: str, port: int, token: str | None, max_upload: str) -> Any:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylize.errors import StylizeError, VideoError
-from stylize.page.orders import Order, Stage, checked, checked_file, copied, found, put
+from stylize.errors import StylizeError, UnfinishedRun, VideoError
+from stylize.page.orders import Order, Stage, check_file, check_video, link_or_copy, load_orders, set_stage
 from stylize.runs.preview import make_preview
 from stylize.style import Style
 
@@ -31,35 +31,49 @@ class Stopped(Exception):
     """A person stopped the run."""
 
 
-class Turns:
-    """Lets one thread at a time at the networks; a long run makes way between two frames."""
+class NetworkLock:
+    """Lets one thread at a time use the networks; a long run gives way between two frames."""
 
     def __init__(self) -> None:
-        self._lock, self._waiting = threading.Lock(), 0
+        self._changed = threading.Condition()
+        self._busy, self._waiting = False, 0
 
     @contextmanager
-    def mine(self) -> Iterator[None]:
-        """For something short, which a run makes way for."""
-        self._waiting += 1
-        self._lock.acquire()
+    def short(self) -> Iterator[None]:
+        """For something short, which a run gives way to."""
+        with self._changed:
+            self._waiting += 1
+            self._changed.wait_for(lambda: not self._busy)
+            self._busy, self._waiting = True, self._waiting - 1
         try:
             yield
         finally:
-            self._waiting -= 1
-            self._lock.release()
+            self._release()
 
     @contextmanager
     def run(self) -> Iterator[None]:
-        """For a long run, which calls `make_way` now and then."""
-        with self._lock:
+        """For a long run, which calls `give_way` now and then."""
+        self._acquire()
+        try:
             yield
+        finally:
+            self._release()
 
-    def make_way(self) -> None:
-        """Between two frames of a run."""
-        while self._waiting:
-            self._lock.release()
-            time.sleep(0.01)
-            self._lock.acquire()
+    def give_way(self) -> None:
+        """Between two frames of a run: lets everything short that waits go first."""
+        if self._waiting:
+            self._release()
+            self._acquire()
+
+    def _acquire(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._busy and not self._waiting)
+            self._busy = True
+
+    def _release(self) -> None:
+        with self._changed:
+            self._busy = False
+            self._changed.notify_all()
 
 
 class Studio:
@@ -81,8 +95,8 @@ class Studio:
                 place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise VideoError(f"{folder}: cannot be made ({error.strerror})", "name another with --folder") from error
-        self._orders = {order.key: order for order in found(self.folder, self.shown)}
-        self._turns = Turns()
+        self._orders = {order.key: order for order in load_orders(self.folder, self.shown)}
+        self._networks = NetworkLock()
         self._changed, self._closed = threading.Condition(), False
         self._worker = threading.Thread(target=self._work, name="stylize-studio", daemon=True)
         self._worker.start()
@@ -103,16 +117,16 @@ class Studio:
         Raises:
             StylizeError: a setting has no meaning, or the video cannot be read.
         """
-        path = checked(source)
+        path = check_video(source)
         Style(**settings)
-        given = {name: checked_file(name, settings[name]) for name in ("reference", "mask") if settings.get(name)}
+        given = {name: check_file(name, settings[name]) for name in ("reference", "mask") if settings.get(name)}
         key = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         folder, shown = self.folder / key, self.shown / key
         try:
             folder.mkdir()
             shown.mkdir()
-            kept = {n: str(copied(file, folder / f"{n}{file.suffix.lower()}")) for n, file in given.items()}
-            copy = copied(path, shown / f"source{path.suffix.lower()}")
+            kept = {n: str(link_or_copy(file, folder / f"{n}{file.suffix.lower()}")) for n, file in given.items()}
+            copy = link_or_copy(path, shown / f"source{path.suffix.lower()}")
             order = Order(folder, shown, path.stem, copy, dict(settings) | kept, self.stylizer.networks.name)
             order.save()
         except OSError as error:
@@ -129,7 +143,7 @@ class Studio:
         with self._changed:
             order = self._orders.get(key or "")
             if order is not None and order.stage == "waiting":
-                put(order, "stopped")
+                set_stage(order, "stopped")
             elif order is not None and order.stage == "running":
                 order.stopping.set()
 
@@ -145,7 +159,7 @@ class Studio:
                 order.afresh = afresh
                 order.model = self.stylizer.networks.name if afresh else order.model
                 order.stopping.clear()
-                put(order, "waiting")
+                set_stage(order, "waiting")
                 self._changed.notify()
 
     def remove(self, key: str | None) -> None:
@@ -163,11 +177,11 @@ class Studio:
         Raises:
             StylizeError: as `make_preview`.
         """
-        path, style = checked(source), Style(**settings)
+        path, style = check_video(source), Style(**settings)
         for old in sorted(self.sheets.iterdir(), key=lambda sheet: sheet.stat().st_mtime)[:-SHEETS]:
             old.unlink(missing_ok=True)
         sheet = self.sheets / f"{secrets.token_hex(6)}.png"
-        with self._turns.mine():
+        with self._networks.short():
             return sheet, make_preview(self.stylizer, path, sheet, style, count=count).cost(style)
 
     def close(self, timeout: float = 30.0) -> None:
@@ -191,7 +205,7 @@ class Studio:
                 if waiting:
                     order = min(waiting, key=lambda order: order.key)
                     order.done = order.before = 0
-                    put(order, "running")
+                    set_stage(order, "running")
                     return order
                 self._changed.wait()
         return None
@@ -203,11 +217,11 @@ class Studio:
             order.done, order.total = done, total
             if order.stopping.is_set():
                 raise Stopped
-            self._turns.make_way()
+            self._networks.give_way()
 
         stage, error = self._outcome(order, progress)
         with self._changed:
-            put(order, stage, error)
+            set_stage(order, stage, error)
 
     def _outcome(self, order: Order, progress: Callable[[int, int | None], None]) -> tuple[Stage, str]:
         own = self.stylizer.networks.name
@@ -215,15 +229,17 @@ class Studio:
             return "failed", f"it was begun with {order.model}, this page has {own}: begin again, or start the other"
         style, again = Style(**order.settings), order.afresh
         try:
-            with self._turns.run():
+            with self._networks.run():
                 report = self.stylizer.convert(
                     order.source, order.output, style, force=again, resume=not again, progress=progress
                 )
             order.done = report.frames
         except Stopped:
             return "stopped", ""
+        except UnfinishedRun as error:
+            return "failed", f"{error.what}: begin again"
         except StylizeError as error:
-            return "failed", str(error).replace("pass --force to begin again", "begin again")
+            return "failed", str(error)
         except Exception as error:  # one run must not end the queue; what it was is said
             return "failed", f"{type(error).__name__}: {error}: please report this"
         return "done", ""

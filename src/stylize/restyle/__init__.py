@@ -1,8 +1,10 @@
-"""TODO restyle."""
+"""A batch of frames and their maps in, restyled frames out."""
 
 from __future__ import annotations
 
 from stylize.restyle.conditions import Conditions, conditions_for
+from stylize.restyle.image_restyler import ImageRestyler
 from stylize.restyle.memory import Memory
+from stylize.restyle.restyler import Restyler
 
-__all__ = ["Conditions", "Memory", "conditions_for"]
+__all__ = ["Conditions", "ImageRestyler", "Memory", "Restyler", "conditions_for"]

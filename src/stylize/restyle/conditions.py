@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from PIL import Image as PillowImage
 
 from stylize.errors import ModelError, StyleError
 from stylize.networks import Networks
-from stylize.networks.budget import Load
+from stylize.networks.budget import MemoryLoad
 from stylize.networks.prompts import Timeline
 from stylize.restyle.prompting import prompts_for
 from stylize.style import FOOTAGE, Control, Style, Temporal
@@ -37,18 +38,20 @@ class Conditions:
     """How tightly forms are held, in [0, 1]."""
 
     @property
-    def load(self) -> Load:
+    def load(self) -> MemoryLoad:
         """What it asks of the device's memory."""
-        groups, steps = self.prompts.moments[0][1].groups, len(self.schedule[1])
-        return Load(groups, steps, attends=self.temporal.attention > 0)
+        return MemoryLoad(self.prompts.groups, len(self.schedule[1]), attends=self.temporal.attention > 0)
 
     def weights_at(self, step: int, steps: int) -> dict[str, float]:
         """The ControlNets that count in this step."""
         return {name: control.weight for name, control in self.controls.items() if control.counts_at(step, steps)}
 
 
-def conditions_for(networks: Networks, style: Style) -> Conditions:
+def conditions_for(networks: Networks, style: Style, reference: PillowImage.Image | None = None) -> Conditions:
     """Fills in the model's own values where the style leaves them open, and encodes the prompt.
+
+    Args:
+        reference: the style's reference picture.
 
     Raises:
         StyleError: strength and steps leave no step to run; a negative prompt without guidance.
@@ -67,15 +70,15 @@ def conditions_for(networks: Networks, style: Style) -> Conditions:
     own = {n: w for n, w in defaults.controls.items() if n in networks.controlnets}
     wanted = style.asked_controls if style.controls is not None else to_controls(footage.weights(own))
     structure = footage.structure if style.structure is None else style.structure
-    held = {n: loosened(c, structure, to_run) for n, c in wanted.items()}
+    held = {n: loosen(c, structure, to_run) for n, c in wanted.items()}
     controls = {n: c for n, c in held.items() if c.weight > 0}
     if missing := set(controls) - set(networks.controlnets):
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
-    prompts = prompts_for(networks, style, guided=guidance > 1 and not networks.embeds_guidance)
+    prompts = prompts_for(networks, style, reference, guided=guidance > 1 and not networks.embeds_guidance)
     rescale, schedule = style.guidance_rescale, _schedule(networks, steps, to_run, strength)
     return Conditions(
-        prompts, guidance, rescale, strength, controls, style.means, style.seed, schedule, footage, structure
+        prompts, guidance, rescale, strength, controls, style.temporal_weights, style.seed, schedule, footage, structure
     )
 
 
@@ -84,7 +87,7 @@ def to_controls(weights: Mapping[str, float]) -> dict[str, Control]:
     return {name: Control(weight) for name, weight in weights.items()}
 
 
-def loosened(control: Control, structure: float, steps: int) -> Control:
+def loosen(control: Control, structure: float, steps: int) -> Control:
     """The control where forms are held less tightly: it weighs less, and in fewer of its steps, at least in one."""
     if structure >= 1:
         return control

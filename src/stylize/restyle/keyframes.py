@@ -1,18 +1,16 @@
-"""Fast mode: only keyframes are diffused; the frames between are filled in from both sides, still ones are repeated."""
+"""Fast mode: only keyframes are restyled; the frames between are filled in from both sides, still ones are repeated."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from stylize.frames import Clip, Picture, one_by_one, to_bytes, unit
-from stylize.motion import Motion, between, warp
-from stylize.motion.flow import motions_between
-from stylize.motion.fusion import Seen, chained
-from stylize.restyle.memory import Memory
+from stylize.frames import Clip, Image, Picture, join_clips, to_floats
+from stylize.motion import CutDetector, FramePair, Motion, between, chain, fuse, motions_between, warp
+from stylize.restyle.batches import Batch
 
 MAX_GAP = 10
 """Frames from one keyframe to the next at most, which bounds what has to be read ahead."""
@@ -23,50 +21,78 @@ UNEXPLAINED = 0.08
 STILL_MEAN, STILL_MAX = 1.0, 5.0
 """Change of the means of 8 x 8 pixels up to which nothing has moved, in levels of 255: over all, and anywhere."""
 
-Diffuse = Callable[[Clip, Memory, Motion | None], Memory]
-"""Restyles a clip of one frame; `memory.last` is then that frame. The motion leads to the last keyframe."""
 
+@dataclass(frozen=True, eq=False)
+class Gap(Batch):
+    """The frames after a keyframe up to and with the next one."""
 
-@dataclass(frozen=True)
-class _Waiting:
-    """A frame after the last keyframe, and its motion from and to the frame before it."""
-
-    clip: Clip
-    back: Motion
-    ahead: Motion
+    back: tuple[Motion, ...] = ()
+    """From each frame to the one before it, the first to the last keyframe; none at the start of a shot."""
+    ahead: tuple[Motion, ...] = ()
+    """From the frame before each frame to it."""
+    is_still: bool = False
+    """Nothing has moved since the last keyframe, which is shown again."""
 
     @property
-    def picture(self) -> Picture:
-        picture: Picture = self.clip.frames[0]
-        return picture
+    def to_restyle(self) -> Clip | None:
+        """The keyframe alone."""
+        if self.is_still:
+            return None
+        count = len(self.clip)
+        return self.clip.part(count - 1, count, starts_shot=self.clip.starts_shot)
+
+    def find_motion(self, before: Picture | None) -> Sequence[Motion | None]:
+        """None: it is known."""
+        return ()
+
+    def finish(
+        self, styled: Sequence[Image], last: FramePair | None, motions: Sequence[Motion | None], weight: float
+    ) -> tuple[list[Image], FramePair]:
+        """As `Batch.finish`; the keyframe is steadied along the motion from the last one, the others are filled in."""
+        *pictures, source = self.clip.frames
+        if self.is_still and last is not None:
+            return [last.styled], last
+        if last is None:
+            return [*styled], FramePair(source, styled[0])
+        back, ahead = chain(self.back), chain(self.ahead[:0:-1])[::-1]
+        result = fuse(last, source, styled[0], back[-1], weight) if weight > 0 else styled[0]
+        key = FramePair(source, result)
+        return [*between(last, key, pictures, back[:-1], ahead), result], key
 
 
-def restyle_keyframes(
-    clips: Iterable[Clip], diffuse: Diffuse, memory: Memory | None = None
-) -> Iterator[tuple[Clip, Memory | None]]:
-    """Restyles clips that do not cross a cut; as many frames come out, one clip each.
+def cut_gaps(frames: Iterable[tuple[Clip, CutDetector]], last: FramePair | None = None) -> Iterator[Gap]:
+    """Ends a gap where the motion leaves too much unexplained, after `MAX_GAP` frames, and before a cut.
 
-    Beside each comes the memory after it where a run could go on from there: no frame has been read beyond it.
+    Args:
+        frames: clips of one frame, each with the cut detector after it.
+        last: the last keyframe, where a run goes on.
     """
-    memory, waiting, change = memory or Memory(), list[_Waiting](), 0.0
-    for frame in one_by_one(clips):
-        if frame.starts_shot or memory.last is None:
-            done, memory = _close(waiting, memory, diffuse)
-            yield from ((clip, None) for clip in done)
-            waiting, change, memory = [], 0.0, diffuse(frame, memory.cut(), None)
-            yield _with(frame, memory.last), memory
-            continue
-        if not waiting and is_still(memory.last.source, frame.frames[0]):
-            yield _with(frame, memory.last), memory
-            continue
-        before = waiting[-1].picture if waiting else memory.last.source
-        waiting.append(_Waiting(frame, *motions_between(before, frame.frames[0])))
-        change += _news(before, waiting[-1])
-        if len(waiting) == MAX_GAP or change > MAX_CHANGE:
-            done, memory = _close(waiting, memory, diffuse)
-            yield from ((clip, memory if clip is done[-1] else None) for clip in done)
-            waiting, change = [], 0.0
-    yield from ((clip, None) for clip in _close(waiting, memory, diffuse)[0])
+    key, waiting, change = None if last is None else last.source, list[Gap](), 0.0
+    for frame, cuts in frames:
+        picture = frame.frames[0]
+        if key is None or frame.starts_shot:
+            yield from _join(waiting)
+            yield Gap(frame, cuts)
+            key, waiting, change = picture, [], 0.0
+        elif not waiting and is_still(key, picture):
+            yield Gap(frame, cuts, is_still=True)
+        else:
+            before = waiting[-1].clip.frames[0] if waiting else key
+            back, ahead = motions_between(before, picture)
+            waiting.append(Gap(frame, cuts, (back,), (ahead,)))
+            change += _news(before, picture, back)
+            if len(waiting) == MAX_GAP or change > MAX_CHANGE:
+                yield from _join(waiting)
+                key, waiting, change = picture, [], 0.0
+    yield from _join(waiting)
+
+
+def _join(waiting: Sequence[Gap]) -> Iterator[Gap]:
+    """Gaps of one frame as a single one; nothing of none."""
+    if waiting:
+        motions = ([gap.back[0] for gap in waiting], [gap.ahead[0] for gap in waiting])
+        clip = join_clips([gap.clip for gap in waiting])
+        yield Gap(clip, waiting[-1].cuts, tuple(motions[0]), tuple(motions[1]))
 
 
 def is_still(before: Picture, after: Picture) -> bool:
@@ -79,27 +105,7 @@ def is_still(before: Picture, after: Picture) -> bool:
     return bool(change.mean() < STILL_MEAN and change.max() < STILL_MAX)
 
 
-def _news(before: Picture, frame: _Waiting) -> float:
-    """Share of the frame that the one before does not explain."""
-    error = cv2.absdiff(warp(unit(before), frame.back.flow), unit(frame.picture)).mean(-1)
-    return float((~frame.back.visible | (error > UNEXPLAINED)).mean())
-
-
-def _close(waiting: list[_Waiting], memory: Memory, diffuse: Diffuse) -> tuple[list[Clip], Memory]:
-    """Makes the last waiting frame a keyframe and fills in the others."""
-    first = memory.last
-    if not waiting or first is None:
-        return [], memory
-    back = chained([frame.back for frame in waiting])
-    ahead = chained([frame.ahead for frame in reversed(waiting[1:])])[::-1]
-    memory = diffuse(waiting[-1].clip, memory, back[-1])
-    assert memory.last is not None
-    pictures = [frame.picture for frame in waiting[:-1]]
-    filled = between(first, memory.last, pictures, back[:-1], ahead)
-    done = [replace(w.clip, frames=to_bytes(x)[None]) for w, x in zip(waiting[:-1], filled, strict=True)]
-    return [*done, _with(waiting[-1].clip, memory.last)], memory
-
-
-def _with(clip: Clip, seen: Seen | None) -> Clip:
-    assert seen is not None
-    return replace(clip, frames=to_bytes(seen.styled)[None])
+def _news(before: Picture, picture: Picture, back: Motion) -> float:
+    """Share of a frame that the one before does not explain."""
+    error = cv2.absdiff(warp(to_floats(before), back.flow), to_floats(picture)).mean(-1)
+    return float((~back.visible | (error > UNEXPLAINED)).mean())

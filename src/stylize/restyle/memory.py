@@ -1,20 +1,22 @@
-"""What the past of a video contributes to its next frame: a value with a bound, handed in and handed out."""
+"""What earlier frames of a video contribute to the next ones inside the networks: a bounded value, in and out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import torch
 
-from stylize.motion.fusion import Seen
-from stylize.networks.attention import FrameCache, StepCache
-from stylize.structure import DepthRange
+from stylize.networks.attention import StepCache
+
+FrameCache: TypeAlias = Sequence[StepCache]
+"""One frame's keys and values at every denoising step."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """State between two frames: at most three frames' keys and values and one frame's pictures, whatever the length.
+    """Keys and values of at most three frames, whatever the length of the video.
 
     A cut empties it but for `style_anchor`, which keeps the shots of one video alike.
     """
@@ -25,9 +27,6 @@ class Memory:
     """The shot's first frame; never replaced within the shot, so that the look cannot drift."""
     previous: FrameCache = field(default=(), repr=False)
     """The frame before."""
-    last: Seen | None = field(default=None, repr=False)
-    """The frame before, as it was and as it became."""
-    depth_range: DepthRange | None = None
     shot: int = -1
     """Number of the current shot; -1 before the first frame."""
     frames_in_shot: int = 0
@@ -37,25 +36,21 @@ class Memory:
         """The memory with which the next shot starts."""
         return Memory(style_anchor=self.style_anchor, shot=self.shot + 1)
 
-    def references(self, step: int) -> tuple[StepCache, ...]:
-        """What a frame of this shot looks at in denoising step `step`."""
-        if self.frames_in_shot == 0:
-            frames: tuple[FrameCache, ...] = (self.style_anchor,)
-        elif self.frames_in_shot == 1:  # the anchor is the predecessor; twice the same would count double
-            frames = (self.anchor,)
-        else:
-            frames = (self.anchor, self.previous)
-        return tuple(frame[step] for frame in frames if frame)
+    def after(self, first: FrameCache, last: FrameCache, frames: int) -> Memory:
+        """The memory once a batch is done.
 
-    def after(self, frame: FrameCache, last: Seen | None) -> Memory:
-        """The memory once a frame is done, or under way: its keys and values, and its pictures if there are any yet."""
+        Args:
+            first: of the batch's first frame; counts only where that is the shot's first.
+            last: of its last frame.
+            frames: how many they were.
+        """
+        starts = self.frames_in_shot == 0
         return replace(
             self,
-            style_anchor=self.style_anchor if self.style_anchor or self.frames_in_shot else frame,
-            anchor=self.anchor if self.frames_in_shot else frame,
-            previous=frame,
-            last=last,
-            frames_in_shot=self.frames_in_shot + 1,
+            style_anchor=first if starts and not self.style_anchor else self.style_anchor,
+            anchor=first if starts else self.anchor,
+            previous=last,
+            frames_in_shot=self.frames_in_shot + frames,
         )
 
     def tensors(self) -> Iterator[torch.Tensor]:
@@ -70,6 +65,5 @@ class Memory:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held in tensors and pictures."""
-        pictures = self.last.source.nbytes + self.last.styled.nbytes if self.last else 0
-        return pictures + sum(tensor.nbytes for tensor in self.tensors())
+        """Bytes held."""
+        return sum(tensor.nbytes for tensor in self.tensors())

@@ -8,60 +8,64 @@ from dataclasses import replace
 import torch
 from PIL import Image
 
-from stylize.decode import read_picture
 from stylize.errors import ModelError, PromptWarning
 from stylize.networks import Networks
-from stylize.networks.prompts import Prompted, Timeline, mixed, padded
+from stylize.networks.prompts import PromptEmbedding, Timeline, make_timeline, mix, pad
 from stylize.networks.vocabulary import PLAIN
 from stylize.style import Style, parse_timeline
 
 
-def prompts_for(networks: Networks, style: Style, *, guided: bool) -> Timeline:
+def prompts_for(networks: Networks, style: Style, reference: Image.Image | None = None, *, guided: bool) -> Timeline:
     """The style's prompt, or, where it changes over time, each of them with its second; as `prompt_for`."""
     moments = parse_timeline(style.prompt)
-    return Timeline(tuple((at, prompt_for(networks, replace(style, prompt=t), guided=guided)) for at, t in moments))
+    return make_timeline(
+        [(at, prompt_for(networks, replace(style, prompt=t), reference, guided=guided)) for at, t in moments]
+    )
 
 
-def prompt_for(networks: Networks, style: Style, *, guided: bool) -> Prompted:
+def prompt_for(
+    networks: Networks, style: Style, reference: Image.Image | None = None, *, guided: bool
+) -> PromptEmbedding:
     """The style's words and reference as the UNet reads them; guided, the negative prompt's beside them.
+
+    Args:
+        reference: the style's reference picture.
 
     Raises:
         ModelError: a reference for a model that reads none.
-        StyleError: the reference cannot be read.
 
     Warns:
         PromptWarning: the model does not know some words, or no look that it knows is asked for.
     """
-    referred = style.reference is not None and style.reference_weight > 0
-    negative, prompt = _understood(networks, [style.negative_prompt, style.prompt], needs_look=not referred)
+    referred = reference is not None and style.reference_weight > 0
+    negative, prompt = _drop_unknown_words(networks, [style.negative_prompt, style.prompt], needs_look=not referred)
     words = networks.encode_prompt(prompt, negative, guided=guided, clip_skip=style.clip_skip)
     if style.style_weight != 1:
         said_nothing = PLAIN if networks.vocabulary and not referred else ""
         plain = networks.encode_prompt(said_nothing, negative, guided=guided, clip_skip=style.clip_skip)
-        words = with_positive(words, mixed(plain, words, style.style_weight))
-    if style.reference is None or not referred:
+        words = with_positive(words, mix(plain, words, style.style_weight))
+    if reference is None or not referred:
         return _without_image(networks, words)
-    picture = read_picture(style.reference)
     if networks.has_ip_adapter:
-        seen = networks.pipe.prepare_ip_adapter_image_embeds([picture], None, networks.device, 1, guided)
+        seen = networks.pipe.prepare_ip_adapter_image_embeds([reference], None, networks.device, 1, guided)
         return replace(words, image=seen[0].to(networks.dtype), image_weight=style.reference_weight)
     if networks.image_prompt is None:
         raise ModelError(f"{networks.name} reads no reference picture", "use --model pocket, or add --ip-adapter")
-    tokens = networks.image_prompt(picture)
+    tokens = networks.image_prompt(reference)
     blank = words.words[:, -tokens.shape[1] :]  # padding: what stands there when nothing is said
     image = torch.lerp(blank[-1:], tokens.to(words.words), style.reference_weight)
     return replace(words, words=torch.cat([words.words, torch.cat([blank[:-1], image])], 1))
 
 
-def with_positive(words: Prompted, other: Prompted) -> Prompted:
+def with_positive(words: PromptEmbedding, other: PromptEmbedding) -> PromptEmbedding:
     """`words`, but for the prompt itself, which is the last of the group: that is `other`'s."""
-    rows = torch.cat([padded(words.words[:-1], other.words.shape[1]), other.words[-1:]])
+    rows = torch.cat([pad(words.words[:-1], other.words.shape[1]), other.words[-1:]])
     if words.pooled is None or other.pooled is None:
         return replace(words, words=rows)
     return replace(words, words=rows, pooled=torch.cat([words.pooled[:-1], other.pooled[-1:]]))
 
 
-def _without_image(networks: Networks, words: Prompted) -> Prompted:
+def _without_image(networks: Networks, words: PromptEmbedding) -> PromptEmbedding:
     """IP-Adapter's layers ask for a picture even where none is wanted: they get a grey one, and no weight."""
     if not networks.has_ip_adapter:
         return words
@@ -70,8 +74,8 @@ def _without_image(networks: Networks, words: Prompted) -> Prompted:
     return replace(words, image=seen[0].to(networks.dtype), image_weight=0.0)
 
 
-def _understood(networks: Networks, texts: list[str], *, needs_look: bool) -> list[str]:
-    """What the model was taught of the texts, the last of which is the prompt; one warning about the rest."""
+def _drop_unknown_words(networks: Networks, texts: list[str], *, needs_look: bool) -> list[str]:
+    """The texts without words that the model was not taught, and one warning about those; the last is the prompt."""
     vocabulary = networks.vocabulary
     if vocabulary is None:
         return texts

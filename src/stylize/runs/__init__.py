@@ -1,4 +1,4 @@
-"""TODO runs."""
+"""From file to file. `stylizer.Stylizer` and `preview.make_preview` are imported by themselves: they need torch."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from stylize.decode import VideoReader
 from stylize.encode import VideoWriter, check_output
-from stylize.encode.outputs import check_no_input
+from stylize.encode.outputs import check_no_input, check_place
 from stylize.errors import Say, StyleError, VideoError
 from stylize.frames import Clip, Picture
-from stylize.runs.sheets import arranged, check_sheet, write_sheet
-from stylize.style.style import View
+from stylize.runs.sheets import SUFFIXES, lay_out, write_sheet
+from stylize.style.values import View
 
 PERIOD = 6.0
 """Seconds that the wipe takes to go over the picture and back."""
@@ -73,7 +73,7 @@ def before_after(
     Raises:
         VideoError: one of them cannot be read, or the sheet not be written.
     """
-    path = check_sheet(sheet, force=force)
+    path = check_place(sheet, SUFFIXES, force=force)
     check_no_input(path, source, styled)
     with VideoReader(styled) as after, VideoReader(source, start=start, size=after.size) as before:
         pairs = ((one.frames[0], other.frames[0]) for one, other in _pairs(before, after))
@@ -82,7 +82,7 @@ def before_after(
         wanted = {total * (2 * i + 1) // (2 * count) for i in range(count)}
         chosen = [pair for i, pair in enumerate(itertools.chain([first], pairs)) if i in wanted]
     rows = list(zip(*chosen, strict=True))
-    write_sheet(path, arranged(rows))
+    write_sheet(path, lay_out(rows))
     return path
 
 

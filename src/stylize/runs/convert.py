@@ -2,171 +2,201 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
-from stylize import __version__
 from stylize.decode import ReadAhead, VideoReader
-from stylize.encode import Encoding, VideoWriter, WorkFolder
+from stylize.encode import Target, VideoWriter, WorkFolder, check_output
 from stylize.encode.segments import Manifest
-from stylize.errors import Say, StylizeError, VideoError
-from stylize.frames import Clip
+from stylize.encode.target import warn
+from stylize.errors import Say, StylizeError, UnfinishedRun
+from stylize.frames import Clip, resize
+from stylize.networks import Networks, arrange, choose_batch
 from stylize.networks.image_networks import Evaluations
-from stylize.restyle import Conditions
-from stylize.runs.identity import _names, check_fits, fingerprint
-from stylize.runs.state import State
-from stylize.structure.given import GivenDepth
+from stylize.pipeline import Plan, State, make_plan, restyle_clips
+from stylize.restyle import ImageRestyler, Restyler
+from stylize.runs.identity import check_fits, identity_of, unfinished_identity
+from stylize.runs.jobs import Job
+from stylize.runs.progress import Progress, Report, peak_rss_mb
+from stylize.runs.state import from_bytes, to_bytes
 from stylize.style import Style
 from stylize.style.settings import options_of, settings_comment
-from stylize.style.style import Layout
-
-if TYPE_CHECKING:
-    from stylize.runs.progress import Progress
-    from stylize.runs.stylizer import Stylizer
+from stylize.style.values import Layout
 
 
 @dataclass(frozen=True)
 class Run:
     """What is to be done, all of it checked."""
 
-    stylizer: Stylizer
-    style: Style
-    conditions: Conditions
-    """What the style has become."""
+    restyler: Restyler
+    plan: Plan
     reader: VideoReader
-    output: Path
-    encoding: Encoding
-    size: tuple[int, int]
-    """Of the result; the networks may see another."""
-    layout: Layout
-    batch: int
-    """Frames that are denoised together."""
-    part: tuple[float | None, float | None]
-    settings: Mapping[str, Any] | None = None
-    """What the result says that it was made with; the style if left out."""
+    target: Target
+    identity: Mapping[str, Any]
+    """All that the frames depend on."""
 
-    def unfinished(self, *, resume: bool, force: bool) -> tuple[Manifest | None, State | None]:
-        """What an earlier run of the same kind left, if it is to be gone on with.
-
-        Raises:
-            VideoError: there is one and nobody said what to do with it, or it does not fit this run.
-        """
-        folder = WorkFolder(self.output)
-        if force and not resume:
-            return None, None
-        manifest = folder.manifest()
-        if manifest is None or not manifest.segments:
-            return None, None
-        if not resume:
-            done = f"an unfinished run is there, {manifest.frames} frames of it done"
-            raise VideoError(f"{self.output}: {done}", "pass --resume to go on, or --force to begin again")
-        check_fits(manifest, self.identity(), self.output)
-        if manifest.complete:
-            return manifest, None
-        try:
-            content = (folder.path / manifest.state).read_bytes()
-        except OSError as error:
-            what = f"{self.output}: its unfinished run has no state"
-            raise VideoError(what, "pass --force to begin again") from error
-        return manifest, State.from_bytes(content, self.stylizer.networks.device)
-
-    def identity(self) -> Mapping[str, Any]:
-        """All that the frames depend on, as JSON has it."""
-        networks, style = self.stylizer.networks, self.style
-        given = {f.name.replace("_", " "): getattr(style, f.name) for f in fields(style)}
-        given["temporal"] = asdict(style.means)
-        given["controls"] = None if style.controls is None else {n: asdict(c) for n, c in style.asked_controls.items()}
-        given["reference"] = None if style.reference is None else fingerprint(Path(style.reference))
-        given["mask"] = None if style.mask is None else fingerprint(Path(style.mask))
-        given["depth from"] = None if style.depth_from is None else _names(GivenDepth(style.depth_from).files())
-        given["size"], given["fit"] = list(self.size), list(self.reader.size)
-        return given | {
-            "version": __version__,
-            "input": fingerprint(self.reader.info.path),
-            "model": f"{networks.name} {networks.fingerprint()}",
-            "device": f"{networks.device.type} {networks.dtype}",
-            "memory": self.layout,
-            "batch": self.batch if self.style.mode == "full" else 1,
-            "encoding": asdict(self.encoding),
-            "start and end": list(self.part),
-            "backend": self.reader.backend,
-        }
-
-    def carry_out(
-        self,
-        manifest: Manifest | None,
-        state: State | None,
-        evaluations: Evaluations,
-        progress: Progress | None,
-        say: Say | None,
+    def restyle(
+        self, manifest: Manifest | None, state: State | None, evaluations: Evaluations, progress: Progress | None
     ) -> Mapping[str, int]:
-        """Does it, or the rest of it, and sums up: frames, shots, keyframes, UNet samples."""
+        """Restyles the video, or the rest of it, and sums up: frames, shots, keyframes, UNet samples.
+
+        Args:
+            manifest, state: of an unfinished run.
+            evaluations: what went through the networks, counted meanwhile.
+        """
         before = manifest.counts if manifest else {}
-        whole = self.part == (None, None)
-        start, end = (None, None) if whole else self.reader.part
-        writer = VideoWriter(
-            self.output, self.reader.info, self.size, encoding=self.encoding, start=start, end=end, say=say,
-            identity=self.identity(), manifest=manifest, keep=True,
-            comment=settings_comment(self.settings or options_of(self.style, self.stylizer.networks.name)),
-        )  # fmt: skip
-        frames, shots = manifest.frames if manifest else 0, before.get("shots", 0)
+        frames, shots, keyframes = manifest.frames if manifest else 0, before.get("shots", 0), 0
 
         def counts() -> dict[str, int]:
+            # the networks are a batch ahead of what is written; every keyframe costs as many samples
+            samples = keyframes * evaluations.unet // max(evaluations.frames, 1)
             return {
-                "frames": frames, "shots": shots,
-                "keyframes": before.get("keyframes", 0) + evaluations.frames,
-                "unet": before.get("unet", 0) + evaluations.unet,
+                "frames": frames, "shots": shots, "keyframes": before.get("keyframes", 0) + keyframes,
+                "unet": before.get("unet", 0) + samples,
             }  # fmt: skip
 
+        writer = VideoWriter.for_run(self.target, self.identity, manifest)
         if manifest is not None and manifest.complete:
             with writer:  # nothing is left but to join the segments
                 return before
-        # one by one, so that no more is read ahead than is under way
-        with writer, ReadAhead(self.reader.clips(length=1, skip=frames)) as clips:
-            path = self.reader.info.path
-            for clip, after in self.stylizer.steps(clips, self.style, state, path, self.conditions, self.batch):
-                writer.write(scaled(clip, self.size))
-                frames, shots = frames + len(clip), shots + clip.starts_shot
-                if after is not None:
-                    writer.checkpoint(after.to_bytes, counts())
-                if progress is not None:
-                    progress(frames, self.reader.frame_count)
+        # one by one, so that little more is read ahead than goes through the networks together
+        clips = self.reader.clips(length=1, skip=frames)
+        with writer, ReadAhead(clips, depth=max(4, self.restyler.batch)) as ahead:
+            for clip, after in restyle_clips(ahead, self.restyler, self.plan, state):
+                writer.write(_resize_clip(clip, self.target.size))
+                shots += clip.starts_shot
+                earlier = 0 if clip.starts_shot or state is None else state.memory.frames_in_shot
+                keyframes, state = keyframes + after.memory.frames_in_shot - earlier, after
+                for _ in range(len(clip)):
+                    frames += 1
+                    if progress is not None:
+                        progress(frames, self.reader.frame_count)
+                writer.checkpoint(functools.partial(to_bytes, after), counts())
             writer.counts = counts()
         return counts()
 
 
-def begun_with(output: Path) -> Mapping[str, Any]:
-    """All that the frames of an unfinished run depend on; nothing if there is none."""
-    manifest = WorkFolder(output).manifest()
-    return {} if manifest is None else manifest.identity
+def restyle_video(
+    networks: Networks,
+    job: Job,
+    style: Style,
+    *,
+    layout: Layout | None = None,
+    batch: int | None = None,
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> Report:
+    """Restyles a video file; see `Stylizer.convert`."""
+    began = time.perf_counter()
+    output = check_output(job.output, source=job.source, force=job.force, resume=job.resume, also=style.files)
+    with job.open() as reader, explain_memory():
+        run = _prepare(networks, job, style, reader, output, layout, batch, say)
+        manifest, state = _unfinished(job, run, networks.device)
+        with networks.counting() as evaluations:
+            counts = run.restyle(manifest, state, evaluations, progress)
+        return Report(
+            output=str(output),
+            model=networks.name,
+            seed=style.seed,
+            frames=counts["frames"],
+            shots=counts["shots"],
+            keyframes=counts["keyframes"],
+            seconds=round(time.perf_counter() - began, 3),
+            unet_evals_per_frame=round(counts["unet"] / counts["frames"], 3),
+            peak_rss_mb=peak_rss_mb(),
+            peak_vram_mb=_peak_vram_mb(networks.device),
+            concealed=reader.damage.concealed,
+            resumed_from=manifest.frames if manifest else 0,
+        )
 
 
-def scaled(clip: Clip, size: tuple[int, int]) -> Clip:
+def _prepare(
+    networks: Networks,
+    job: Job,
+    style: Style,
+    reader: VideoReader,
+    output: Path,
+    layout: Layout | None,
+    batch: int | None,
+    say: Say | None,
+) -> Run:
+    """Opens and checks everything, and lays the networks out for the size."""
+    size = style.size or reader.size
+    reader.size = style.fitted(size)
+    restyler = ImageRestyler(networks)
+    plan = make_plan(restyler, style, reader.info.path)
+    if plan.given_depth is not None and job.is_whole and reader.frame_count is not None:
+        plan.given_depth.check_enough(reader.frame_count)
+    begun = unfinished_identity(output) if job.resume else {}  # what fits may be another today
+    load = plan.conditions.load
+    layout = arrange(networks, reader.size, layout or begun.get("memory"), say, load)
+    batch = choose_batch(networks, reader.size, batch or begun.get("batch"), load)
+    start, end = (None, None) if job.is_whole else reader.part
+    target = Target(
+        output, reader.info, size, job.choose_encoding(size, alpha=reader.info.has_alpha), start, end,
+        settings_comment(job.settings or options_of(style, networks.name)), say or warn,
+    )  # fmt: skip
+    identity = identity_of(networks, style, reader, target, (job.start, job.end))
+    identity |= {"memory": layout, "batch": 1 if plan.fast else batch}
+    return Run(replace(restyler, batch=batch), plan, reader, target, identity)
+
+
+def _unfinished(job: Job, run: Run, device: torch.device) -> tuple[Manifest | None, State | None]:
+    """What an earlier run of the same kind left, if it is to be gone on with.
+
+    Raises:
+        UnfinishedRun: there is one and nobody said what to do with it, or it does not fit this run.
+    """
+    output, folder = run.target.path, WorkFolder(run.target.path)
+    if job.force and not job.resume:
+        return None, None
+    manifest = folder.manifest()
+    if manifest is None or not manifest.segments:
+        return None, None
+    if not job.resume:
+        done = f"an unfinished run is there, {manifest.frames} frames of it done"
+        raise UnfinishedRun(f"{output}: {done}", "pass --resume to go on, or --force to begin again")
+    check_fits(manifest, run.identity, output)
+    if manifest.complete:
+        return manifest, None
+    try:
+        content = (folder.path / manifest.state).read_bytes()
+    except OSError as error:
+        what = f"{output}: its unfinished run has no state"
+        raise UnfinishedRun(what, "pass --force to begin again") from error
+    return manifest, from_bytes(content, device)
+
+
+def _resize_clip(clip: Clip, size: tuple[int, int]) -> Clip:
     """The clip at the size of the result, by Lanczos where it grows."""
-    height, width = clip.frames.shape[1:3]
-    if (width, height) == size:
+    if clip.size == size:
         return clip
-    way = cv2.INTER_AREA if size[0] < width else cv2.INTER_LANCZOS4
-
-    def resized(pictures: Any) -> Iterator[Any]:
-        return (cv2.resize(picture, size, interpolation=way) for picture in pictures)
-
-    alpha = None if clip.alpha is None else np.stack(list(resized(clip.alpha)))
-    return replace(clip, frames=np.stack(list(resized(clip.frames))), alpha=alpha)
+    alpha = None
+    if clip.alpha is not None:
+        alpha = np.stack([resize(one, size, enlarge=cv2.INTER_LANCZOS4) for one in clip.alpha])
+    frames = np.stack([resize(one, size, enlarge=cv2.INTER_LANCZOS4) for one in clip.frames])
+    return replace(clip, frames=frames, alpha=alpha)
 
 
 @contextmanager
-def _memory_explained() -> Iterator[None]:
+def explain_memory() -> Iterator[None]:
+    """Too little memory, in one line."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise StylizeError("the GPU is out of memory", "use --batch 1, or a smaller size (--size 512x288)") from error
     except MemoryError as error:
         raise StylizeError("out of memory", "choose a smaller size, such as --size 512x288") from error
+
+
+def _peak_vram_mb(device: torch.device) -> float | None:
+    return round(torch.cuda.max_memory_allocated(device) / 1e6, 1) if device.type == "cuda" else None

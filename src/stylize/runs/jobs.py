@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylize.decode import VideoReader
-from stylize.encode import WorkFolder, check_output, choose_encoding
-from stylize.encode.outputs import check_no_input, is_input
-from stylize.errors import StylizeError, VideoError
-from stylize.runs.sheets import check_sheet
+from stylize.decode.reader import Backend
+from stylize.encode import Encoding, WorkFolder, check_output, choose_encoding
+from stylize.encode.outputs import check_no_input, check_place, is_input
+from stylize.errors import Say, StylizeError, UnfinishedRun, VideoError
+from stylize.runs.progress import Progress, Report
+from stylize.runs.sheets import SUFFIXES
 from stylize.style import Style
 
 if TYPE_CHECKING:
-    from stylize.runs.progress import Progress, Report
     from stylize.runs.stylizer import Stylizer
 
 
@@ -45,7 +46,7 @@ class Views:
         wanted = [path for path in (self.side_by_side, self.split, self.before_after) if path is not None]
         for number, path in enumerate(wanted):
             if path is self.before_after:
-                check_sheet(path, force=force)
+                check_place(path, SUFFIXES, force=force)
             else:
                 check_output(path, source=styled, force=force)
             others: tuple[str | Path, ...] = (source, styled, *wanted[:number])
@@ -58,43 +59,64 @@ class Job:
     """One video to restyle, and how its file is to be read and written."""
 
     source: str = ""
+    """A file that FFmpeg reads, a folder or pattern of pictures, or an animation."""
     output: Path = Path()
     force: bool = False
+    """Replace an existing output, and begin an unfinished run again."""
     resume: bool = False
+    """Go on with an unfinished run; its frames equal an uninterrupted one's, bit by bit."""
     start: float | None = None
     end: float | None = None
+    """Seconds from the first frame; only that part is read, and the output starts at 0."""
     fps: Fraction | None = None
+    """Pictures a second, where the source is pictures without times."""
     strict: bool = False
+    """Refuse a damaged source; otherwise frames that cannot be decoded repeat the one before."""
+    backend: Backend = "auto"
+    """What decodes: "av", "decord", or "auto", which takes decord where it is exact."""
     codec: str | None = None
     crf: int | None = None
     preset: str = "medium"
     pixel_format: str | None = None
+    """As in `encode.choose_encoding`; the kind of file has good ones."""
     settings: Mapping[str, Any] | None = None
+    """What the result's comment says it was made with, as options of `stylize run`; the style if left out."""
     views: Views = Views()
+
+    @property
+    def is_whole(self) -> bool:
+        """The whole source is restyled."""
+        return self.start is None and self.end is None
+
+    def open(self) -> VideoReader:
+        """The source, to be read as the job says."""
+        return VideoReader(
+            self.source, start=self.start, end=self.end, fps=self.fps, strict=self.strict, backend=self.backend
+        )
+
+    def choose_encoding(self, size: tuple[int, int], *, alpha: bool) -> Encoding:
+        """How the output is encoded."""
+        return choose_encoding(
+            self.output, size, codec=self.codec, crf=self.crf, preset=self.preset, pixel_format=self.pixel_format,
+            alpha=alpha,
+        )  # fmt: skip
 
     def check(self, style: Style) -> None:
         """Raises StylizeError for everything about the files that can be known before the work."""
         check_output(self.output, source=self.source, force=self.force, resume=self.resume, also=style.files)
         self.views.check(self.source, self.output, force=self.force)
-        reader = VideoReader(self.source, start=self.start, end=self.end, fps=self.fps)
-        choose_encoding(
-            self.output, style.size or reader.size, codec=self.codec, crf=self.crf, preset=self.preset,
-            pixel_format=self.pixel_format, alpha=reader.info.has_alpha,
-        )  # fmt: skip
+        reader = self.open()
+        self.choose_encoding(style.size or reader.size, alpha=reader.info.has_alpha)
 
     @property
     def is_done(self) -> bool:
-        """What is gone on with has an end already."""
+        """True if a resumed job is already complete."""
         there = self.output.exists() and not is_input(self.output, self.source)
         return self.resume and there and not WorkFolder(self.output).path.exists()
 
-    def carry_out(self, stylizer: Stylizer, style: Style, progress: Progress, say: Callable[[str], None]) -> Report:
-        """Restyles it."""
-        report = stylizer.convert(
-            self.source, self.output, style, start=self.start, end=self.end, force=self.force, resume=self.resume,
-            fps=self.fps, strict=self.strict, codec=self.codec, crf=self.crf, preset=self.preset,
-            pixel_format=self.pixel_format, settings=self.settings, progress=progress, say=say,
-        )  # fmt: skip
+    def carry_out(self, stylizer: Stylizer, style: Style, progress: Progress, say: Say) -> Report:
+        """Restyles the video and makes the views of it."""
+        report = stylizer.restyle(self, style, progress, say)
         self.views.make(self.source, self.output, start=self.start, force=self.force)
         return report
 
@@ -117,7 +139,7 @@ def jobs(sources: Sequence[str], output: str, settings: Job) -> list[Job]:
     except OSError as error:
         raise VideoError(f"{place}: cannot be made ({error.strerror})", "name a folder in one that exists") from error
     suffix = {"vp9": ".webm", "prores": ".mov", "ffv1": ".mkv"}.get(settings.codec or "", ".mp4")
-    todo = [replace(settings, source=s, output=place / f"{_name(s)}{suffix}") for s in sources]
+    todo = [replace(settings, source=s, output=place / f"{_stem(s)}{suffix}") for s in sources]
     names = [job.output for job in todo]
     if doubled := {name for name in names if names.count(name) > 1}:
         raise VideoError(
@@ -126,7 +148,7 @@ def jobs(sources: Sequence[str], output: str, settings: Job) -> list[Job]:
     return todo
 
 
-def _name(source: str) -> str:
+def _stem(source: str) -> str:
     """A file's name; pictures have their folder's."""
     path = Path(source)
     return (path.absolute().parent.name if "*" in path.name else path.stem or path.absolute().name) or "pictures"
@@ -137,8 +159,8 @@ def restyle_all(
     style: Style,
     todo: Sequence[Job],
     progress_bar: Callable[[], AbstractContextManager[Progress]],
-    say: Callable[[str], None],
-    told: Callable[[Report], None],
+    say: Say,
+    show: Callable[[Report], None],
 ) -> int:
     """Goes through the jobs and returns how many failed; of a single one, the error is raised.
 
@@ -153,13 +175,13 @@ def restyle_all(
         try:
             with progress_bar() as progress:
                 report = job.carry_out(stylizer, style, progress, say)
-            told(report)
+            show(report)
         except StylizeError as error:
-            told_error = _with_what_is_done(error, job.output)
+            explained = _add_frames_done(error, job.output)
             if len(todo) == 1:
-                raise told_error from error
-            failed.append(told_error)
-            say(str(told_error))
+                raise explained from error
+            failed.append(explained)
+            say(str(explained))
         except Exception as error:  # a fault of ours, or of a library's: the other videos are not to wait for it
             if len(todo) == 1:
                 raise
@@ -186,10 +208,9 @@ def frames_done(output: Path) -> int:
     return manifest.frames if manifest else 0
 
 
-def _with_what_is_done(error: StylizeError, output: Path) -> StylizeError:
+def _add_frames_done(error: StylizeError, output: Path) -> StylizeError:
+    """The error, and how much of the work is safe; an `UnfinishedRun` says so itself."""
     done = frames_done(output)
-    told = ("--resume", "unfinished run", "another run")
-    if not done or any(words in str(error) for words in told):
+    if not done or isinstance(error, UnfinishedRun):
         return error
-    text = f"{error}; {done} frames are done, --resume goes on with them"
-    return type(error)(text)
+    return type(error)(f"{error}; {done} frames are done, --resume goes on with them")

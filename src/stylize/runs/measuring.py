@@ -1,16 +1,26 @@
-"""TODO"""
+"""Two files to figures: how steady a restyled video is, and how much of its source it kept."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stylize.decode import VideoReader
+from stylize.encode.atomic import write_atomically
+from stylize.encode.outputs import check_place, explain_writing
+from stylize.errors import StyleError, VideoError
+from stylize.frames import Picture
+from stylize.metrics import Measurement, Meter
+from stylize.metrics.report import SUFFIXES, Page
 from stylize.models.registry import POCKET_FOLDER
 
 if TYPE_CHECKING:
-    from stylize.metrics import Measurement
+    from stylize.metrics.similarity import ClipSimilarity
+    from stylize.structure.depth import PocketDepth
 
 
 def measure(
@@ -32,40 +42,44 @@ def measure(
     Raises:
         StylizeError: a video cannot be read, they differ in length, or the weights cannot be loaded.
     """
-    from contextlib import ExitStack
-
-    from stylize.decode import VideoReader
-    from stylize.errors import StyleError, VideoError
-    from stylize.metrics import Meter
-    from stylize.metrics.report import Page, check_page
-
     if prompt is not None and clip is None:
         raise StyleError(
             "comparing with a prompt needs CLIP", "name its weights, such as openai/clip-vit-large-patch14"
         )
-    page = Page(check_page(report)) if report is not None else None
-    similarity, estimate = None, None
-    if clip is not None:
-        from stylize.metrics.similarity import ClipSimilarity
+    place = None if report is None else check_place(report, SUFFIXES, force=True)
+    meter = Meter(depth=_load_depth() if depth else None, similarity=None if clip is None else _load_clip(clip, prompt))
+    page = Page()
+    for one, other in _frame_pairs(source, styled):
+        figures = meter.add(one, other)
+        if place is not None:
+            page.add(one, other, figures)
+    result = meter.result()
+    if place is not None:
+        with explain_writing(place):
+            text = page.render(result, f"{Path(source).name} → {Path(styled).name}")
+            write_atomically(place, text.encode())
+    return result
 
-        similarity = ClipSimilarity(clip, prompt)
-    if depth:
-        import torch
 
-        from stylize.structure.depth import PocketDepth
-
-        estimate = PocketDepth(POCKET_FOLDER / "depth", torch.device("cpu"))
-    meter = Meter(depth=estimate, similarity=similarity)
+def _frame_pairs(source: str | PathLike[str], styled: str | PathLike[str]) -> Iterator[tuple[Picture, Picture]]:
     with ExitStack() as stack:
         readers = [stack.enter_context(VideoReader(path)) for path in (source, styled)]
         streams = [(frame for clip in reader.clips() for frame in clip.frames) for reader in readers]
         for one, other in itertools.zip_longest(*streams):
             if one is None or other is None:
                 raise VideoError(f"{source} and {styled} differ in length", "compare whole videos, frame for frame")
-            figures = meter.add(one, other)
-            if page is not None:
-                page.add(one, other, figures)
-    result = meter.result()
-    if page is not None:
-        page.write(result, f"{Path(source).name} → {Path(styled).name}")
-    return result
+            yield one, other
+
+
+def _load_depth() -> PocketDepth:
+    import torch
+
+    from stylize.structure.depth import PocketDepth
+
+    return PocketDepth(POCKET_FOLDER / "depth", torch.device("cpu"))
+
+
+def _load_clip(model: str | PathLike[str], prompt: str | None) -> ClipSimilarity:
+    from stylize.metrics.similarity import ClipSimilarity
+
+    return ClipSimilarity(model, prompt)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,20 +10,19 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
-import cv2
 import numpy as np
 
 from stylize.decode import VideoReader
-from stylize.decode.colour import Colour
-from stylize.encode import choose_encoding
+from stylize.encode.outputs import check_place
+from stylize.encode.target import sample_bytes
 from stylize.errors import StyleError, VideoError
-from stylize.frames import Clip, Picture
+from stylize.frames import Clip
 from stylize.networks import choose_batch
 from stylize.networks.budget import needs_of
-from stylize.restyle import conditions_for
+from stylize.pipeline import make_plan, restyle_clips
+from stylize.restyle import ImageRestyler
 from stylize.runs.progress import duration
-from stylize.runs.sheets import arranged, check_sheet, write_sheet
+from stylize.runs.sheets import SUFFIXES, lay_out, write_sheet
 from stylize.style import Style
 
 if TYPE_CHECKING:
@@ -94,7 +92,7 @@ def make_preview(
     Raises:
         StylizeError: a setting has no meaning, or a file cannot be read or written.
     """
-    sheet = check_sheet(output, force=force)
+    sheet = check_place(output, SUFFIXES, force=force)
     if not 1 <= count <= 24:
         raise StyleError(f"{count} frames do not make a sheet", "use 1 to 24")
     with VideoReader(source, start=start, end=end, fps=fps) as reader:
@@ -105,20 +103,21 @@ def make_preview(
     moments = [begin + length * (i + 0.5) / count for i in range(count)]
     clips = [_frame_at(source, moment, begin, end, style.fitted(size), fps) for moment in moments]
     rows, spent = [[clip.frames[0] for clip in clips]], []
+    restyler = ImageRestyler(stylizer.networks)
     for asked in sweep or [style]:
-        conditions, row = conditions_for(stylizer.networks, asked), []
+        plan, row = make_plan(restyler, asked, Path(source)), []
         for clip in clips:
             began = time.perf_counter()
-            ((styled, _),) = stylizer.steps([clip], asked, source=Path(source), conditions=conditions)
+            ((styled, _),) = restyle_clips([clip], restyler, plan)
             spent.append(time.perf_counter() - began)
             row.append(styled.frames[0])
         rows.append(row)
-    write_sheet(sheet, arranged(rows, captions))
+    write_sheet(sheet, lay_out(rows, captions))
     networks, fitted = stylizer.networks, style.fitted(size)
-    batch = choose_batch(networks, fitted, stylizer.batch, conditions.load)
-    memory = needs_of(networks, fitted, conditions.load).of(stylizer.layout or "whole", batch)
+    batch = choose_batch(networks, fitted, stylizer.batch, plan.conditions.load)
+    memory = needs_of(networks, fitted, plan.conditions.load).of(stylizer.layout or "whole", batch)
     seconds = float(np.median(spent[1:] or spent))  # the first one also warms up
-    return Preview(str(sheet), count, seconds, total, memory, _encoded(rows[1], size))
+    return Preview(str(sheet), count, seconds, total, memory, sample_bytes(rows[1], size))
 
 
 def _frame_at(
@@ -138,20 +137,3 @@ def _frame_at(
                 if moment == begin:
                     raise
     raise AssertionError
-
-
-def _encoded(pictures: Sequence[Picture], size: tuple[int, int]) -> int:
-    """Bytes of a picture of the result, by the usual encoding of an mp4."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sample.mp4"
-        with av.open(str(path), "w") as container:
-            stream = choose_encoding(path, size).add_stream(
-                container, Fraction(25), size, Fraction(1, 25), Fraction(1), Colour(), alpha=False
-            )
-            for i, picture in enumerate(pictures):
-                frame = av.VideoFrame.from_ndarray(cv2.resize(picture, size), format="rgb24")
-                frame = frame.reformat(format=stream.pix_fmt)
-                frame.pts, frame.time_base = i, Fraction(1, 25)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        return path.stat().st_size // len(pictures)

@@ -1,4 +1,4 @@
-"""TODO"""
+"""What a run says while it works and when it is done."""
 
 from __future__ import annotations
 
@@ -6,18 +6,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
 Progress = Callable[[int, int | None], None]
 """Called with the frames done and the frames there will be, as far as known."""
-
-
-def duration(seconds: float) -> str:
-    """As people say it: "40 s", "12 min", "3 h 20 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @dataclass(frozen=True)
@@ -42,7 +32,39 @@ class Report:
     """Frames that an earlier, unfinished run had done."""
 
 
-def _peak_rss_mb() -> float | None:
+@dataclass(frozen=True)
+class Pace:
+    """How quickly a run gets on."""
+
+    done: int
+    """Frames done in this sitting."""
+    seconds: float
+    """That they took."""
+    left: int | None = None
+    """Frames still to do, as far as known."""
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return self.done / max(self.seconds, 1e-6)
+
+    def __str__(self) -> str:
+        """Rate and time left: "3.21 frames/s, 40 s left"."""
+        if self.done < 1:
+            return ""
+        left = f", {duration(self.left / self.rate)} left" if self.left is not None else ""
+        return f"{self.rate:.2f} frames/s{left}"
+
+
+def duration(seconds: float) -> str:
+    """As people say it: "40 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def peak_rss_mb() -> float | None:
     """The process's peak resident memory; not known on Windows."""
     if sys.platform == "win32":
         return None
@@ -50,7 +72,3 @@ def _peak_rss_mb() -> float | None:
 
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
-
-
-def _peak_vram_mb(device: torch.device) -> float | None:
-    return round(torch.cuda.max_memory_allocated(device) / 1e6, 1) if device.type == "cuda" else None

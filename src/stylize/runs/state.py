@@ -1,86 +1,71 @@
-"""What a run needs to go on after a frame as if it had never stopped: its memory and its cut detector, as bytes."""
+"""A run's state as bytes, one safetensors file, and back."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from stylize.errors import VideoError
-from stylize.frames import Picture
-from stylize.masks import Matte
-from stylize.motion import CutDetector
-from stylize.motion.fusion import Seen
-from stylize.networks.attention import FrameCache
+from stylize.errors import UnfinishedRun
+from stylize.motion import CutDetector, FramePair
+from stylize.pipeline import State
 from stylize.restyle import Memory
+from stylize.restyle.memory import FrameCache
 from stylize.structure import DepthRange
 
 CACHES = ("style_anchor", "anchor", "previous")
+PICTURES = ("cuts/", "last/", "matte/")
 
 
-@dataclass(frozen=True)
-class State:
-    """The past of a run after one of its frames."""
+def to_bytes(state: State) -> bytes:
+    """The state as one safetensors file, whose metadata hold the numbers."""
+    memory, tensors = state.memory, dict[str, torch.Tensor]()
+    for name in CACHES:
+        for step, layers in enumerate(getattr(memory, name)):
+            for layer, pair in layers.items():
+                for part, tensor in zip("kv", pair, strict=True):
+                    tensors[f"{name}/{step}/{layer}/{part}"] = tensor.detach().cpu().contiguous().clone()
+    arrays: dict[str, Any] = {"cuts/thumbnail": state.cuts.thumbnail, "cuts/histogram": state.cuts.histogram}
+    if state.last is not None:
+        arrays |= {"last/source": state.last.source, "last/styled": state.last.styled}
+    if state.matte is not None:
+        arrays |= {"matte/picture": state.matte[0], "matte/matte": state.matte[1]}
+    tensors |= {name: torch.from_numpy(array.copy()) for name, array in arrays.items() if array is not None}
+    numbers = {
+        "shot": memory.shot, "frames_in_shot": memory.frames_in_shot, "usual": state.cuts.usual,
+        "depth_range": None if state.depth_range is None else asdict(state.depth_range),
+    }  # fmt: skip
+    return save(tensors, metadata={"state": json.dumps(numbers)})
 
-    memory: Memory
-    detector: CutDetector
-    matte: tuple[Picture, Matte] | None = None
-    """The last frame and its matte, where only a part is restyled."""
 
-    def to_bytes(self) -> bytes:
-        """As one safetensors file; its metadata hold the numbers."""
-        tensors: dict[str, torch.Tensor] = {}
-        for name in CACHES:
-            for step, layers in enumerate(getattr(self.memory, name)):
-                for layer, pair in layers.items():
-                    for part, tensor in zip("kv", pair, strict=True):
-                        tensors[f"{name}/{step}/{layer}/{part}"] = tensor.detach().cpu().contiguous().clone()
-        if self.memory.last is not None:
-            tensors["last/source"] = torch.from_numpy(self.memory.last.source.copy())
-            tensors["last/styled"] = torch.from_numpy(self.memory.last.styled.copy())
-        if self.matte is not None:
-            tensors["matte/picture"], tensors["matte/matte"] = (torch.from_numpy(x.copy()) for x in self.matte)
-        for name, array in self.detector.arrays().items():
-            tensors[f"detector/{name}"] = torch.from_numpy(array.copy())
-        depth = self.memory.depth_range
-        numbers = {
-            "shot": self.memory.shot, "frames_in_shot": self.memory.frames_in_shot, "usual": self.detector.usual,
-            "depth_range": None if depth is None else asdict(depth),
-        }  # fmt: skip
-        return save(tensors, metadata={"state": json.dumps(numbers)})
+def from_bytes(content: bytes, device: torch.device) -> State:
+    """What `to_bytes` wrote, with the tensors of the memory on the networks' device.
 
-    @classmethod
-    def from_bytes(cls, content: bytes, device: torch.device) -> State:
-        """What `to_bytes` wrote, with the tensors on the networks' device.
-
-        Raises:
-            VideoError: it is broken.
-        """
-        try:
-            # copies lie aligned in memory, as tensors that were computed do; on others kernels may round otherwise
-            tensors = {name: tensor.clone() for name, tensor in load(content).items()}
-            length = int.from_bytes(content[:8], "little")
-            numbers: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
-            caches = {name: _cache(name, tensors, device) for name in CACHES}
-            depth = numbers["depth_range"]
-            last = None
-            if "last/source" in tensors:
-                last = Seen(tensors["last/source"].numpy(), tensors["last/styled"].numpy())
-            memory = Memory(
-                **caches, last=last, depth_range=None if depth is None else DepthRange(**depth), shot=numbers["shot"],
-                frames_in_shot=numbers["frames_in_shot"],
-            )  # fmt: skip
-            arrays = {k.removeprefix("detector/"): v.numpy() for k, v in tensors.items() if k.startswith("detector/")}
-            matte = None
-            if "matte/matte" in tensors:
-                matte = tensors["matte/picture"].numpy(), tensors["matte/matte"].numpy()
-            return cls(memory, CutDetector.of(arrays, numbers["usual"]), matte)
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise VideoError("the state of the unfinished run is broken", "pass --force to begin again") from error
+    Raises:
+        UnfinishedRun: it is broken.
+    """
+    try:
+        # copies lie aligned in memory, as tensors that were computed do; on others kernels may round otherwise
+        tensors = {name: tensor.clone() for name, tensor in load(content).items()}
+        length = int.from_bytes(content[:8], "little")
+        numbers: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
+        arrays = {name: x.numpy() for name, x in tensors.items() if name.startswith(PICTURES)}
+        caches = {name: _cache(name, tensors, device) for name in CACHES}
+        depth = numbers["depth_range"]
+        last = FramePair(arrays["last/source"], arrays["last/styled"]) if "last/source" in arrays else None
+        return State(
+            CutDetector(arrays.get("cuts/thumbnail"), arrays.get("cuts/histogram"), numbers["usual"]),
+            None if depth is None else DepthRange(**depth),
+            Memory(**caches, shot=numbers["shot"], frames_in_shot=numbers["frames_in_shot"]),
+            last,
+            (arrays["matte/picture"], arrays["matte/matte"]) if "matte/matte" in arrays else None,
+        )
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise UnfinishedRun("the state of the unfinished run is broken", "pass --force to begin again") from error
 
 
 def _cache(name: str, tensors: dict[str, torch.Tensor], device: torch.device) -> FrameCache:

@@ -1,40 +1,85 @@
-"""The calls that most programs need."""
+"""A loaded model that restyles videos, and the calls that most programs need."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylize.decode import VideoReader
-from stylize.decode.reader import Backend
-from stylize.encode import check_output, choose_encoding
-from stylize.errors import Say, StyleError
-from stylize.frames import Clip, StructureMaps, one_by_one
-from stylize.masks import masking_for
+from stylize.errors import Say
+from stylize.frames import Clip, one_by_one
 from stylize.models import POCKET
-from stylize.motion import CutDetector, Motion, split_shots
-from stylize.networks import Networks, arrange, choose_batch
+from stylize.models.loading import load_networks
+from stylize.models.parts import Extras
+from stylize.networks import Networks, choose_batch
 from stylize.networks.budget import check_batch
-from stylize.pipeline import remembered
-from stylize.restyle import Conditions, Memory, conditions_for
-from stylize.restyle.image_restyler import restyle_frame, restyle_frames
-from stylize.restyle.keyframes import restyle_keyframes
-from stylize.runs.convert import Run, _memory_explained, begun_with
-from stylize.runs.progress import Progress, Report, _peak_rss_mb, _peak_vram_mb
-from stylize.runs.state import State
-from stylize.structure import DepthRange, take_maps
-from stylize.structure.given import GivenDepth
+from stylize.pipeline import make_plan, restyle_clips
+from stylize.restyle import ImageRestyler
+from stylize.runs.convert import restyle_video
+from stylize.runs.jobs import Job
+from stylize.runs.progress import Progress, Report
 from stylize.style import Style
-from stylize.style.style import Layout
+from stylize.style.values import Layout
 
 if TYPE_CHECKING:
     import torch
+
+
+class Stylizer:
+    """A loaded model that restyles videos; get one from `load_stylizer`."""
+
+    def __init__(self, networks: Networks, layout: Layout | None = None, batch: int | None = None) -> None:
+        self.networks, self.layout, self.batch = networks, layout, check_batch(batch)
+
+    def stream(self, video: VideoReader | Iterable[Clip], style: Style) -> Iterator[Clip]:
+        """Restyled clips of one frame each, at the same times, as many as there are frames.
+
+        How the input is cut into clips changes no pixel. Nothing is done until the result is iterated.
+
+        Raises:
+            StylizeError: a setting does not fit the model, or the video cannot be read.
+        """
+        clips, path = (video.clips(), video.info.path) if isinstance(video, VideoReader) else (iter(video), None)
+        if (first := next(clips, None)) is None:
+            return
+        restyler = ImageRestyler(self.networks)
+        plan = make_plan(restyler, style, path)
+        batch = choose_batch(self.networks, first.size, self.batch, plan.conditions.load)
+        restyled = restyle_clips(itertools.chain([first], clips), replace(restyler, batch=batch), plan)
+        yield from one_by_one(clip for clip, _ in restyled)
+
+    def convert(
+        self,
+        source: str | PathLike[str],
+        output: str | PathLike[str],
+        style: Style,
+        *,
+        progress: Progress | None = None,
+        say: Say | None = None,
+        **options: Any,
+    ) -> Report:
+        """Restyles a video file into another, with the same times, size, sound and all else that it can hold.
+
+        Args:
+            progress: called after every frame.
+            say: gets a line about what had to be converted or left out; a warning if left out.
+            options: any further field of `Job`, such as `force=True`, `start=2.5` or `codec="h265"`.
+
+        Raises:
+            StylizeError: anything expected that went wrong, in one line; the output is then not there, and whole
+                segments of the run are kept for `resume`.
+        """
+        return self.restyle(Job(fspath(source), Path(output), **options), style, progress, say)
+
+    def restyle(self, job: Job, style: Style, progress: Progress | None = None, say: Say | None = None) -> Report:
+        """As `convert`, with everything about the files in one value."""
+        return restyle_video(
+            self.networks, job, style, layout=self.layout, batch=self.batch, progress=progress, say=say
+        )
 
 
 def load_stylizer(
@@ -52,7 +97,7 @@ def load_stylizer(
     memory: Layout | None = None,
     batch: int | None = None,
     offline: bool = False,
-    say: Callable[[str], None] | None = None,
+    say: Say | None = None,
 ) -> Stylizer:
     """Loads a model once, to restyle any number of videos.
 
@@ -72,8 +117,7 @@ def load_stylizer(
         vae: in place of the model's own; also TAESD.
         depth: a depth network of transformers (Depth Anything V2) in place of MiDaS.
         memory: how the networks are laid out; what fits is chosen when `None`.
-        batch: frames that are denoised together, 1 to 32 and at most as many as there are steps; up to 4 if they
-            fit when `None`.
+        batch: frames that go through the networks together, 1 to 32; up to 4 (8 on a GPU) if they fit when `None`.
         offline: never ask the hub, whatever is missing.
         say: gets a line before each download, with its size.
 
@@ -81,11 +125,6 @@ def load_stylizer(
         ModelError: the model or one of the others cannot be found or loaded, or does not fit the model's family.
         StyleError: `batch` is out of range.
     """
-    from stylize.models.loading import load_networks
-    from stylize.models.parts import Extras
-    from stylize.networks.budget import check_batch
-    from stylize.runs.stylizer import Stylizer
-
     check_batch(batch)
     extras = Extras(controlnets, controls, loras or {}, ip_adapter, textual_inversions, vae, depth)
     networks = load_networks(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
@@ -109,147 +148,5 @@ def stylize_video(
     Raises:
         StylizeError: anything expected that went wrong, in one line; the output is then not there.
     """
-    wish = Style(prompt=prompt, **style)
-    return load_stylizer(model).convert(source, output, wish, force=force)
-
-
-class Stylizer:
-    """A loaded model that restyles videos; get one from `load_stylizer`."""
-
-    def __init__(self, networks: Networks, layout: Layout | None = None, batch: int | None = None) -> None:
-        self.networks, self.layout, self.batch = networks, layout, check_batch(batch)
-
-    def stream(self, video: VideoReader | Iterable[Clip], style: Style) -> Iterator[Clip]:
-        """Restyled clips of one frame each, at the same times, as many as there are frames.
-
-        How the input is cut into clips changes no pixel. Nothing is done until the result is iterated.
-
-        Raises:
-            StylizeError: a setting does not fit the model, or the video cannot be read.
-        """
-        clips, path = (video.clips(), video.info.path) if isinstance(video, VideoReader) else (video, None)
-        return (clip for clip, _ in self.steps(clips, style, source=path))
-
-    def steps(
-        self,
-        clips: Iterable[Clip],
-        style: Style,
-        state: State | None = None,
-        source: Path | None = None,
-        conditions: Conditions | None = None,
-        batch: int | None = None,
-    ) -> Iterator[tuple[Clip, State | None]]:
-        """Restyled clips, beside each the state from which a run can go on after it, where one can.
-
-        Args:
-            state: of a run that was broken off; `clips` then begin with the first frame that it did not restyle.
-            source: the file that the clips come from; a mask from motion looks at its beginning.
-            conditions: what the style has become already.
-            batch: frames to denoise together, where that is decided already.
-        """
-        conditions = conditions or conditions_for(self.networks, style)
-        given = None if style.depth_from is None else GivenDepth(style.depth_from, style.depth_large)
-        if given is not None and "depth" not in conditions.controls:
-            raise StyleError(f"{self.networks.name} is asked for no depth", "add --control depth:1, or leave depth out")
-        memory, detector = (state.memory, state.detector) if state else (Memory(), CutDetector())
-        masking = masking_for(style, source, state.matte if state else None)
-
-        def maps_of(clip: Clip, depth_range: DepthRange | None) -> tuple[StructureMaps, DepthRange | None]:
-            return take_maps(
-                clip, conditions.controls, self.networks.estimate_depth, depth_range, str(self.networks.device),
-                structure=conditions.structure, given=given,
-            )  # fmt: skip
-
-        def keyframe(frame: Clip, memory: Memory, motion: Motion | None) -> Memory:
-            maps, depth_range = maps_of(frame, memory.depth_range)
-            memory = replace(memory, depth_range=depth_range)
-            return restyle_frame(self.networks, conditions, frame, maps, memory, motion)[1]
-
-        sources = deque[Clip]()
-        frames = remembered(split_shots(one_by_one(clips), detector), sources)
-        if style.mode == "fast":
-            restyled = restyle_keyframes(frames, keyframe, memory)
-        else:
-            restyled = restyle_frames(self.networks, conditions, frames, maps_of, memory, batch or self.batch)
-        for styled, after in restyled:
-            source_frame = sources.popleft()
-            done = masking.applied(source_frame, styled) if masking else styled
-            yield done, State(after, detector.copy(), masking.before if masking else None) if after else None
-
-    def convert(
-        self,
-        source: str | PathLike[str],
-        output: str | PathLike[str],
-        style: Style,
-        *,
-        start: float | None = None,
-        end: float | None = None,
-        force: bool = False,
-        resume: bool = False,
-        fps: Fraction | None = None,
-        strict: bool = False,
-        codec: str | None = None,
-        crf: int | None = None,
-        preset: str = "medium",
-        pixel_format: str | None = None,
-        backend: Backend = "auto",
-        progress: Progress | None = None,
-        say: Say | None = None,
-        settings: Mapping[str, Any] | None = None,
-    ) -> Report:
-        """Restyles a video file into another, with the same times, size, sound and all else that it can hold.
-
-        Args:
-            start, end: seconds from the first frame; only that part is read, and the output starts at 0.
-            force: replace an existing output, and begin an unfinished run again.
-            resume: go on with an unfinished run; its frames equal an uninterrupted one's, bit by bit.
-            fps: pictures a second, where the source is pictures without times.
-            strict: refuse a damaged source; otherwise frames that cannot be decoded repeat the one before.
-            codec, crf, preset, pixel_format: as in `choose_encoding`; the kind of file has good ones.
-            progress: called after every frame.
-            settings: what the result's comment says it was made with, as options of `stylize run`; else the style.
-            say: is told in a line of what had to be converted or left out; a warning if left out.
-
-        Raises:
-            StylizeError: anything expected that went wrong, in one line; the output is then not there, and whole
-                segments of the run are kept for `resume`.
-        """
-        began = time.perf_counter()
-        output = check_output(output, source=source, force=force, resume=resume, also=style.files)
-        with VideoReader(source, start=start, end=end, backend=backend, fps=fps, strict=strict) as reader:
-            size = style.size or reader.size
-            reader.size = style.fitted(size)
-            if style.depth_from is not None and start is None and end is None and reader.frame_count is not None:
-                GivenDepth(style.depth_from).check_enough(reader.frame_count)
-            alpha = reader.info.has_alpha
-            with _memory_explained():
-                conditions = conditions_for(self.networks, style)
-                begun = begun_with(output) if resume else {}  # what fits may be another today
-                layout = arrange(self.networks, reader.size, self.layout or begun.get("memory"), say, conditions.load)
-                batch = choose_batch(self.networks, reader.size, self.batch or begun.get("batch"), conditions.load)
-            encoding = choose_encoding(
-                output, size, codec=codec, crf=crf, preset=preset, pixel_format=pixel_format, alpha=alpha
-            )
-            run = Run(self, style, conditions, reader, output, encoding, size, layout, batch, (start, end), settings)
-            manifest, state = run.unfinished(resume=resume, force=force)
-            with self.networks.counting() as evaluations, _memory_explained():
-                counts = run.carry_out(manifest, state, evaluations, progress, say)
-        return self._report(output, style, counts, began, reader, manifest.frames if manifest else 0)
-
-    def _report(
-        self, output: Path, style: Style, counts: Mapping[str, int], began: float, reader: VideoReader, resumed: int
-    ) -> Report:
-        return Report(
-            output=str(output),
-            model=self.networks.name,
-            seed=style.seed,
-            frames=counts["frames"],
-            shots=counts["shots"],
-            keyframes=counts["keyframes"],
-            seconds=round(time.perf_counter() - began, 3),
-            unet_evals_per_frame=round(counts["unet"] / counts["frames"], 3),
-            peak_rss_mb=_peak_rss_mb(),
-            peak_vram_mb=_peak_vram_mb(self.networks.device),
-            concealed=reader.damage.concealed,
-            resumed_from=resumed,
-        )
+    asked = Style(prompt=prompt, **style)
+    return load_stylizer(model).convert(source, output, asked, force=force)

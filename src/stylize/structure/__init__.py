@@ -1,8 +1,10 @@
-"""TODO structure."""
+"""What holds the forms of a frame: edges, depth and other controls, as maps."""
 
 from __future__ import annotations
 
+from stylize.structure.coarsen import coarsen
 from stylize.structure.detectors import canny, detector
+from stylize.structure.given import GivenDepth
 from stylize.structure.maps import DepthRange, take_maps
 
-__all__ = ["DepthRange", "canny", "detector", "take_maps"]
+__all__ = ["DepthRange", "GivenDepth", "canny", "coarsen", "detector", "take_maps"]

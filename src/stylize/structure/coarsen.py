@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 
-from stylize.frames import Picture
-from stylize.style.footage import Footage
+from stylize.frames import Clip, Picture
+from stylize.style import Footage
 
 FORGOTTEN, ACROSS = 4.0, 512
 """Halvings of the resolution by which structure 0 forgets forms, in a picture of so many pixels across (Gen-1's t_s has
 up to 7)."""
 
 
-def coarsened(picture: Any, structure: float) -> Any:
-    """The picture or map with forms below a size gone: shrunk and brought back.
+def coarsen(clip: Clip, footage: Footage, structure: float) -> Clip:
+    """The clip that the diffusion begins with.
+
+    Args:
+        footage: what kind of footage it is says how much of textures and colours goes.
+        structure: how tightly forms are held, in [0, 1]; 1 keeps them all.
+    """
+    if structure >= 1 and footage.smooth == 0 and footage.grey == 0:
+        return clip
+    return replace(clip, frames=np.stack([blur_forms(flatten(p, footage), structure) for p in clip.frames]))
+
+
+def blur_forms(picture: Any, structure: float) -> Any:
+    """A picture or map without forms below a size: shrunk and brought back.
 
     It is shrunk by `1 + (2^(FORGOTTEN (1 - structure)) - 1) side / ACROSS`: forms go by their share of the picture.
     Gen-1's structure parameter t_s (Esser et al. 2023, sec. 3.2) blurs and shrinks the depth map alike.
@@ -33,8 +46,8 @@ def coarsened(picture: Any, structure: float) -> Any:
     return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def flattened(picture: Picture, footage: Footage) -> Picture:
-    """The picture as the diffusion is to begin with it; uint8 RGB `[H, W, 3]` in and out."""
+def flatten(picture: Picture, footage: Footage) -> Picture:
+    """A picture without the textures and colours that its footage lets go; uint8 RGB `[H, W, 3]` in and out."""
     if footage.smooth == 0 and footage.grey == 0:
         return picture
     flat = cv2.bilateralFilter(picture, 0, 255 * 0.25, picture.shape[1] / 64)

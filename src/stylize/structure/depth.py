@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 import torch
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-from stylize.errors import ModelError
-from stylize.frames import Map, Picture
+from stylize.errors import ModelError, explained
+from stylize.frames import DepthEstimator, Map, Picture, resize
 from stylize.structure.depth_network import DepthNetwork
 from stylize.structure.detectors import controlnet_aux
 
 MIDAS = "midas"
 MIDAS_FILE = "dpt_hybrid-midas-501f0c75.pt"
-
-
-class DepthEstimator(Protocol):
-    """Relative inverse depth of a picture, near is large; scale and shift are unknown but do not jump."""
-
-    def __call__(self, picture: Picture) -> Map:
-        """uint8 RGB `[H, W, 3]` to float32 `[H, W]`; a stack `[T, H, W, 3]` in one call to `[T, H, W]`."""
-        ...
 
 
 class PocketDepth:
@@ -58,12 +49,8 @@ class MidasDepth:
     def __init__(self, source: str | Path, device: torch.device, short_side: int = 384) -> None:
         if Path(source).is_dir() and not (Path(source) / MIDAS_FILE).is_file():
             raise ModelError(f"{source}: holds no {MIDAS_FILE}", "name the folder or hub id of MiDaS' weights")
-        try:
+        with explained(ModelError, f"cannot load MiDaS from {source}", "go online once, or name a folder that has it"):
             detector = controlnet_aux().MidasDetector.from_pretrained(str(source))
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                f"cannot load MiDaS from {source}", "go online once, or name a folder that has it"
-            ) from error
         self._network: Callable[[torch.Tensor], torch.Tensor] = detector.to(device).model.eval()
         self._device, self._short_side = device, short_side
 
@@ -78,19 +65,15 @@ class TransformersDepth:
         source: folder or hub id.
 
     Raises:
-        ModelError: it cannot be loaded, or is no depth network.
+        ModelError: it cannot be loaded, or is not a depth network.
     """
 
     def __init__(self, source: str | Path, device: torch.device, short_side: int = 518) -> None:
         local = {"local_files_only": True} if Path(source).is_dir() else {}
-        try:
+        advice = "name one of transformers, such as depth-anything/Depth-Anything-V2-Small-hf"
+        with explained(ModelError, f"cannot load a depth network from {source}", advice):
             network = AutoModelForDepthEstimation.from_pretrained(source, use_safetensors=True, **local)
             processor = AutoImageProcessor.from_pretrained(source, **local)
-        except (OSError, ValueError) as error:
-            what = f"cannot load a depth network from {source}"
-            raise ModelError(
-                what, "name one of transformers, such as depth-anything/Depth-Anything-V2-Small-hf"
-            ) from error
         self._network = network.to(device).eval()
         self._mean, self._std = (
             torch.tensor(numbers, device=device).view(1, 3, 1, 1)
@@ -132,8 +115,8 @@ def _estimate(
     height, width = picture.shape[-3:-1]
     scale = short_side / min(height, width)
     size = tuple(max(multiple, round(side * scale / multiple) * multiple) for side in (width, height))
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    small = np.stack([cv2.resize(one, size, interpolation=way) for one in picture.reshape(-1, height, width, 3)])
+    pictures = picture.reshape(-1, height, width, 3)
+    small = np.stack([resize(one, size, enlarge=cv2.INTER_LINEAR) for one in pictures])
     pixels = torch.from_numpy(small).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.inference_mode():
         depths = network(pixels).float().cpu().numpy()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import glob
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from stylize.decode import VideoReader
-from stylize.decode.pictures import natural
+from stylize.decode import PerFrame
+from stylize.decode.per_frame import too_few
+from stylize.decode.pictures import files_of
 from stylize.errors import StyleError, VideoError
-from stylize.frames import Clip, Map
-from stylize.style.style import Large
+from stylize.frames import Map
+from stylize.style.values import Large
 
 PICTURES = (".png", ".tif", ".tiff")
 EXR = ".exr"
@@ -38,7 +37,7 @@ class GivenDepth:
     def __init__(self, path: str | os.PathLike[str], large: Large | None = None) -> None:
         self._path, self._large = Path(path), large
         self._files = _files(path)
-        self._film = None if self._files else _Film(self._path)
+        self._film = None if self._files else PerFrame(self._path, "depth maps")
 
     def at(self, index: int, size: tuple[int, int]) -> Map:
         """Inverse depth of a frame, near is large, `[H, W]` at `size` (width, height).
@@ -48,11 +47,11 @@ class GivenDepth:
         """
         most: float | None = 255.0
         if self._film is not None:
-            raw = self._film.at(index)
+            raw = np.asarray(cv2.cvtColor(self._film.at(index).frames[0], cv2.COLOR_RGB2GRAY), np.float32)
         elif index < len(self._files):
             raw, most = _read(self._files[index])
         else:
-            raise _too_few(self._path, len(self._files))
+            raise too_few(self._path, len(self._files), "depth maps")
         if most is None:
             nearness = raw if self._large == "near" else _nearness(raw)
         else:
@@ -63,47 +62,19 @@ class GivenDepth:
     def check_enough(self, frames: int) -> None:
         """Raises VideoError where there are fewer maps than frames; of a video that shows as it is read."""
         if self._film is None and len(self._files) < frames:
-            raise _too_few(self._path, len(self._files))
+            raise too_few(self._path, len(self._files), "depth maps")
 
     def files(self) -> tuple[Path, ...]:
         """Those that it is read from."""
         return self._files or (self._path,)
 
 
-class _Film:
-    """A video whose brightness is depth."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._reader = path, VideoReader(path)
-        self._clips: Iterator[Clip] = iter(())
-        self._next = -1
-
-    def at(self, index: int) -> Map:
-        if index < self._next or self._next < 0:
-            self._clips, self._next = self._reader.clips(1), 0
-        for clip in self._clips:
-            self._next += 1
-            if self._next > index:
-                return np.asarray(cv2.cvtColor(clip.frames[0], cv2.COLOR_RGB2GRAY), np.float32)
-        raise _too_few(self._path, self._next)
-
-
-def _too_few(path: Path, count: int) -> VideoError:
-    return VideoError(f"{path}: has {count} depth maps, the video has more frames", "give one for each frame")
-
-
 def _files(path: str | os.PathLike[str]) -> tuple[Path, ...]:
     """In natural order; empty for a video."""
-    place, suffixes = Path(path), (*PICTURES, EXR)
-    if place.is_file():
-        if place.suffix.lower() not in suffixes:
-            return ()
-        found = [place]
-    elif place.is_dir():
-        found = [p for p in place.iterdir() if not p.name.startswith(".")]
-    else:
-        found = [Path(name) for name in glob.glob(os.fspath(path))]
-    files = tuple(sorted((p for p in found if p.suffix.lower() in suffixes), key=natural))
+    suffixes = (*PICTURES, EXR)
+    if Path(path).is_file() and Path(path).suffix.lower() not in suffixes:
+        return ()
+    files = files_of(path, suffixes)
     kinds = {p.suffix.lower() for p in files}
     if len(kinds) > 1:
         raise StyleError(f"{path}: holds {' and '.join(sorted(kinds))}", "name one kind, as in 'depth/*.exr'")

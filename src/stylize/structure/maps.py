@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from stylize.frames import Clip, Map, StructureMaps
-from stylize.structure.coarsen import coarsened
-from stylize.structure.depth import DepthEstimator
+from stylize.frames import Clip, DepthEstimator, Map, StructureMaps
+from stylize.structure.coarsen import blur_forms
 from stylize.structure.detectors import detector
-
-if TYPE_CHECKING:
-    from stylize.structure.given import GivenDepth
+from stylize.structure.given import GivenDepth
 
 
 @dataclass(frozen=True)
@@ -72,14 +69,14 @@ def take_maps(
     detectors = {name: detector(name, device) for name in maps if name != "depth"}
     raws = _raw_depths(clip, estimate_depth, given) if "depth" in maps else []
     for i, picture in enumerate(clip.frames):
-        coarse = coarsened(picture, structure)
+        coarse = blur_forms(picture, structure)
         for name, detect in detectors.items():
             maps[name].append(detect(coarse))
         if "depth" in maps:
-            raw = coarsened(raws[i], structure)
+            raw = blur_forms(raws[i], structure)
             depth_range = DepthRange.after(depth_range, raw)
             maps["depth"].append(depth_range.scaled(raw))
-    return StructureMaps({name: _stacked(values) for name, values in maps.items()}), depth_range
+    return StructureMaps({name: _stack(values) for name, values in maps.items()}), depth_range
 
 
 def _raw_depths(clip: Clip, estimate_depth: DepthEstimator, given: GivenDepth | None) -> list[Map]:
@@ -89,7 +86,7 @@ def _raw_depths(clip: Clip, estimate_depth: DepthEstimator, given: GivenDepth | 
     return [given.at(clip.index + i, clip.size) for i in range(len(clip))]
 
 
-def _stacked(maps: list[Map]) -> Map:
+def _stack(maps: list[Map]) -> Map:
     """`[T, C, H, W]`; C is 1 or 3."""
     stacked = np.stack(maps)
     return stacked[:, None] if stacked.ndim == 3 else np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))

@@ -1,10 +1,11 @@
-"""TODO style."""
+"""Everything that a user may ask for: as values, as text, in files."""
 
 from __future__ import annotations
 
-from stylize.style.footage import FOOTAGE
+from stylize.style.footage import FOOTAGE, Footage
 from stylize.style.parsing import parse_control, parse_size
-from stylize.style.style import Control, Style, Temporal
+from stylize.style.style import Style
 from stylize.style.timeline import parse_timeline
+from stylize.style.values import Control, Temporal
 
-__all__ = ["FOOTAGE", "Control", "Style", "Temporal", "parse_control", "parse_size", "parse_timeline"]
+__all__ = ["FOOTAGE", "Control", "Footage", "Style", "Temporal", "parse_control", "parse_size", "parse_timeline"]

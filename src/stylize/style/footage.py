@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stylize.style.style import FootageKind
+from stylize.style.values import FootageKind
 
 
 @dataclass(frozen=True)

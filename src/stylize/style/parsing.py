@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
 from stylize.errors import StyleError
-from stylize.style.style import Control
+from stylize.style.values import Control
 
 SWEPT: dict[str, Callable[[str], Any]] = {
     "prompt": str, "negative_prompt": str, "strength": float, "guidance": float, "steps": int, "seed": int,
@@ -22,6 +22,22 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (width.isascii() and height.isascii() and width.isdigit() and height.isdigit()):
         raise StyleError(f"'{text}' is not a size", "write WIDTHxHEIGHT, such as 512x288")
     return int(width), int(height)
+
+
+def show_size(size: tuple[int, int]) -> str:
+    """`(512, 288)` to `"512x288"`."""
+    return f"{size[0]}x{size[1]}"
+
+
+def parse_controls(texts: Iterable[str]) -> dict[str, Control] | None:
+    """Each as `parse_control`; `None` where there is none."""
+    return dict(map(parse_control, texts)) or None
+
+
+def show_controls(controls: Mapping[str, float | Control]) -> list[str]:
+    """As `parse_controls` reads them."""
+    known = {name: c if isinstance(c, Control) else Control(c) for name, c in controls.items()}
+    return [f"{name}:{c.weight:g}@{c.start:g}-{c.end:g}" for name, c in known.items()]
 
 
 def parse_control(text: str) -> tuple[str, Control]:
@@ -76,7 +92,7 @@ def parse_sweep(text: str) -> dict[str, dict[str, Any]]:
     name, equals, values = text.partition("=")
     name = name.strip().replace("-", "_")
     if not equals or name not in SWEPT or not values.strip():
-        raise StyleError(f"'{text}' is no comparison", f"write 'strength=0.5|0.7'; it goes with {', '.join(SWEPT)}")
+        raise StyleError(f"'{text}' is not a comparison", f"write 'strength=0.5|0.7'; it goes with {', '.join(SWEPT)}")
     try:
         found = {value.strip(): SWEPT[name](value.strip()) for value in values.split("|")}
     except ValueError:

@@ -10,13 +10,20 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from stylize.decode.container import open_container
 from stylize.errors import StyleError
 from stylize.style.style import Style
+from stylize.style.values import Option
 
 MARK = "stylize settings: "
 """Stands in a result's comment, after the source's own; settings as JSON follow."""
-PATHS = ("reference", "mask", "depth_from", "model", "lora", "ip_adapter", "textual_inversion", "vae", "depth_model")
+STYLE_OPTIONS: dict[str, tuple[str, Option]] = {
+    (option := f.metadata["option"]).name or f.name: (f.name, option) for f in fields(Style)
+}
+"""The fields of `Style` by the name of their option, each with what the command line needs to know of it."""
+PATHS = (
+    *(name for name, (_, option) in STYLE_OPTIONS.items() if option.is_path),
+    "model", "lora", "ip_adapter", "textual_inversion", "vae", "depth_model",
+)  # fmt: skip
 """Options that may name files; relative ones are meant from the style file's folder."""
 
 
@@ -35,63 +42,76 @@ def read_style_file(path: str | PathLike[str], known: Sequence[str]) -> dict[str
     except OSError as error:
         raise StyleError(f"{file}: cannot be read ({error.strerror})", "check the name") from error
     except ValueError as error:
-        raise StyleError(f"{file}: is no TOML ({error})", "write lines such as strength = 0.6") from error
-    return {name: _from_folder(file.parent, name, value) for name, value in _checked(found, known, file).items()}
+        raise StyleError(f"{file}: is not TOML ({error})", "write lines such as strength = 0.6") from error
+    return {name: _resolve(file.parent, name, value) for name, value in _check_names(found, known, file).items()}
 
 
-def read_settings(styled: str | PathLike[str], known: Sequence[str]) -> dict[str, Any]:
+def parse_settings(comment: str, known: Sequence[str], path: str | PathLike[str]) -> dict[str, Any]:
     """The options that a result was made with, out of its comment.
 
+    Args:
+        path: of the result, for messages.
+
     Raises:
-        VideoError: it cannot be read.
         StyleError: it carries none.
     """
-    with open_container(Path(styled)) as container:
-        comment = {key.lower(): value for key, value in container.metadata.items()}.get("comment", "")
     _, mark, settings = comment.rpartition(MARK)
     try:
         if not mark:
             raise ValueError
         found = dict(json.loads(settings))
     except ValueError as error:
-        raise StyleError(f"{styled}: carries no settings", "name a video that stylize made") from error
+        raise StyleError(f"{path}: carries no settings", "name a video that stylize made") from error
     return {name: value for name, value in found.items() if name in known}
 
 
 def settings_comment(options: Mapping[str, Any]) -> str:
-    """What `read_settings` reads back."""
+    """The options as text that `parse_settings` reads back."""
     kept = {name: str(v) if isinstance(v, Path) else v for name, v in options.items() if v not in (None, [], "")}
     return MARK + json.dumps(kept, ensure_ascii=False)
 
 
 def options_of(style: Style, model: str) -> dict[str, Any]:
     """A style as options of `stylize run`; what is left open stays so."""
-    controls = [f"{n}:{c.weight:g}@{c.start:g}-{c.end:g}" for n, c in style.asked_controls.items()]
-    other = {"guidance_scale": "guidance"}
-    plain = {other.get(f.name, f.name): getattr(style, f.name) for f in fields(Style)}
-    size = f"{style.size[0]}x{style.size[1]}" if style.size else None
-    means = style.means
-    changed = {"controls": None, "control": controls, "size": size, "temporal": min(means.attention, means.fusion)}
-    return {"model": model} | plain | changed
+    values = {"model": model}
+    for name, (field_name, option) in STYLE_OPTIONS.items():
+        value = getattr(style, field_name)
+        if option.is_carried:
+            values[name] = value if value is None or option.show is None else option.show(value)
+    return values
 
 
-def beside_own(comment: str, settings: str) -> str:
-    """The source's comment with the settings after it, in place of those that it may carry already."""
+def style_from(options: Mapping[str, Any]) -> Style:
+    """The style that options of `stylize run` describe; those that are missing keep their defaults.
+
+    Raises:
+        StyleError: a value has no meaning.
+    """
+    values = {}
+    for name, (field_name, option) in STYLE_OPTIONS.items():
+        if name in options:
+            value = options[name]
+            values[field_name] = value if value is None or option.parse is None else option.parse(value)
+    return Style(**values)
+
+
+def append_settings(comment: str, settings: str) -> str:
+    """Adds our settings to the source's comment, in place of those that it may carry already."""
     own = comment.partition(MARK)[0].rstrip()
     return f"{own}\n{settings}" if own else settings
 
 
-def _checked(found: dict[str, Any], known: Sequence[str], file: Path) -> dict[str, Any]:
+def _check_names(found: dict[str, Any], known: Sequence[str], file: Path) -> dict[str, Any]:
     if strange := [name for name in found if name not in known]:
         raise StyleError(f"{file}: there is no option '{strange[0]}'", f"use {', '.join(known)}")
     return found
 
 
-def _from_folder(folder: Path, name: str, value: Any) -> Any:
+def _resolve(folder: Path, name: str, value: Any) -> Any:
     if name not in PATHS:
         return value
     if isinstance(value, list):
-        return [_from_folder(folder, name, item) for item in value]
+        return [_resolve(folder, name, item) for item in value]
     path, colon, weight = str(value).partition(":") if name == "lora" else (str(value), "", "")
     found = (folder / path).exists() or ("*" in path and next(folder.glob(path), None) is not None)
     return f"{folder / path}{colon}{weight}" if found else value

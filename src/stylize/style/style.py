@@ -6,51 +6,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
-from typing import Literal, TypeAlias, get_args
+from pathlib import Path
+from typing import get_args
 
 from stylize.errors import StyleError
-
-Mode: TypeAlias = Literal["full", "fast"]
-Part: TypeAlias = Literal["subject", "background"]
-Layout: TypeAlias = Literal["whole", "tiled", "offloaded"]
-"""Where networks are: all on the device; decoding in tiles too; or brought to it layer by layer."""
-
-FootageKind: TypeAlias = Literal["video", "storyboard", "render"]
-"""What a source is: an ordinary video, a mock-up of boxes and cardboard, a render without textures."""
-
-Large: TypeAlias = Literal["near", "far"]
-"""What large numbers of a depth map mean."""
-
-View: TypeAlias = Literal["side-by-side", "split"]
-"""How source and result are shown in one video."""
+from stylize.style.parsing import parse_controls, parse_size, show_controls, show_size
+from stylize.style.values import Control, FootageKind, Large, Mode, Part, Temporal, option
 
 MAX_SIDE = 8192
 MIN_SIDE = 16
-
-
-@dataclass(frozen=True)
-class Temporal:
-    """How much each of the means against flicker counts, in [0, 1]; 0 switches it off."""
-
-    attention: float = 1.0
-    """Self-attention also reads the shot's first and the previous frame (`stylize.attention`)."""
-    fusion: float = 1.0
-    """The previous result is carried along the source's motion and the new one mixed in (`stylize.fill`)."""
-
-
-@dataclass(frozen=True)
-class Control:
-    """A ControlNet's part in a run."""
-
-    weight: float = 1.0
-    """In [0, 2]."""
-    start: float = 0.0
-    end: float = 1.0
-    """The share of the steps from which on and up to which it counts, in [0, 1]."""
-
-    def counts_at(self, step: int, steps: int) -> bool:
-        """Whether it does in `step` of `steps`, from 0, as diffusers' pipelines reckon."""
-        return step / steps >= self.start and (step + 1) / steps <= self.end
 
 
 @dataclass(frozen=True)
@@ -63,53 +27,70 @@ class Style:
         StyleError: a value is out of its range; the message names the value, the range and what to do.
     """
 
-    prompt: str = ""
+    prompt: str = option("", "The look in words, such as 'ukiyo-e woodblock print'.")
     """The look in words, such as "ukiyo-e woodblock print"; may be empty beside a reference."""
-    negative_prompt: str = ""
+    negative_prompt: str = option("", "What to stay away from; needs --guidance above 1.")
     """What to stay away from; it needs `guidance_scale` above 1."""
-    reference: str | PathLike[str] | None = None
+    reference: str | PathLike[str] | None = option(
+        None, "A picture whose look the video shall have.", type=Path | None, is_path=True
+    )
     """A picture whose look the video shall have; the words then say what to change about it."""
-    reference_weight: float = 1.0
+    reference_weight: float = option(1.0, "How much of it: 0 nothing, 1 all, up to 1.5.")
     """How much of the reference, in [0, 1.5]; 0 is the prompt alone."""
-    style_weight: float = 1.0
+    style_weight: float = option(1.0, "How much of the prompt's look: 0 nothing, 1 all, up to 1.5.")
     """How much of the prompt's look, in [0, 1.5]: 0 is none, as if nothing were said; above 1 exaggerates."""
-    footage: FootageKind = "video"
+    footage: FootageKind = option("video", "What the source is; of a storyboard depth leads.")
     """What the source is: of a storyboard depth leads and colours and textures are let go; of a render forms lead."""
-    structure: float | None = None
+    structure: float | None = option(
+        None, "How tightly forms are held: 1 as they are, 0 hardly [default: by --footage]."
+    )
     """How tightly forms are held, in [0, 1]: 1 as they are; less lets go of details, then of shapes (Gen-1's t_s)."""
-    strength: float | None = None
+    strength: float | None = option(None, "How far from the source, above 0, up to 1.")
     """How far from the source, in (0, 1]: the share of the noise schedule that the source goes through (SDEdit)."""
-    guidance_scale: float | None = None
+    guidance_scale: float | None = option(None, "Classifier-free guidance scale; 1 is off.", name="guidance")
     """Classifier-free guidance; 1 switches it off and halves the work."""
-    steps: int | None = None
+    steps: int | None = option(None, "Denoising steps [default: the model's own].")
     """Steps of the whole noise schedule, of which `strength` are run; with few-step schedulers (LCM, TCD) all are."""
-    guidance_rescale: float = 0.0
+    guidance_rescale: float = option(0.0, "Bring guidance's contrast back, 0 to 1.")
     """Brings guidance's contrast back to the plain prediction's, in [0, 1] (Lin et al. 2023, sec. 3.4)."""
-    clip_skip: int = 0
+    clip_skip: int = option(0, "Last layers of the text encoder to leave out.")
     """Last layers of the text encoder that are not used, 0 to 11; some checkpoints were trained with 1."""
-    controls: Mapping[str, float | Control] | None = None
+    controls: Mapping[str, float | Control] | None = option(
+        None, "NAME:WEIGHT or NAME:WEIGHT@FROM-TO, repeatable [default: all it has].", name="control",
+        type=list[str] | None, parse=parse_controls, show=show_controls,
+    )  # fmt: skip
     """Weight of each ControlNet by name, in [0, 2], or a `Control`; 0 leaves it out, and so does not naming it."""
-    depth_from: str | PathLike[str] | None = None
+    depth_from: str | PathLike[str] | None = option(
+        None, "Depth of every frame: a folder or 'pattern*.exr', also PNG; a video.", type=Path | None, is_path=True,
+        is_carried=False,
+    )  # fmt: skip
     """Depth of each frame of the source in place of an estimate: a folder or pattern of EXR, PNG or TIFF, a video."""
-    depth_large: Large | None = None
+    depth_large: Large | None = option(None, "What large numbers in it mean [default: far in EXR].", is_carried=False)
     """What large numbers in it mean; `None`: far in EXR, near in all else."""
-    mode: Mode = "full"
+    mode: Mode = option("full", "full: diffuse every frame; fast: keyframes, filled in between.")
     """"full" diffuses every frame; "fast" only keyframes, and fills in between them along the motion."""
-    temporal: float | Temporal = 1.0
+    temporal: float | Temporal = option(
+        1.0, "Hold on to earlier frames: 0 not at all, 1 fully.", type=float,
+        show=lambda weight: weight if isinstance(weight, float | int) else min(weight.attention, weight.fusion),
+    )  # fmt: skip
     """How much a frame holds on to earlier ones, by attention and along the motion, in [0, 1]; 0 is frame by frame."""
-    mask: str | PathLike[str] | None = None
+    mask: str | PathLike[str] | None = option(
+        None, "Matte of the subject: a still, a video, a folder of pictures.", type=Path | None, is_path=True
+    )
     """Matte of the subject: a still, a video, or a folder of pictures; only there the video is restyled."""
-    mask_from: str = ""
+    mask_from: str = option("", "Make it: motion, box:X,Y,W,H, MODEL#LABEL, MODEL#box:X,Y,W,H.")
     """Makes it instead: "motion", "box:X,Y,WIDTH,HEIGHT", or a network as MODEL#LABEL or MODEL#box:X,Y,W,H."""
-    mask_part: Part = "subject"
+    mask_part: Part = option("subject", "Restyle the subject, or the background.")
     """What is restyled."""
-    mask_feather: float = 3.0
+    mask_feather: float = option(3.0, "Softness of the matte's border, in pixels.")
     """Deviation of the blur of the matte's border, in pixels, up to 100."""
-    seed: int = 0
+    seed: int = option(0, "Same seed, same result.")
     """Same seed, inputs, machine and batch: same frames, bit by bit. 0 to 2**63 - 1."""
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] | None = option(
+        None, "WxH of the result [default: the source's].", type=str | None, parse=parse_size, show=show_size
+    )
     """Width and height of the result; `None` keeps the source's."""
-    fit: int | None = None
+    fit: int | None = option(None, "Longer side for the networks [default: the result's].")
     """Longer side that the networks work at; the result is brought to its size afterwards. `None` is the result's."""
 
     def __post_init__(self) -> None:
@@ -121,7 +102,7 @@ class Style:
         _check("reference weight", self.reference_weight, 0, 1.5)
         _check("strength", self.strength, 0, 1, open_below=True)
         _check("guidance scale", self.guidance_scale, 1, 50)
-        for weight in (self.means.attention, self.means.fusion):
+        for weight in (self.temporal_weights.attention, self.means.fusion):
             _check("temporal", weight, 0, 1)
         _check("guidance rescale", self.guidance_rescale, 0, 1)
         _check("clip skip", self.clip_skip, 0, 11)
@@ -169,9 +150,14 @@ class Style:
         return {n: c if isinstance(c, Control) else Control(c) for n, c in (self.controls or {}).items()}
 
     @property
-    def means(self) -> Temporal:
-        """`temporal`, each of the means by itself."""
+    def temporal_weights(self) -> Temporal:
+        """`temporal` as the weights of attention and of fusion."""
         return self.temporal if isinstance(self.temporal, Temporal) else Temporal(self.temporal, self.temporal)
+
+    @property
+    def means(self) -> Temporal:
+        """The former name of `temporal_weights`."""
+        return self.temporal_weights
 
 
 def _check(name: str, value: float | None, low: float, high: float, *, open_below: bool = False) -> None:

@@ -1,0 +1,128 @@
+"""What is to be written, as one value: the file, how it is encoded, and the source that it goes with."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from stylize.decode import VideoInfo
+from stylize.decode.colour import ACCURATE, Colour
+from stylize.encode.codecs import CODECS, Encoding, choose_encoding, is_rgb
+from stylize.errors import Say, VideoError, VideoWarning
+from stylize.frames import Picture, resize
+
+OWN_ERRORS = 10_000
+"""FFmpeg's own error numbers are larger, the system's are smaller."""
+FINE, FINEST = 90_000, 1_000_000
+"""Ticks a second: MPEG's clock, and the most that a cut may lead to."""
+
+
+def warn(line: str) -> None:
+    """Says a line as a `VideoWarning`."""
+    warnings.warn(line, VideoWarning, stacklevel=3)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A video to write."""
+
+    path: Path
+    source: VideoInfo
+    """Where time base, pixel aspect, colour and the other tracks come from."""
+    size: tuple[int, int]
+    """Width and height of the frames."""
+    encoding: Encoding
+    start: Fraction | None = None
+    end: Fraction | None = None
+    """Seconds on the source's clock; the other tracks' `[start, end)` is taken, and `start` becomes 0. `None` keeps
+    the clock and everything."""
+    comment: str = ""
+    """Is written as the file's, where its container holds one."""
+    say: Say = warn
+    """Gets a line about what had to be converted or left out."""
+
+    @cached_property
+    def base(self) -> Fraction:
+        """Seconds a tick of the output's clock."""
+        return _common_base(self.source.time_base, self.start or Fraction(0))
+
+    @cached_property
+    def colour(self) -> Colour:
+        """What the output's numbers mean as colour."""
+        return self.source.colour.written
+
+    @property
+    def loses_alpha(self) -> bool:
+        """The source has transparency, the encoding holds none."""
+        return self.source.has_alpha and self.encoding.pixel_format not in (CODECS[self.encoding.codec].alpha, "bgra")
+
+    def add_stream(self, container: Any) -> Any:
+        """The encoder for this video on an open container."""
+        return self.encoding.add_stream(
+            container, self.source.frame_rate, self.size, self.base, self.source.sample_aspect_ratio, self.colour,
+            alpha=self.source.has_alpha,
+        )  # fmt: skip
+
+    def convert(self, pixels: Picture, pixel_format: str) -> Any:
+        """RGB(A) pixels `[H, W, 3 or 4]` as a frame of FFmpeg's, in the format and colour that is encoded."""
+        frame = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(pixels), format="rgba" if pixels.shape[-1] == 4 else "rgb24"
+        )
+        frame = frame.reformat(
+            format=pixel_format, threads=1, interpolation=ACCURATE, **self.encoding.target(self.colour)
+        )
+        if not is_rgb(pixel_format):
+            self.colour.tag(frame)
+        return frame
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Disk full, folder gone, rights lost: the system's own words in one line."""
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            what = error.strerror or type(error).__name__
+            raise VideoError(f"{self.path}: cannot be written ({what})", _advice(error)) from error
+
+
+def _advice(error: OSError | av.FFmpegError) -> str:
+    number = error.errno or 0
+    if number == errno.ENAMETOOLONG:
+        return "choose a shorter name"
+    if number == errno.EINVAL or number > OWN_ERRORS:
+        return "choose another kind of file"
+    return "free space or name another folder"
+
+
+def _common_base(base: Fraction, start: Fraction) -> Fraction:
+    """A tick of which both are multiples, so that frames keep their distance from a cut; a fine one if it were tiny."""
+    common = Fraction(math.gcd(base.numerator * start.denominator, start.numerator * base.denominator), 1)
+    common /= base.denominator * start.denominator
+    return common if common.denominator <= FINEST else min(base, Fraction(1, FINE))
+
+
+def sample_bytes(pictures: Sequence[Picture], size: tuple[int, int]) -> int:
+    """Bytes of a picture at `size` (width, height), by the usual encoding of an mp4."""
+    memory, rate = io.BytesIO(), Fraction(25)
+    with av.open(memory, "w", format="mp4") as container:
+        encoding = choose_encoding("sample.mp4", size)
+        stream = encoding.add_stream(container, rate, size, 1 / rate, Fraction(1), Colour(), alpha=False)
+        for i, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(resize(picture, size), format="rgb24")
+            frame = frame.reformat(format=stream.pix_fmt)
+            frame.pts, frame.time_base = i, 1 / rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return memory.getbuffer().nbytes // len(pictures)

@@ -1,0 +1,57 @@
+"""Batches of the full mode: every frame goes through the networks, then is steadied along the source's motion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from stylize.frames import Clip, Image, Picture, batches
+from stylize.motion import CutDetector, FramePair, Motion, motion_between, steady
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Consecutive frames of a shot that go on together, and how their restyled selves become the result."""
+
+    clip: Clip
+    cuts: CutDetector
+    """After the last frame."""
+
+    @property
+    def to_restyle(self) -> Clip | None:
+        """The frames that go through the networks."""
+        return self.clip
+
+    def find_motion(self, before: Picture | None) -> Sequence[Motion | None]:
+        """How each frame moved from the one before it.
+
+        Args:
+            before: the source frame before the batch; `None` at the start of a shot.
+        """
+        earlier = [before, *self.clip.frames[:-1]]
+        return [
+            None if one is None else motion_between(one, other)
+            for one, other in zip(earlier, self.clip.frames, strict=True)
+        ]
+
+    def finish(
+        self, styled: Sequence[Image], last: FramePair | None, motions: Sequence[Motion | None], weight: float
+    ) -> tuple[list[Image], FramePair]:
+        """All frames of the batch as they will be.
+
+        Args:
+            styled: what became of `to_restyle`.
+            last: the frame before the batch; `None` at the start of a shot.
+            motions: from `find_motion`.
+            weight: of what is carried along the motion, in [0, 1].
+
+        Returns:
+            The frames, and the pair that the next batch goes on from.
+        """
+        images = steady([*self.clip.frames], styled, last, motions, weight)
+        return images, FramePair(self.clip.frames[-1], images[-1])
+
+
+def cut_batches(frames: Iterable[tuple[Clip, CutDetector]], size: int) -> Iterator[Batch]:
+    """Batches of up to `size` frames; see `frames.batches`."""
+    return (Batch(clip, cuts) for clip, cuts in batches(frames, size))

@@ -1,0 +1,64 @@
+"""What restyles a batch of frames, whatever the model: the interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from PIL import Image as PillowImage
+
+from stylize.frames import Clip, DepthEstimator, Image, StructureMaps
+from stylize.restyle.conditions import Conditions
+from stylize.restyle.memory import Memory
+from stylize.style import Style
+
+
+class Restyler(Protocol):
+    """A model that gives consecutive frames of a shot a new look, a batch at a time.
+
+    `restyle` is pure: the same arguments give the same frames, and what the past contributes comes in and goes out as
+    a `Memory`.
+    """
+
+    @property
+    def name(self) -> str:
+        """Of the model, for messages."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Frames that are restyled together."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it computes; detectors with weights run there, too."""
+        ...
+
+    @property
+    def estimate_depth(self) -> DepthEstimator:
+        """What the depth control is made with."""
+        ...
+
+    def prepare(self, style: Style, reference: PillowImage.Image | None) -> Conditions:
+        """What the model makes of a style; the same for all frames.
+
+        Raises:
+            StylizeError: a setting does not fit the model.
+        """
+        ...
+
+    def restyle(
+        self, start: Clip, maps: StructureMaps, memory: Memory, conditions: Conditions
+    ) -> tuple[Sequence[Image], Memory]:
+        """Restyles up to `batch` consecutive frames of a shot.
+
+        Args:
+            start: the frames that the new look begins with.
+            maps: what holds their forms.
+            memory: what the frames before left; `Memory.cut` at the start of a shot.
+
+        Returns:
+            As many frames, each `[H, W, 3]` in [0, 1], and the memory after them.
+        """
+        ...
