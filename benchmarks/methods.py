@@ -166,4 +166,4 @@ class Peer:
 
     def _depth(self, frame: np.ndarray) -> np.ndarray:
         raw = self._networks.estimate_depth(frame)
-        return DepthRange.after(None, raw).scaled(raw)
+        return DepthRange.after(None, raw).scale(raw)

@@ -84,7 +84,7 @@ class Pairs:
             if one.shape != other.shape or min(one.shape[:2]) < CROP:
                 raise SystemExit(f"{name}: the two sizes differ, or a side is under {CROP} pixels")
             raw = networks.estimate_depth(one)
-            self._sets.append((one, other, canny(one), DepthRange.after(None, raw).scaled(raw)))
+            self._sets.append((one, other, canny(one), DepthRange.after(None, raw).scale(raw)))
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """A batch of crops: before and after in [-1, 1], maps in [0, 1]."""

@@ -176,7 +176,7 @@ def whitened(vectors: list[np.ndarray]) -> list[np.ndarray]:
 
 def depth_map(raw: np.ndarray) -> np.ndarray:
     """As the first frame of a shot has it."""
-    return bytes_of(DepthRange.after(None, raw).scaled(raw))
+    return bytes_of(DepthRange.after(None, raw).scale(raw))
 
 
 def bytes_of(unit: np.ndarray) -> np.ndarray:

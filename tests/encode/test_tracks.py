@@ -15,7 +15,7 @@ import pytest
 from media import frame_times, make_video, picture
 from oracle import Variant, make
 from stylize import VideoReader, VideoWriter
-from stylize.decode.times import steady
+from stylize.decode.times import continuous
 from stylize.encode import choose_encoding
 from stylize.errors import VideoWarning
 
@@ -261,7 +261,7 @@ def test_sound_that_begins_behind_a_joint_stands_beside_the_pictures(tmp_path: P
     source.write_bytes(silent.read_bytes() + second.read_bytes())
     times: dict[str, list[Fraction]] = {"video": [], "audio": []}
     with av.open(str(source)) as container:
-        for packet in steady(source, container.demux()):
+        for packet in continuous(source, container.demux()):
             if packet.size:
                 times[packet.stream.type].append(packet.pts * packet.time_base)
     assert all(abs(b - a - Fraction(1, 25)) < 0.03 for a, b in itertools.pairwise(times["video"]))

@@ -21,7 +21,7 @@ from stylize.decode import probe
 from stylize.errors import VideoWarning
 from stylize.masks import Masking, apply_mask
 from stylize.masks.masking import composite, feather, make_mattes, to_linear
-from stylize.masks.mattes import cut_out, moving, to_matte
+from stylize.masks.mattes import cut_out, motion_matte, to_matte
 from stylize.networks import Networks
 from stylize.runs.state import from_bytes, to_bytes
 
@@ -125,7 +125,7 @@ def test_what_moves_otherwise_than_the_camera(film: Path) -> None:
 
 def test_a_pan_alone_moves_nothing() -> None:
     flow = np.full((96, 160, 2), (3.0, -1.5), np.float32)
-    assert moving(flow).max() < 0.1
+    assert motion_matte(flow).max() < 0.1
 
 
 def test_a_box_is_followed() -> None:

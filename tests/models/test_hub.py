@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from clips import restyled
 from stylize import ModelError
-from stylize.models.hub import fetched, parse_place
+from stylize.models.hub import fetch, parse_place
 from stylize.models.loading import load_networks
 from stylize.models.parts import Extras, find_source
 
@@ -73,7 +73,7 @@ def test_a_file_in_the_hubs_cache(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "repo" / "loras").mkdir(parents=True)
     save_file({"x": torch.zeros(1)}, tmp_path / "repo" / "loras" / "ink.safetensors")
     snapshot = to_cache(cache, "someone/loras", tmp_path / "repo")
-    place = fetched(parse_place("someone/loras/loras/ink.safetensors"), ["*.safetensors"])
+    place = fetch(parse_place("someone/loras/loras/ink.safetensors"), ["*.safetensors"])
     assert place.path == snapshot / "loras" / "ink.safetensors"
 
 

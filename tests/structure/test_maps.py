@@ -34,10 +34,10 @@ def test_depth_range_does_not_jump_when_something_comes_near() -> None:
     with_object[:, :16] = 5.0
     before = DepthRange.after(None, background)
     after = DepthRange.after(before, with_object)
-    one, two = before.scaled(background), after.scaled(with_object)
+    one, two = before.scale(background), after.scale(with_object)
     assert abs(float(two[60, 60] - one[60, 60])) < 0.2
     assert float(two[60, 60]) > 0.7
-    by_itself = DepthRange.after(None, with_object).scaled(with_object)
+    by_itself = DepthRange.after(None, with_object).scale(with_object)
     assert float(by_itself[60, 60]) < 0.25
 
 
@@ -51,7 +51,7 @@ def test_depth_range_follows_in_the_long_run() -> None:
 
 def test_flat_depth_is_no_division_by_zero() -> None:
     flat = np.ones((8, 8), np.float32)
-    assert np.array_equal(DepthRange.after(None, flat).scaled(flat), np.zeros((8, 8)))
+    assert np.array_equal(DepthRange.after(None, flat).scale(flat), np.zeros((8, 8)))
 
 
 def test_take_maps(tiny_model: Path) -> None:

@@ -51,7 +51,7 @@ class Colour:
         return self.transfer in (PQ, HLG)
 
     @property
-    def written(self) -> Colour:
+    def output(self) -> Colour:
         """What a restyled video of this source is written in: the same, but BT.709 for high dynamic range."""
         known = self.matrix in MATRIX_OF_SWSCALE and not self.is_hdr
         return Colour(self.matrix, self.primaries, self.transfer, self.full_range) if known else Colour()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from stylize.decode.colour import ACCURATE, tone_mapped
 from stylize.decode.container import BROKEN, open_container, video_stream, with_alpha
 from stylize.decode.probe import VideoInfo, reads_like_decord
-from stylize.decode.times import jumps_of, steady
+from stylize.decode.times import continuous, jumps_of
 from stylize.errors import DamagedVideo
 from stylize.frames import Picture
 
@@ -65,7 +65,9 @@ class Damage:
         return "; ".join(found)
 
 
-def decoded(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64], damage: Damage) -> Iterator[RawFrame]:
+def decode_frames(
+    info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64], damage: Damage
+) -> Iterator[RawFrame]:
     """Frames from a little before `begin` seconds on; each comes once its successor tells how long it is shown.
 
     Args:
@@ -160,7 +162,7 @@ def _packetwise(info: VideoInfo, position: int | None) -> Generator[Any, None, N
             except av.FFmpegError:  # a broken index
                 return
         sound, broken = False, set[int | None]()
-        packets = steady(info.path, container.demux(stream))
+        packets = continuous(info.path, container.demux(stream))
         while True:
             try:
                 packet = next(packets)

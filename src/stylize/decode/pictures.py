@@ -55,7 +55,7 @@ def is_pictures(path: str | os.PathLike[str]) -> bool:
     return os.path.isdir(text) or Path(text).suffix.lower() == ".webp" or (not os.path.exists(text) and "*" in text)
 
 
-def natural(path: Path) -> list[int | str]:
+def natural_key(path: Path) -> list[int | str]:
     """Sorts `frame2` before `frame10`."""
     return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)]
 
@@ -93,7 +93,7 @@ def files_of(path: str | os.PathLike[str], suffixes: Collection[str] = SUFFIXES)
     else:  # brackets are more often part of a name than meant for glob
         found = [Path(name) for name in glob.glob(os.fspath(path).replace("[", "[[]"))]
     pictures = (file for file in found if file.suffix.lower() in suffixes and not file.name.startswith("."))
-    return tuple(sorted(pictures, key=natural))
+    return tuple(sorted(pictures, key=natural_key))
 
 
 def _header(path: Path) -> tuple[tuple[int, int], bool]:
@@ -123,7 +123,7 @@ def _animation(path: Path, fps: Fraction | None) -> Pictures:
         raise VideoError(f"{path}: cannot be read as an animation", "try to open it, or download it again") from error
 
 
-def frames(pictures: Pictures, time_base: Fraction) -> Iterator[RawFrame]:
+def read_frames(pictures: Pictures, time_base: Fraction) -> Iterator[RawFrame]:
     """The pictures with their times in ticks.
 
     Raises:

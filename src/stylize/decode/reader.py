@@ -15,10 +15,10 @@ from typing import Literal, Self
 
 import numpy as np
 
-from stylize.decode import pictures
 from stylize.decode.colour import Colour
 from stylize.decode.container import MAX_RATE, check_local
-from stylize.decode.packets import Damage, RawFrame, decoded
+from stylize.decode.packets import Damage, RawFrame, decode_frames
+from stylize.decode.pictures import Pictures, is_pictures, look_up, read_frames
 from stylize.decode.probe import VideoInfo, decord_is_exact, probe
 from stylize.decode.times import PacketTimes, jumps_of, packet_times
 from stylize.errors import DamagedVideo, VideoError, VideoWarning
@@ -31,14 +31,14 @@ LONGEST = 1e9
 """Seconds: thirty years."""
 
 
-def _probe(path: str | os.PathLike[str], fps: Fraction | None) -> tuple[VideoInfo, pictures.Pictures | None]:
+def _probe(path: str | os.PathLike[str], fps: Fraction | None) -> tuple[VideoInfo, Pictures | None]:
     """What a file, a folder or pattern of pictures, or an animation is as a video."""
     check_local(path)
-    if not pictures.is_pictures(path):
+    if not is_pictures(path):
         info = probe(path)
         # where clocks jump, the header's duration is the distance of two of them
         return (replace(info, duration=None) if jumps_of(info.path) else info), None
-    found = pictures.look_up(path, fps)
+    found = look_up(path, fps)
     base = TICK if fps is None or (1 / fps) % TICK == 0 else 1 / fps
     return VideoInfo(
         path=found.path, width=found.width, height=found.height, frame_rate=found.rate,
@@ -182,7 +182,7 @@ class VideoReader:
         self._tell()
         if self._pictures is not None:
             self._offset = sum(time < self._first for time in self._pictures.times[:-1])
-            return pictures.frames(self._pictures, self.info.time_base)
+            return read_frames(self._pictures, self.info.time_base)
         packets = packet_times(self.info, self._last)
         base = self.info.time_base
         low = np.searchsorted(packets.times, float(self._first / base))
@@ -197,7 +197,7 @@ class VideoReader:
             self._found_damage()
         if self.backend == "decord" and not packets.missing:
             return self._decord_frames(packets)
-        return decoded(self.info, self._first, packets.times, self.damage)
+        return decode_frames(self.info, self._first, packets.times, self.damage)
 
     def _found_damage(self) -> None:
         if self.strict:
@@ -227,7 +227,7 @@ class VideoReader:
         except (decord.DECORDError, RuntimeError):
             pass
         begin = int(times[done]) * self.info.time_base if done < len(times) else self._first
-        for frame in decoded(self.info, begin, times[done:], self.damage):
+        for frame in decode_frames(self.info, begin, times[done:], self.damage):
             if done == 0 or frame.pts > times[done - 1]:
                 yield frame
 

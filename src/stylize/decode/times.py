@@ -30,7 +30,7 @@ Jumps: TypeAlias = Mapping[int, tuple[tuple[int, Fraction], ...]]
 """By stream: from which of its packets on how many seconds are to be added."""
 
 
-def steady(path: Path, packets: Iterable[Any]) -> Iterator[Any]:
+def continuous(path: Path, packets: Iterable[Any]) -> Iterator[Any]:
     """The packets of one pass from the beginning of the file, with times that run on over every jump.
 
     Args:
@@ -155,7 +155,7 @@ def packet_times(info: VideoInfo, until: Fraction | None = None) -> PacketTimes:
         stream = video_stream(container)
         promised, late = stream.frames, 0
         try:
-            for packet in steady(info.path, container.demux()):
+            for packet in continuous(info.path, container.demux()):
                 if packet.pts is None or not packet.size:
                     continue
                 end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)

@@ -15,7 +15,7 @@ import cv2
 
 from stylize.encode.atomic import sync
 from stylize.encode.gif import animate, gif_options
-from stylize.encode.outputs import numbered, numbered_files
+from stylize.encode.outputs import number_path, numbered_files
 from stylize.encode.segments import Manifest, frames_of, packets_of
 from stylize.encode.target import Target
 from stylize.encode.tracks import Others, Tracks
@@ -132,7 +132,7 @@ def _pictures(output: Path, folder: Path, manifest: Manifest) -> None:
         path = folder / f"{number}.png"
         if not cv2.imwrite(str(path), picture):
             raise OSError(errno.ENOSPC, "a picture could not be written")
-        made.append((path, numbered(output, number)))
+        made.append((path, number_path(output, number)))
     for path, final in made:
         os.replace(path, final)
     for rest in set(numbered_files(output)) - {final for _, final in made}:

@@ -107,7 +107,7 @@ def is_numbered(path: Path) -> bool:
     return path.suffix.lower() == ".png" and NUMBERED.fullmatch(path.name) is not None
 
 
-def numbered(path: Path, number: int) -> Path:
+def number_path(path: Path, number: int) -> Path:
     """One picture's file; a `%` in the folder's name is none of ours."""
     return path.with_name(path.name % number)
 

@@ -61,7 +61,7 @@ class Target:
     @cached_property
     def colour(self) -> Colour:
         """What the output's numbers mean as colour."""
-        return self.source.colour.written
+        return self.source.colour.output
 
     @property
     def loses_alpha(self) -> bool:

@@ -16,7 +16,7 @@ from av.stream import Disposition
 
 from stylize.decode import VideoInfo
 from stylize.decode.container import BROKEN, open_container
-from stylize.decode.times import steady
+from stylize.decode.times import continuous
 from stylize.encode.codecs import Encoding
 from stylize.encode.sound import PRE_ROLL, SoundConverter, own_encoder
 from stylize.errors import Say, VideoError
@@ -99,7 +99,7 @@ class Tracks:
         if not self._ways:
             return
         streams = [s for s in self._input.streams if s.index in self._ways]
-        for packet in _until_broken(steady(self._source.path, self._input.demux(streams))):
+        for packet in _until_broken(continuous(self._source.path, self._input.demux(streams))):
             if packet.pts is None or packet.dts is None or not self._taken(packet):
                 continue
             for ready in self._ways[packet.stream.index](packet):

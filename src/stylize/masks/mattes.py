@@ -95,7 +95,7 @@ class MovingMattes:
         if before is None:
             return cut_out(picture, self._at_first(picture, time))
         flow = optical_flow(picture, before[0])
-        seen = CARRY * warp(before[1], flow) + (1 - CARRY) * moving(flow)
+        seen = CARRY * warp(before[1], flow) + (1 - CARRY) * motion_matte(flow)
         return cut_out(picture, np.asarray(seen, np.float32))
 
     def _at_first(self, picture: Picture, time: Fraction) -> Matte:
@@ -103,7 +103,7 @@ class MovingMattes:
         start = max(0.0, float(time - VideoReader(self._source).info.start) - 1e-4)  # seconds are rounded
         with VideoReader(self._source, start=start, size=(width, height)) as reader:
             ahead = next(reader.clips(self.AHEAD)).frames
-        found = [moving(optical_flow(ahead[0], later)) for later in ahead[1:]]
+        found = [motion_matte(optical_flow(ahead[0], later)) for later in ahead[1:]]
         return np.asarray(np.mean(found, 0) if found else np.zeros((height, width)), np.float32)
 
 
@@ -141,7 +141,7 @@ class Box:
         return left, upper, max(right, left + 1), max(lower, upper + 1)
 
 
-def moving(flow: npt.NDArray[np.float32]) -> Matte:
+def motion_matte(flow: npt.NDArray[np.float32]) -> Matte:
     """How surely each pixel moves otherwise than the camera.
 
     The camera's motion is the similarity that fits most of the picture's rim (all but its lower side), where the

@@ -24,7 +24,7 @@ BORDER = 16
 """Pixels left out on each side for tOF, as in TecoGAN's evaluation."""
 
 
-def alone(source: Picture, styled: Picture) -> Figures:
+def frame_figures(source: Picture, styled: Picture) -> Figures:
     """The figures that one frame has by itself."""
     difference = cv2.cvtColor(to_floats(source), cv2.COLOR_RGB2LAB) - cv2.cvtColor(to_floats(styled), cv2.COLOR_RGB2LAB)
     return {
@@ -34,7 +34,7 @@ def alone(source: Picture, styled: Picture) -> Figures:
     }
 
 
-def together(before: tuple[Picture, Picture], now: tuple[Picture, Picture]) -> tuple[Figures, Figures]:
+def pair_figures(before: tuple[Picture, Picture], now: tuple[Picture, Picture]) -> tuple[Figures, Figures]:
     """What a frame and the one before it, each (source, styled), give: the result's figures and the source's own.
 
     `warp_error` is NaN where nothing of the earlier frame can be found again.

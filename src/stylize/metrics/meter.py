@@ -11,7 +11,16 @@ import cv2
 import numpy as np
 
 from stylize.frames import Image, Picture
-from stylize.metrics.figures import Figures, _change, alone, drift, mean_colour, sharpness, spearman, together
+from stylize.metrics.figures import (
+    Figures,
+    _change,
+    drift,
+    frame_figures,
+    mean_colour,
+    pair_figures,
+    sharpness,
+    spearman,
+)
 from stylize.motion import motion_between
 
 DepthOf: TypeAlias = Callable[[Picture], Image]
@@ -71,11 +80,11 @@ class Meter:
         if source.shape != styled.shape:
             source = np.asarray(cv2.resize(source, styled.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
         now = source, styled
-        figures, floors = alone(*now), {"sharpness": sharpness(source)}
+        figures, floors = frame_figures(*now), {"sharpness": sharpness(source)}
         if self._depth is not None:
             figures["depth_spearman"] = spearman(self._depth(source), self._depth(styled))
         if self._past:
-            of_pair, of_source = together(self._past[-1], now)
+            of_pair, of_source = pair_figures(self._past[-1], now)
             figures, floors = figures | of_pair, floors | of_source
         if len(self._past) == GAP:
             figures["long_warp_error"], floors["long_warp_error"] = _warp_errors(self._past[0], now)

@@ -63,7 +63,7 @@ def parse_place(text: str | Path) -> Place:
     return Place(given, None, "/".join(parts[:2]), "/".join(parts[2:]), file)
 
 
-def fetched(place: Place, files: Sequence[str], *, offline: bool = False, say: Say | None = None) -> Place:
+def fetch(place: Place, files: Sequence[str], *, offline: bool = False, say: Say | None = None) -> Place:
     """The place on disk; a repository's files come from the hub's cache, or from the hub with progress.
 
     Args:

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 from stylize.errors import ModelError, Say, explained
 from stylize.frames import DepthEstimator
 from stylize.models import adapters
-from stylize.models.hub import BROKEN_FILES, PART_FILES, Place, fetched, parse_place
+from stylize.models.hub import BROKEN_FILES, PART_FILES, Place, fetch, parse_place
 from stylize.models.parts import MIDAS, Extras, Source, find_source
 from stylize.models.recipes import Recipe
 from stylize.models.registry import KNOWN_CONTROLNETS
@@ -67,7 +67,7 @@ def load_networks(
         source = find_source(str(model), extras or Extras(), offline=offline, say=say)
 
         def here(part: str | Path) -> Place:
-            return fetched(parse_place(part), PART_FILES, offline=offline, say=say)
+            return fetch(parse_place(part), PART_FILES, offline=offline, say=say)
 
         pipe, own = _pipeline(source, kind)
         places = {name: here(where) for name, where in _wanted(source, family(pipe.unet)).items()}
@@ -239,7 +239,7 @@ def _image_prompt(source: Source, device: torch.device, dtype: torch.dtype) -> I
 def _depth(source: Source, device: torch.device, *, offline: bool) -> DepthEstimator:
     with quiet():
         if source.extras.depth is not None:
-            place = fetched(parse_place(source.extras.depth), PART_FILES, offline=offline)
+            place = fetch(parse_place(source.extras.depth), PART_FILES, offline=offline)
             return TransformersDepth(place.path, device)
         if source.depth == MIDAS:
             return MidasDepth(annotators(), device)

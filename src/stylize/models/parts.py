@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stylize.errors import ModelError, Say
-from stylize.models.hub import MODEL_FILES, Place, fetched, parse_place
+from stylize.models.hub import MODEL_FILES, Place, fetch, parse_place
 from stylize.models.recipes import FEW_STEP_SCHEDULERS, RECIPES, Recipe, recipe_for
 from stylize.models.registry import ModelCard, known_models
 from stylize.networks.image_networks import Defaults
@@ -95,7 +95,7 @@ def find_source(model: str, extras: Extras, *, offline: bool = False, say: Say |
         raise ModelError(f"unknown model '{model}'", f"use {names}, or a folder in diffusers format")
     else:
         place = parse_place(model)
-    base = fetched(place, MODEL_FILES, offline=offline, say=say)
+    base = fetch(place, MODEL_FILES, offline=offline, say=say)
     if base.path.is_file():
         if base.path.suffix != ".safetensors":
             raise ModelError(

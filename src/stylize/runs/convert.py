@@ -131,7 +131,7 @@ def _prepare(
 ) -> Run:
     """Opens and checks everything, and lays the networks out for the size."""
     size = style.size or reader.size
-    reader.size = style.fitted(size)
+    reader.size = style.fit_to(size)
     restyler = ImageRestyler(networks)
     plan = make_plan(restyler, style, reader.info.path)
     if plan.given_depth is not None and job.is_whole and reader.frame_count is not None:

@@ -101,7 +101,7 @@ def make_preview(
     begin = start or 0.0
     length = float((total or count) / rate)
     moments = [begin + length * (i + 0.5) / count for i in range(count)]
-    clips = [_frame_at(source, moment, begin, end, style.fitted(size), fps) for moment in moments]
+    clips = [_frame_at(source, moment, begin, end, style.fit_to(size), fps) for moment in moments]
     rows, spent = [[clip.frames[0] for clip in clips]], []
     restyler = ImageRestyler(stylizer.networks)
     for asked in sweep or [style]:
@@ -113,7 +113,7 @@ def make_preview(
             row.append(styled.frames[0])
         rows.append(row)
     write_sheet(sheet, lay_out(rows, captions))
-    networks, fitted = stylizer.networks, style.fitted(size)
+    networks, fitted = stylizer.networks, style.fit_to(size)
     batch = choose_batch(networks, fitted, stylizer.batch, plan.conditions.load)
     memory = needs_of(networks, fitted, plan.conditions.load).of(stylizer.layout or "whole", batch)
     seconds = float(np.median(spent[1:] or spent))  # the first one also warms up

@@ -38,7 +38,7 @@ class DepthRange:
             previous.low + cls.FOLLOW * (low - previous.low), previous.high + cls.FOLLOW * (high - previous.high)
         )
 
-    def scaled(self, raw: Map) -> Map:
+    def scale(self, raw: Map) -> Map:
         """Raw inverse depth to [0, 1], near is 1; a flat picture is far."""
         span = max(self.high - self.low, 1e-6)
         return np.asarray(np.clip((raw - self.low) / span, 0, 1), np.float32)
@@ -75,7 +75,7 @@ def take_maps(
         if "depth" in maps:
             raw = blur_forms(raws[i], structure)
             depth_range = DepthRange.after(depth_range, raw)
-            maps["depth"].append(depth_range.scaled(raw))
+            maps["depth"].append(depth_range.scale(raw))
     return StructureMaps({name: _stack(values) for name, values in maps.items()}), depth_range
 
 

@@ -132,7 +132,7 @@ class Style:
             raise StyleError("a mask is given and one is to be made", "leave out one of mask and mask-from")
         _check("mask feather", self.mask_feather, 0, 100)
 
-    def fitted(self, size: tuple[int, int]) -> tuple[int, int]:
+    def fit_to(self, size: tuple[int, int]) -> tuple[int, int]:
         """The size that the networks work at for a result of this size; `fit` shrinks, only tiny sides are enlarged."""
         if self.fit is None or self.fit >= max(size):
             return max(MIN_SIDE, size[0]), max(MIN_SIDE, size[1])
