@@ -1,14 +1,14 @@
-"""Everything that can go wrong and that a caller may want to catch.
+"""Exceptions and warnings that a caller may want to catch.
 
 StylizeError            one line: what is wrong, then what to do
 +-- VideoError          the input cannot be read, or the output cannot be written
 |   +-- DamagedVideo    the input opens, but ends early or cannot be decoded to its end
-|   +-- UnfinishedRun   an earlier run of the output is there, or under way
+|   +-- UnfinishedRun   an earlier run of the same output is unfinished or still running
 +-- ModelError          the model is unknown, incomplete, or not on disk
-+-- StyleError          a setting has no meaning (also a ValueError)
++-- StyleError          a setting has an invalid value (also a ValueError)
 
 PromptWarning           the model does not know some words of the prompt
-VideoWarning            what a person should know of a source or an output: damage, conversions, what is left out
+VideoWarning            the user should know about damage, conversions, or parts that are left out
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 Say: TypeAlias = Callable[[str], None]
-"""Gets one line for a person."""
+"""Receives one line of text for the user."""
 
 
 class StylizeError(Exception):
-    """Base of all expected failures; `str(error)` is one line for a person: what is wrong, then the advice."""
+    """Base class of all expected errors; `str(error)` is one line for the user: what is wrong, then what to do."""
 
     def __init__(self, what: str, advice: str = "") -> None:
         self.what, self.advice = (" ".join(text.split()) for text in (what, advice))
@@ -38,7 +38,7 @@ class DamagedVideo(VideoError):
 
 
 class UnfinishedRun(VideoError):
-    """An earlier run of the output is there or under way, and nobody said what to do with it."""
+    """An earlier run of the same output is unfinished or still running, or its saved state cannot be used."""
 
 
 class ModelError(StylizeError):
@@ -46,34 +46,34 @@ class ModelError(StylizeError):
 
 
 class StyleError(StylizeError, ValueError):
-    """A setting is out of its range."""
+    """A setting has an invalid value."""
 
 
 class PromptWarning(UserWarning):
-    """Words of the prompt that the model does not know."""
+    """The model does not know some words of the prompt."""
 
 
 class VideoWarning(UserWarning):
-    """Something of a source or an output that is not as one may expect: damage, conversions, what is left out."""
+    """A source or an output is not as expected: it is damaged, is converted, or lacks parts that are left out."""
 
 
 LOADING: tuple[type[Exception], ...] = (
     OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError, AssertionError,
 )  # fmt: skip
-"""What libraries raise on files that are damaged, incomplete, or of another kind."""
+"""Exceptions that libraries raise on files that are damaged, incomplete, or of the wrong type."""
 
 
 @contextmanager
 def explained(
     error: type[StylizeError], what: str, advice: str, foreign: tuple[type[Exception], ...] = LOADING
 ) -> Iterator[None]:
-    """What a library raises within the block becomes one of our errors.
+    """Turns exceptions that a library raises within the block into one of our errors.
 
     Args:
-        error: its class.
-        what: what is wrong.
-        advice: what to do.
-        foreign: what becomes one; our own errors stay as they are.
+        error: class of the error to raise.
+        what: says what is wrong.
+        advice: says what the user can do.
+        foreign: exceptions to convert; our own errors pass unchanged.
     """
     try:
         yield

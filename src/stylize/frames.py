@@ -1,4 +1,4 @@
-"""What flows between the stages: clips with their exact times, the maps taken of them, pictures as bytes and floats."""
+"""The values that flow between the stages: clips with exact times, their maps, pictures as bytes and floats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DepthEstimator(Protocol):
     """Relative inverse depth of a picture, near is large; scale and shift are unknown but do not jump."""
 
     def __call__(self, picture: Picture) -> Map:
-        """uint8 RGB `[H, W, 3]` to float32 `[H, W]`; a stack `[T, H, W, 3]` in one call to `[T, H, W]`."""
+        """Maps uint8 RGB `[H, W, 3]` to float32 `[H, W]`; a stack `[T, H, W, 3]` to `[T, H, W]` in one call."""
         ...
 
 
@@ -66,21 +66,21 @@ class Clip:
         return f"Clip({len(self)} frames {width}x{height} from {self.index}, starts_shot={self.starts_shot})"
 
     def part(self, start: int, stop: int, *, starts_shot: bool) -> Clip:
-        """Frames `start` to `stop`, counted within this clip."""
+        """Returns frames `start` to `stop`, counted within this clip."""
         cut = slice(start, stop)
         alpha = None if self.alpha is None else self.alpha[cut]
         return Clip(self.frames[cut], self.times[cut], self.durations[cut], self.index + start, starts_shot, alpha)
 
 
 def one_by_one(clips: Iterable[Clip]) -> Iterator[Clip]:
-    """The same frames in clips of one."""
+    """Yields the same frames in clips of one."""
     for clip in clips:
         for i in range(len(clip)):
             yield clip.part(i, i + 1, starts_shot=clip.starts_shot and i == 0)
 
 
 def join_clips(clips: Sequence[Clip]) -> Clip:
-    """Consecutive clips of one shot as one."""
+    """Joins consecutive clips of one shot."""
     if len(clips) == 1:
         return clips[0]
     return Clip(
@@ -94,7 +94,7 @@ def join_clips(clips: Sequence[Clip]) -> Clip:
 
 
 def batches(frames: Iterable[tuple[Clip, Value]], size: int) -> Iterator[tuple[Clip, Value]]:
-    """Groups of up to `size` consecutive frames of one shot; a full one is handed on before the next frame is read.
+    """Yields groups of up to `size` consecutive frames of a shot; a full one before the next frame is read.
 
     Args:
         frames: clips of one frame, each with a value that belongs to it.
@@ -116,17 +116,17 @@ def batches(frames: Iterable[tuple[Clip, Value]], size: int) -> Iterator[tuple[C
 
 
 def to_floats(picture: Picture) -> Image:
-    """uint8 to float32 in [0, 1]."""
+    """Converts uint8 to float32 in [0, 1]."""
     return np.multiply(picture, np.float32(1 / 255), dtype=np.float32)
 
 
 def to_bytes(image: Image) -> Picture:
-    """[0, 1] to uint8."""
+    """Converts [0, 1] to uint8."""
     return np.asarray(cv2.convertScaleAbs(image, alpha=255), np.uint8)
 
 
 def resize(picture: Picture, size: tuple[int, int], *, enlarge: int = cv2.INTER_CUBIC) -> Picture:
-    """A picture at `size` (width, height): means of areas where it shrinks, interpolated where it grows.
+    """Resizes a picture to `size` (width, height): averages areas where it shrinks, interpolates where it grows.
 
     Args:
         enlarge: OpenCV's interpolation for growing.
@@ -140,7 +140,7 @@ def resize(picture: Picture, size: tuple[int, int], *, enlarge: int = cv2.INTER_
 
 @dataclass(frozen=True, repr=False)
 class StructureMaps:
-    """What holds the forms: one map a control, named as ControlNets are."""
+    """The maps that hold the forms of frames: one a control, named as ControlNets are."""
 
     maps: Mapping[str, npt.NDArray[np.float32]]
     """By name ("depth", "canny"): float32 `[T, C, H, W]` in [0, 1], C is 1 or 3; in depth, near is 1."""

@@ -45,7 +45,7 @@ class State:
 
     cuts: CutDetector = field(default_factory=CutDetector, repr=False)
     depth_range: DepthRange | None = None
-    """Of the shot; `None` at its start, as are the following."""
+    """Of the shot's depth; `None` at its start, as are the following."""
     memory: Memory = field(default_factory=Memory)
     last: FramePair | None = field(default=None, repr=False)
     """The frame, or in fast mode the keyframe, that results are carried on from."""
@@ -58,7 +58,7 @@ class State:
 
 
 def make_plan(restyler: Restyler, style: Style, source: Path | None = None) -> Plan:
-    """Opens all that a style names.
+    """Opens everything that a style names.
 
     Args:
         source: the file that the clips will come from; a mask from motion looks at its beginning.
@@ -119,12 +119,12 @@ class Finisher:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._thread.shutdown(cancel_futures=True)
 
     def find_motion(self, batch: Batch) -> None:
-        """Begins with what is known before the networks are through: where the source's pixels came from."""
+        """Starts finding the motion of the source, which needs no result of the networks."""
         before: Picture | None = None if batch.clip.starts_shot else self._before
         self._before = batch.clip.frames[-1]
         if self._weight > 0:
@@ -133,17 +133,17 @@ class Finisher:
             self._motions.append(self._thread.submit(list[Motion | None], [None] * len(batch.clip)))
 
     def finish(self, batch: Batch, styled: Sequence[Image], state: State) -> Iterator[tuple[Clip, State]]:
-        """Adds a batch; what was added before it comes out.
+        """Adds a restyled batch, and yields those that were added before it.
 
         Args:
-            state: after the batch, but for what is found out here.
+            state: after the batch; this class adds `last` and `matte`.
         """
         self._finished.append(self._thread.submit(self._finish, batch, styled, state, self._motions.popleft()))
         while len(self._finished) > 1:
             yield self._finished.popleft().result()
 
     def rest(self) -> Iterator[tuple[Clip, State]]:
-        """All that has not come out yet."""
+        """Yields the batches that were not yielded yet."""
         while self._finished:
             yield self._finished.popleft().result()
 

@@ -28,7 +28,7 @@ def test_doctor_finds_two_builds_of_opencv(monkeypatch: pytest.MonkeyPatch) -> N
     found = doctor.Findings()
     names = ["opencv-python", "opencv-python-headless", "numpy"]
     monkeypatch.setattr(doctor.metadata, "distributions", lambda: [Distribution(name) for name in names])
-    doctor._twice(found)
+    doctor._check_duplicates(found)
     assert found.problems == [
         "OpenCV is installed 2 times (opencv-python, opencv-python-headless): pip uninstall opencv-python, then "
         "pip install --force-reinstall opencv-python-headless"
@@ -43,6 +43,6 @@ def test_doctor_says_what_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(doctor.importlib, "import_module", broken)
     found = doctor.Findings()
-    doctor._imports(found)
+    doctor._check_imports(found)
     reason = "operator torchvision::nms does not exist"
     assert found.problems == [f"torchvision cannot be imported ({reason}): install it again"]

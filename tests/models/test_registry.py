@@ -36,3 +36,11 @@ def test_a_broken_list_of_own_names(text: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("STYLIZE_MODELS", str(file))
     with pytest.raises(ModelError, match=r"models\.toml: is not a list of models .*: give each a table with its base"):
         known_models()
+
+
+def test_an_own_model_in_a_folder(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models.toml").write_text(f'[mine]\nbase = "mine"\nfolder = "{tiny_model}"\n')
+    monkeypatch.setenv("STYLIZE_MODELS", str(tmp_path / "models.toml"))
+    card = known_models()["mine"]
+    assert card.on_disk and card.looks == () and card.facts()["on_disk"]
+    assert load_networks("mine", device="cpu").name == "mine"

@@ -19,7 +19,7 @@ from media import make_video
 from oracle import Variant, make, number_of
 from stylize import DamagedVideo, StylizeError, VideoError, VideoReader, VideoWriter
 from stylize.decode import probe
-from stylize.decode.packets import _in_order
+from stylize.decode.packets import _repair_late_times
 from stylize.errors import VideoWarning
 
 
@@ -189,9 +189,9 @@ def test_one_broken_time_moves_no_other_frame(steps: list[int], data: st.DataObj
     false = data.draw(st.integers(times[broken + 1] + 1, 1 << 33))
     given_times = [false if i == broken else time for i, time in enumerate(times)]
     frames = [(time, 0, np.zeros((1, 1, 3), np.uint8), False) for time in given_times]
-    found = [frame[0] for frame in _in_order(iter(frames), 3600)]
+    found = [frame[0] for frame in _repair_late_times(iter(frames), 3600)]
     assert [t for i, t in enumerate(found) if i != broken] == [t for i, t in enumerate(times) if i != broken]
     assert found[broken] <= times[broken + 1] and (broken == 0 or found[broken] > times[broken - 1])
     assert [
-        frame[0] for frame in _in_order(iter([(t, *f[1:]) for t, f in zip(times, frames, strict=True)]), 9)
+        frame[0] for frame in _repair_late_times(iter([(t, *f[1:]) for t, f in zip(times, frames, strict=True)]), 9)
     ] == times

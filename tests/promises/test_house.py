@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,15 @@ def test_everything_public_is_explained() -> None:
                 for member in members:
                     if isinstance(member, ast.FunctionDef) and not member.name.startswith("_"):
                         assert ast.get_docstring(member), f"{path}: {node.name}.{member.name}"
+
+
+def test_the_design_names_every_file() -> None:
+    """docs/design.md is the map: each file stands in its wing's part of the tree."""
+    tree = (Path(__file__).parents[2] / "docs" / "design.md").read_text().split("```")[1]
+    wings = dict(re.findall(r"─ ([a-z]+)/(.*?)(?=[├└]──)", tree, re.DOTALL))
+    for path in SOURCES:
+        if path.name.startswith("__"):
+            continue
+        wing = path.parent.name
+        text = tree if wing == "stylize" else wings[wing]
+        assert re.search(rf"\b{path.stem}\b", text), f"{wing}/{path.stem} is not in docs/design.md"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from media import make_video
+from stylize import VideoError
+from stylize.runs import Job, jobs
 
 
 def test_many_videos_go_on_after_a_bad_one(tiny_model: Path, tmp_path: Path) -> None:
@@ -26,3 +30,18 @@ def test_many_videos_go_on_after_a_bad_one(tiny_model: Path, tmp_path: Path) -> 
     assert nowhere.exit_code == 1 and "no/such: cannot be made (No such file or directory): name a" in nowhere.stderr
     twice = CliRunner().invoke(app, ["run", names[0], names[2], "-o", str(tmp_path / "one.mp4"), "--prompt", "ink"])
     assert twice.exit_code == 1 and "is one file for 2 videos" in twice.stderr
+
+
+def test_folders_with_dots_keep_their_names(tmp_path: Path) -> None:
+    folders = [tmp_path / "shots" / name for name in ("a.v1", "a.v2")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    todo = jobs([str(folder) for folder in folders], str(tmp_path / "out"), Job())
+    assert [job.output.name for job in todo] == ["a.v1.mp4", "a.v2.mp4"]
+
+
+def test_a_list_that_cannot_be_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="would be written twice"):
+        jobs(["one/a.mp4", "two/a.mp4"], str(tmp_path / "out"), Job())
+    assert not (tmp_path / "out").exists()

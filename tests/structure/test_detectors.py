@@ -16,7 +16,7 @@ from stylize.models.loading import load_networks
 from stylize.models.parts import Extras
 from stylize.structure import detector
 from stylize.structure.depth import TransformersDepth
-from stylize.structure.detectors import CONTROLS, WITH_WEIGHTS, _loaded, controlnet_aux
+from stylize.structure.detectors import CONTROLS, WITH_WEIGHTS, _load_detector, controlnet_aux
 
 
 def save_hed(folder: Path) -> None:
@@ -83,9 +83,9 @@ def annotators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     folder = tmp_path / "annotators"
     folder.mkdir()
     monkeypatch.setenv("STYLIZE_ANNOTATORS", str(folder))
-    _loaded.cache_clear()
+    _load_detector.cache_clear()
     yield folder
-    _loaded.cache_clear()
+    _load_detector.cache_clear()
 
 
 @pytest.mark.parametrize("size", [(130, 70), (64, 64)])

@@ -148,3 +148,11 @@ def test_from_the_command_line(tiny_model: Path, tmp_path: Path) -> None:
     broken = CliRunner().invoke(app, [*arguments, str(folder), "--end", "0.2", "-o", str(tmp_path / "broken.mp4")])
     assert broken.exit_code == 1 and "cannot be read as EXR" in broken.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["depth", "in.mp4", "part.mp4"]
+
+
+def test_brackets_in_the_names_of_numbered_depth(tmp_path: Path) -> None:
+    """They are part of the name, not a pattern of glob."""
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"depth [v2] {i}.png"), np.full((4, 6), 10 * i, np.uint8))
+    given = GivenDepth(tmp_path / "depth [v2] *.png")
+    assert [int(given.at(i, (6, 4)).mean()) for i in range(3)] == [0, 10, 20]

@@ -10,8 +10,9 @@ from PIL import Image
 
 from command import run
 from media import frames, make_video
-from stylize import Style, Stylizer
-from stylize.decode import comment_of
+from stylize import Style, StyleError, Stylizer, VideoReader, VideoWriter
+from stylize.decode import comment_of, probe
+from stylize.encode import Target, choose_encoding
 from stylize.networks import Networks
 from stylize.style.settings import append_settings, parse_settings, settings_comment
 
@@ -91,3 +92,25 @@ def test_the_sources_own_comment_stays() -> None:
     assert (
         append_settings(first, settings_comment({"prompt": "oil"})) == 'a day out\nstylize settings: {"prompt": "oil"}'
     )
+
+
+@pytest.mark.parametrize("text", ["5", "[1, 2]", "null", "{", '"steps"'])
+def test_settings_that_are_no_options(text: str) -> None:
+    with pytest.raises(StyleError, match=r"a\.mp4: carries no settings"):
+        parse_settings(f"stylize settings: {text}", ["steps"], "a.mp4")
+
+
+def test_a_value_without_meaning_names_the_file_that_it_stands_in(
+    source: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    like, style = tmp_path / "like.mkv", tmp_path / "look.toml"
+    style.write_text('prompt = "Tusche, weiß"', encoding="utf-8")
+    info = probe(source)
+    target = Target(
+        like, info, (64, 48), choose_encoding(like, (64, 48)), comment='stylize settings: {"steps": "many"}'
+    )
+    with VideoReader(source) as reader, VideoWriter.for_run(target, {}, None) as writer:
+        for clip in reader.clips():
+            writer.write(clip)
+    code, _, errors = run("run", source, "-o", tmp_path / "o.mp4", "--like", like, "--style", style)
+    assert code == 1 and f"{like}: steps = 'many' has no meaning" in errors

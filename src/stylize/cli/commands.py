@@ -1,4 +1,4 @@
-"""The `stylize` command: the library's calls on files, with progress on stderr and results on stdout."""
+"""The `stylize` command: calls the library on files; progress goes to stderr, results go to stdout."""
 
 from __future__ import annotations
 
@@ -79,15 +79,15 @@ def run(
         if len(todo) > 1 and style.depth_from is not None:
             raise StyleError("depth maps belong to one video", "restyle the videos one by one")
         for job in todo if len(todo) == 1 else []:
-            job.check(style)  # everything that can be wrong with the files is found before the networks are loaded
+            job.check(style)  # faults of the files are reported before the networks are loaded
         if style.reference is not None:
             from stylize.decode import read_picture
 
             read_picture(style.reference)
-        stylizer = _loaded(all_given)
+        stylizer = _load_stylizer(all_given)
         with warnings_as_lines(shown=not quiet):
             bars = functools.partial(progress_bar, shown=not quiet)
-            failed = restyle_all(stylizer, style, todo, bars, say, _told(as_json, quiet))
+            failed = restyle_all(stylizer, style, todo, bars, say, _make_report_printer(as_json, quiet))
     if failed:
         raise typer.Exit(FAILED)
 
@@ -119,7 +119,7 @@ def preview(
         check_place(output, SUFFIXES, force=values["force"])
         with warnings_as_lines(shown=not values["quiet"]):
             made = make_preview(
-                _loaded(values), source, output, style, count=count, start=values["start"], end=values["end"],
+                _load_stylizer(values), source, output, style, count=count, start=values["start"], end=values["end"],
                 fps=parse_rate(values["fps"]), force=values["force"], sweep=list(sweep.values()),
                 captions=["source", *sweep] if sweep else (),
             )  # fmt: skip
@@ -127,8 +127,8 @@ def preview(
         typer.echo(f"{made.output}: {made.cost(style)}")
 
 
-def _loaded(given: Mapping[str, Any]) -> Stylizer:
-    """The model that a command's options name, with all that they add to it."""
+def _load_stylizer(given: Mapping[str, Any]) -> Stylizer:
+    """Loads the model that a command's options name, with everything that they add to it."""
     from stylize.runs.stylizer import load_stylizer
 
     tell = None if given["quiet"] else say
@@ -148,22 +148,22 @@ def _loaded(given: Mapping[str, Any]) -> Stylizer:
         say=tell,
     )
     if tell is not None:
-        tell(_explanation(stylizer.networks))
+        tell(_describe_model(stylizer.networks))
     return stylizer
 
 
-def _told(as_json: bool, quiet: bool) -> Callable[[Report], None]:
-    def told(report: Report) -> None:
+def _make_report_printer(as_json: bool, quiet: bool) -> Callable[[Report], None]:
+    def print_report(report: Report) -> None:
         if as_json:
             typer.echo(json.dumps(asdict(report)))
         elif not quiet:
-            typer.echo(_summary(report))
+            typer.echo(_describe_report(report))
 
-    return told
+    return print_report
 
 
-def _explanation(networks: Networks) -> str:
-    """What runs where, and how much the model knows."""
+def _describe_model(networks: Networks) -> str:
+    """Names the model, its device and number format, and how many looks it knows."""
     line = f"model {networks.name} on {networks.device}, {str(networks.dtype).removeprefix('torch.')}"
     if networks.vocabulary is None:
         return line
@@ -171,7 +171,7 @@ def _explanation(networks: Networks) -> str:
     return f"{line}; it knows {looks} looks by name, `--model sd15` takes any prompt but wants a GPU"
 
 
-def _summary(report: Report) -> str:
+def _describe_report(report: Report) -> str:
     rate = report.frames / report.seconds
     shots = "1 shot" if report.shots == 1 else f"{report.shots} shots"
     return f"{report.output}: {report.frames} frames, {shots}, {report.seconds:.1f} s ({rate:.2f} frames/s)"

@@ -1,4 +1,4 @@
-"""How far a run is: a bar with frames a second and time left on a terminal, now and then a plain line elsewhere."""
+"""Output of the commands on stderr: progress, warnings, and errors in one line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
-    """A bar with frames a second and time left on a terminal; now and then a plain line elsewhere."""
+    """Shows a bar with frames per second and time left on a terminal, elsewhere a plain line every ten seconds."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Task as RichTask
@@ -35,7 +35,7 @@ def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
 
     console = Console(stderr=True)
     if not shown or not console.is_terminal:
-        yield _plain_progress(shown=shown)
+        yield _make_plain_progress(shown=shown)
         return
     columns = (TextColumn("restyling"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, speed_estimate_period=60) as bar:
@@ -43,18 +43,20 @@ def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _plain_progress(*, shown: bool) -> Progress:
-    """One line every ten seconds or so, for logs."""
+def _make_plain_progress(*, shown: bool) -> Progress:
+    """Returns a callback that prints a line every ten seconds or so, for logs."""
     from stylize.runs.progress import Pace
 
     began = last = time.monotonic()
+    resumed_from: int | None = None
 
     def report(done: int, total: int | None) -> None:
-        nonlocal last
+        nonlocal last, resumed_from
+        resumed_from = done - 1 if resumed_from is None else resumed_from
         now = time.monotonic()
         if not shown or (now - last < 10 and done != total):
             return
-        last, pace = now, Pace(done, now - began, total - done if total else None)
+        last, pace = now, Pace(done - resumed_from, now - began, total - done if total else None)
         say(f"{done}/{total or '?'} frames, {pace}")
 
     return report
@@ -64,7 +66,7 @@ FAILED, INTERRUPTED = 1, 130
 
 
 def say(*lines: str) -> None:
-    """Nobody may be listening any more (`2>&1 | head`): no reason to end a night's work."""
+    """Writes lines to stderr; ignores a closed pipe (`2>&1 | head`), which is no reason to end a night's work."""
     for line in lines:
         with suppress(OSError):
             typer.echo(f"stylize: {line}", err=True)
@@ -72,10 +74,10 @@ def say(*lines: str) -> None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Expected failures become one line and exit code 1; Ctrl-C and a polite kill become 130."""
+    """Turns expected failures into one line and exit code 1; Ctrl-C and SIGTERM into exit code 130."""
     try:
-        logging.getLogger("libav").setLevel(logging.CRITICAL)  # its findings come as our own errors
-        with _interrupts():
+        logging.getLogger("libav").setLevel(logging.CRITICAL)  # our own errors report what it finds
+        with _raise_on_signals():
             yield
     except StylizeError as error:
         say(str(error))
@@ -86,24 +88,24 @@ def one_line_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts() -> Iterator[None]:
-    """Both signals raise KeyboardInterrupt, and none of them is lost.
+def _raise_on_signals() -> Iterator[None]:
+    """Makes SIGTERM raise KeyboardInterrupt, as Ctrl-C does, and ensures that neither of them is lost.
 
-    Python drops what is raised in a finalizer (the `regex` package has thousands that run in one collection of cycles),
-    a Ctrl-C too: such a one comes again a moment later, when the finalizers are through.
+    Python drops any exception that is raised in a finalizer, even a Ctrl-C (the `regex` package has thousands of
+    finalizers that run in one collection of cycles). A dropped interrupt is raised again when they are done.
     """
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    def dropped(what: Any) -> None:
-        if issubclass(what.exc_type, KeyboardInterrupt):
+    def raise_again(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
             threading.Timer(0.05, _thread.interrupt_main, [signal.SIGTERM]).start()
         else:
-            hook(what)
+            hook(unraisable)
 
     before, hook = signal.signal(signal.SIGTERM, interrupt), sys.unraisablehook
-    sys.unraisablehook = dropped
+    sys.unraisablehook = raise_again
     try:
         yield
     finally:
@@ -113,13 +115,13 @@ def _interrupts() -> Iterator[None]:
 
 @contextmanager
 def warnings_as_lines(*, shown: bool) -> Iterator[None]:
-    """Words that the model does not know, and damage of sources, become lines on stderr."""
+    """Prints warnings about words that the model does not know, and about damaged sources, as lines on stderr."""
 
-    others = warnings.showwarning
+    show_others = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
         if not issubclass(category, PromptWarning | VideoWarning):
-            others(message, category, *where)
+            show_others(message, category, *where)
         elif shown:
             say(f"{'note' if issubclass(category, VideoWarning) else 'warning'}: {message}")
 

@@ -1,4 +1,4 @@
-"""The options that say how a video shall look, written once for all commands that have them."""
+"""The options that several commands share, written once."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ StyleFile = Annotated[
 Like = Annotated[Path | None, typer.Option(help="A result, whose settings are taken over.")]
 
 
-def _of_style() -> dict[str, tuple[Any, Any]]:
-    """The options that are fields of `Style`."""
+def _make_style_options() -> dict[str, tuple[Any, Any]]:
+    """Returns the options that are fields of `Style`: type and default by name."""
     hints, defaults = get_type_hints(Style), {f.name: f.default for f in fields(Style)}
     return {
         name: (Annotated[option.type or hints[field_name], typer.Option(help=option.help)], defaults[field_name])
@@ -49,67 +49,68 @@ def _of_style() -> dict[str, tuple[Any, Any]]:
     }
 
 
-SHARED: dict[str, tuple[Any, Any]] = _of_style() | {
+SHARED: dict[str, tuple[Any, Any]] = _make_style_options() | {
     "model": (Model, POCKET), "controlnet": (ControlNet, None), "lora": (Lora, None), "ip_adapter": (IpAdapter, None),
     "textual_inversion": (TextualInversion, None), "vae": (Vae, None), "depth_model": (DepthModel, None),
     "start": (Start, None), "end": (End, None), "fps": (Fps, None), "style_file": (StyleFile, None),
     "like": (Like, None), "device": (Device, None), "memory": (Memory, None), "batch": (Batch, None),
     "offline": (Offline, False), "force": (Force, False), "quiet": (Quiet, False),
 }  # fmt: skip
-"""Types and defaults by name, in the order of the help."""
+"""Types and defaults of the shared options by name, in the order of the help."""
 HERE = (
     *(name for name, (_, option) in STYLE_OPTIONS.items() if not option.is_carried),
     "style_file", "like", "start", "end", "device", "memory", "batch", "offline", "force", "quiet",
 )  # fmt: skip
-"""What belongs to one call, not to a look: a result does not carry it."""
+"""Options that belong to one call and not to a look: a result does not record them."""
 
 
 def with_shared(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the shared options; it gets the values of all options by name as `given`."""
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "given"]
+    """Adds the shared options to a command, which gets the values of all options as `given`."""
+    parameters = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "given"]
     keyword = inspect.Parameter.KEYWORD_ONLY
-    shared = [inspect.Parameter(n, keyword, default=d, annotation=kind) for n, (kind, d) in SHARED.items()]
+    shared = [inspect.Parameter(n, keyword, default=d, annotation=hint) for n, (hint, d) in SHARED.items()]
     context = inspect.Parameter("context", keyword, annotation=typer.Context)
 
-    def full(**values: Any) -> None:
-        found: typer.Context = values.pop("context")
-        command(**{p.name: values[p.name] for p in own}, given=Given(found, values))
+    def call(**values: Any) -> None:
+        typer_context: typer.Context = values.pop("context")
+        command(**{p.name: values[p.name] for p in parameters}, given=Given(typer_context, values))
 
-    full.__name__, full.__doc__ = command.__name__, command.__doc__
-    parameters = [*(p.replace(kind=keyword) for p in own), *shared, context]
-    full.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    full.__annotations__ = {p.name: p.annotation for p in parameters}
-    return full
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    all_parameters = [*(p.replace(kind=keyword) for p in parameters), *shared, context]
+    call.__signature__ = inspect.Signature(all_parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in all_parameters}
+    return call
 
 
 class Given:
-    """The values of a command's options, with those of files read in where none is given on the command line."""
+    """The values of a command's options; files give those that the command line leaves out."""
 
     def __init__(self, context: typer.Context, values: Mapping[str, Any]) -> None:
         self._context, self._values = context, dict(values)
 
     def read(self) -> dict[str, Any]:
-        """All of them; those given win over the style file's, those over the ones of `--like`.
+        """Returns all values: the command line wins over the style file, the style file over the result of `--like`.
 
         Raises:
-            StylizeError: a file cannot be read, or has an option or a value that is none.
+            StylizeError: a file cannot be read, or has an unknown option or a value without meaning.
         """
         from stylize.decode import comment_of
 
         values, parameters = dict(self._values), {p.name: p for p in self._context.command.params}
         known = [name for name in parameters if name in SHARED and name not in ("style_file", "like")]
-        found: dict[str, Any] = {}
+        from_files: dict[str, tuple[Any, Path]] = {}
         if values["like"] is not None:
             looks = [name for name in known if name not in HERE]
-            found |= parse_settings(comment_of(values["like"]), looks, values["like"])
+            settings = parse_settings(comment_of(values["like"]), looks, values["like"])
+            from_files |= {name: (value, values["like"]) for name, value in settings.items()}
         if values["style_file"] is not None:
-            found |= read_style_file(values["style_file"], known)
-        for name, value in found.items():
+            settings = read_style_file(values["style_file"], known)
+            from_files |= {name: (value, values["style_file"]) for name, value in settings.items()}
+        for name, (value, path) in from_files.items():
             source = self._context.get_parameter_source(name)
             if source is not None and source.name == "DEFAULT":
                 try:
                     values[name] = parameters[name].process_value(self._context, value)
                 except typer.BadParameter as error:
-                    where = values["style_file"] or values["like"]
-                    raise StyleError(f"{where}: {name} = {value!r} has no meaning", error.message) from error
+                    raise StyleError(f"{path}: {name} = {value!r} has no meaning", error.message) from error
         return values

@@ -1,4 +1,4 @@
-"""The commands beside `run` and `preview`: measure, compare, models, doctor, ui."""
+"""The commands other than `run` and `preview`: measure, compare, models, doctor, ui."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def doctor() -> None:
     """Look the installation over: versions, devices, what is broken, which models are on disk."""
     from stylize.cli.doctor import examine
 
-    found = examine()
-    for line in found.lines:
+    findings = examine()
+    for line in findings.lines:
         typer.echo(line)
-    for problem in found.problems:
+    for problem in findings.problems:
         say(problem)
-    if found.problems:
+    if findings.problems:
         raise typer.Exit(FAILED)
     typer.echo("all is well")
 

@@ -1,4 +1,4 @@
-"""Videos in: frames with their exact times, from files, folders of pictures and animations."""
+"""Reads videos: frames with their exact times, from files, folders of pictures and animations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a video file says of itself, checked against its first frame, and what is refused before memory is taken."""
+"""Opens video files; refuses URLs, lists of other files and absurd sizes before memory is taken for them."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ import av
 from stylize.errors import VideoError
 
 MAX_SIDE, MAX_FRAMES, MAX_RATE = 16384, 5_000_000, 1000
-"""What a header may claim; 5 million frames are two days of film."""
+"""The most that a header may claim; 5 million frames are two days of film."""
 BROKEN = (av.FFmpegError, IndexError)
-"""What reading a damaged file raises; PyAV has an IndexError for streams that appear in the middle."""
+"""Errors that reading a damaged file raises; PyAV raises IndexError for streams that appear in the middle."""
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def check_local(path: str | os.PathLike[str]) -> None:
-    """Raises VideoError where the path is a URL."""
+    """Raises VideoError if the path is a URL."""
     if URL.match(os.fspath(path)):
         raise VideoError(f"{path}: is a URL", "download it first, then name the file")
 
 
 BROADCAST = {"mpegts", "mpeg"}
-"""Formats whose clock begins anywhere."""
+"""Formats whose clock may begin at any time."""
 PLAYLISTS = {"hls", "applehttp", "dash", "concat", "concatf", "sdp", "rtsp", "imf", "image2"}
-"""Formats whose files name others: what a stranger sends must not make us open files of this machine."""
+"""Formats whose files name other files: a stranger's file must not make us open files of this machine."""
 
 
 def open_container(path: Path) -> Any:
     """Opens a local file for reading; never treats a name as a protocol."""
     try:
-        there = path.exists()
+        exists = path.exists()
     except OSError as error:
         raise VideoError(f"{path}: cannot be read ({error.strerror})", "check the name") from error
-    if not there:
+    if not exists:
         raise VideoError(f"{path}: no such file", "check the name and the folder")
     if not path.is_file():
         raise VideoError(f"{path}: not a file", "name one video file")
     try:
-        # tags in other encodings than UTF-8 are common in old files, and no reason to refuse one
+        # tags in other encodings than UTF-8 are common in old files, and are no reason to refuse a file
         opened = av.open(f"file:{path.absolute()}", metadata_errors="replace", options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, PermissionError):
@@ -56,7 +56,7 @@ def open_container(path: Path) -> Any:
 
 
 def comment_of(path: str | os.PathLike[str]) -> str:
-    """The comment that a file carries; empty if it has none.
+    """Returns the comment tag of a file; empty if it has none.
 
     Raises:
         VideoError: the file cannot be read.
@@ -66,13 +66,13 @@ def comment_of(path: str | os.PathLike[str]) -> str:
 
 
 def video_stream(container: Any) -> Any:
-    """The stream of an open container that a player shows, `None` if there is none; a cover picture is no video."""
+    """Returns the video stream that a player shows, or `None`; a cover picture does not count as a video."""
     best = container.streams.best("video")
     return None if best is None or best.disposition & av.stream.Disposition.attached_pic else best
 
 
 def check_size(path: Path, width: int, height: int, frames: int, rate: Fraction) -> None:
-    """Raises VideoError for what a sane camera does not make: found out from the header, before memory is taken."""
+    """Raises VideoError if the header claims more than any real camera makes, before memory is taken."""
     if not (0 <= width <= MAX_SIDE and 0 <= height <= MAX_SIDE):
         raise VideoError(f"{path}: claims to be {width}x{height}", f"sides up to {MAX_SIDE} can be read; scale it down")
     if frames > MAX_FRAMES:
@@ -82,7 +82,7 @@ def check_size(path: Path, width: int, height: int, frames: int, rate: Fraction)
 
 
 def with_alpha(stream: Any) -> Any:
-    """The stream's decoder; FFmpeg's own VP9 decoder drops the transparency that libvpx keeps."""
+    """Returns the stream's decoder: libvpx for VP9 with transparency, which FFmpeg's own VP9 decoder drops."""
     if stream.codec_context.name != "vp9" or stream.metadata.get("alpha_mode") != "1":
         return stream.codec_context
     decoder = av.CodecContext.create("libvpx-vp9", "r")

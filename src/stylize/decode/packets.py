@@ -1,4 +1,4 @@
-"""Frames out of PyAV, packet by packet: what cannot be decoded is concealed, counted and located."""
+"""Decodes frames with PyAV, packet by packet; conceals, counts and locates those that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class RawFrame(NamedTuple):
     """uint8 `[H, W, 3]` RGB, or `[H, W, 4]` with alpha."""
 
 
-Timed: TypeAlias = tuple[int, int, Picture, bool]
-"""Time and duration in ticks, picture, and whether it stands for one that could not be decoded."""
+TimedPicture: TypeAlias = tuple[int, int, Picture, bool]
+"""Time and duration in ticks, the picture, and whether it replaces one that could not be decoded."""
 
 
 @dataclass
 class Damage:
-    """What was found wrong with a source so far."""
+    """The damage found in a source so far."""
 
     concealed: int = 0
     """Frames that could not be decoded and show the frame before instead."""
@@ -43,40 +43,40 @@ class Damage:
     last: Fraction | None = None
     """Times of the first and the last of them, in seconds."""
     truncated: str = ""
-    """What is there of what the header says, if that is less."""
+    """Amount that the file holds, such as "105 of 200 frames", if the header promises more; empty otherwise."""
     gap: tuple[Fraction, Fraction] | None = None
-    """Begin and end in seconds of the longest time without a picture in a video that has them evenly otherwise."""
+    """Begin and end, in seconds, of the longest time without a picture, if pictures otherwise come evenly."""
 
     def conceal(self, time: Fraction) -> None:
-        """Counts a frame that could not be decoded, shown at `time` seconds."""
+        """Counts a frame that could not be decoded, and whose time is `time` seconds."""
         self.first = time if self.first is None else self.first
         self.concealed, self.last = self.concealed + 1, time
 
     def __str__(self) -> str:
-        found = [f"is truncated ({self.truncated} are there)"] if self.truncated else []
+        problems = [f"is truncated ({self.truncated} are there)"] if self.truncated else []
         if self.gap is not None:
-            found.append(f"pictures are missing between {float(self.gap[0]):.2f} and {float(self.gap[1]):.2f} s")
+            problems.append(f"pictures are missing between {float(self.gap[0]):.2f} and {float(self.gap[1]):.2f} s")
         if self.first is not None and self.last is not None:
             where = f"at {float(self.first):.2f} s"
             if self.last != self.first:
                 where = f"between {float(self.first):.2f} and {float(self.last):.2f} s"
             frames = "frame repeats" if self.concealed == 1 else "frames repeat"
-            found.append(f"{where}, {self.concealed} damaged {frames} the one before")
-        return "; ".join(found)
+            problems.append(f"{where}, {self.concealed} damaged {frames} the one before")
+        return "; ".join(problems)
 
 
 def decode_frames(
     info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64], damage: Damage
 ) -> Iterator[RawFrame]:
-    """Frames from a little before `begin` seconds on; each comes once its successor tells how long it is shown.
+    """Yields frames from a little before `begin` seconds on, each once the next one tells how long it is shown.
 
     Args:
-        expected: when frames are to be shown; where decoding failed, those times show the frame before again.
-        damage: is told of each of them.
+        expected: times of all frames, in ticks; where decoding failed, the frame before is shown again at these times.
+        damage: counts each of these repeated frames.
     """
     tick = max(1, round(1 / (info.frame_rate * info.time_base)))
     waiting: tuple[int, int, Picture] | None = None
-    for pts, duration, picture, repaired in _in_order(_timed(info, begin, expected), tick):
+    for pts, duration, picture, repaired in _repair_late_times(_decode_timed(info, begin, expected), tick):
         if repaired:
             damage.conceal(pts * info.time_base - info.clock)
         if waiting is not None:
@@ -87,9 +87,9 @@ def decode_frames(
         yield RawFrame(waiting[0], waiting[1] or tick, waiting[2])
 
 
-def _in_order(timed: Iterator[Timed], tick: int) -> Iterator[Timed]:
-    """The same, less single times that are far too late (a broken time stamp): such a frame takes its neighbour's."""
-    waiting: Timed | None = None
+def _repair_late_times(timed: Iterator[TimedPicture], tick: int) -> Iterator[TimedPicture]:
+    """Repairs single broken time stamps that are later than the next frame's: they become a little earlier than it."""
+    waiting: TimedPicture | None = None
     before: int | None = None
     for frame in timed:
         if waiting is not None:
@@ -104,12 +104,12 @@ def _in_order(timed: Iterator[Timed], tick: int) -> Iterator[Timed]:
         yield waiting
 
 
-def _timed(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64]) -> Iterator[Timed]:
-    """Times, durations, pictures, and whether the picture stands for one that could not be decoded."""
+def _decode_timed(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64]) -> Iterator[TimedPicture]:
+    """Yields the decoded frames, and a copy of the frame before at each `expected` time that could not be decoded."""
     tick = max(1, round(1 / (info.frame_rate * info.time_base)))
     last: tuple[int, Picture] | None = None
     lost, shown = False, 0
-    for frame in _from_start(info, begin if len(expected) else info.start + info.clock):  # no seeking in raw streams
+    for frame in _decode_from(info, begin if len(expected) else info.start + info.clock):  # no seeking in raw streams
         if frame is None:
             lost = True
             continue
@@ -118,40 +118,40 @@ def _timed(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int64]) ->
             pts, shown = int(expected[shown]), shown + 1
         picture = to_rgb(info, frame)
         if lost:
-            for time in _between(expected, None if last is None else last[0], pts):
+            for time in _select_times(expected, None if last is None else last[0], pts):
                 yield time, 0, picture if last is None else last[1], True
         yield pts, frame.duration or 0, picture, False
         last, lost = (pts, picture), False
     if last is None:
         raise DamagedVideo(f"{info.path}: no frame of it can be decoded", "download or record it again")
-    for time in _between(expected, last[0], None) if lost else ():
+    for time in _select_times(expected, last[0], None) if lost else ():
         yield time, 0, last[1], True
 
 
-def _between(expected: npt.NDArray[np.int64], after: int | None, before: int | None) -> list[int]:
+def _select_times(expected: npt.NDArray[np.int64], after: int | None, before: int | None) -> list[int]:
     low = 0 if after is None else int(np.searchsorted(expected, after, "right"))
     high = len(expected) if before is None else int(np.searchsorted(expected, before, "left"))
     return [int(time) for time in expected[low:high]]
 
 
-def _from_start(info: VideoInfo, begin: Fraction) -> Iterator[Any]:
-    """Frames from a little before `begin` on, `None` where something could not be decoded.
+def _decode_from(info: VideoInfo, begin: Fraction) -> Iterator[Any]:
+    """Yields frames from a little before `begin` on, and `None` where something could not be decoded.
 
-    From the very first where the container cannot seek exactly, or where what it calls a keyframe needs frames that
-    were before it (it then decodes to garbage, marked as corrupt).
+    Starts at the very first frame if the container cannot seek exactly, or if its keyframe needs frames before it
+    (such a keyframe decodes to garbage and is marked as corrupt).
     """
     if begin > info.start + info.clock and info.has_times and not jumps_of(info.path):
-        frames = _packetwise(info, int(begin / info.time_base))
+        frames = _decode_packets(info, int(begin / info.time_base))
         first = next(frames, None)
         if first is not None and not first.is_corrupt and (first.pts or 0) * info.time_base <= begin:
             yield first
             yield from frames
             return
         frames.close()
-    yield from _packetwise(info, None)
+    yield from _decode_packets(info, None)
 
 
-def _packetwise(info: VideoInfo, position: int | None) -> Generator[Any, None, None]:
+def _decode_packets(info: VideoInfo, position: int | None) -> Generator[Any, None, None]:
     with open_container(info.path) as container:
         stream = video_stream(container)
         decoder = with_alpha(stream)
@@ -161,7 +161,7 @@ def _packetwise(info: VideoInfo, position: int | None) -> Generator[Any, None, N
                 container.seek(position, stream=stream)
             except av.FFmpegError:  # a broken index
                 return
-        sound, broken = False, set[int | None]()
+        started, broken = False, set[int | None]()
         packets = continuous(info.path, container.demux(stream))
         while True:
             try:
@@ -179,26 +179,26 @@ def _packetwise(info: VideoInfo, position: int | None) -> Generator[Any, None, N
             if packet.is_corrupt and packet.pts is not None:
                 broken.add(packet.pts)
             for frame in frames:
-                # the first ones may be corrupt: a recording can begin between two keyframes
+                # corrupt frames before the first intact one are kept: a recording can begin between two keyframes
                 bad = frame.is_corrupt or frame.pts in broken
-                yield None if bad and sound else frame
-                sound |= not bad
+                yield None if bad and started else frame
+                started |= not bad
                 broken.discard(frame.pts)
 
 
 def to_rgb(info: VideoInfo, frame: Any) -> Picture:
-    """A decoded frame, upright, uint8 `[H, W, 3]`, or `[H, W, 4]` where the source has transparency."""
+    """Converts a decoded frame to upright RGB, uint8 `[H, W, 3]`, or `[H, W, 4]` where the source has transparency."""
     # one thread: swscale's automatic threads cost three times the conversion itself
-    how: dict[str, Any] = {"threads": 1}
+    options: dict[str, Any] = {"threads": 1}
     if info.untagged_hd:
-        how["src_colorspace"] = "itu709"
+        options["src_colorspace"] = "itu709"
     if not reads_like_decord(info):
-        how["interpolation"] = ACCURATE
+        options["interpolation"] = ACCURATE
     if info.colour.is_hdr:
-        deep = frame.reformat(format="rgb48le", **how).to_ndarray()
+        deep = frame.reformat(format="rgb48le", **options).to_ndarray()
         picture = tone_mapped(deep, info.colour.transfer)
     else:
-        picture = frame.reformat(format="rgba" if info.has_alpha else "rgb24", **how).to_ndarray()
+        picture = frame.reformat(format="rgba" if info.has_alpha else "rgb24", **options).to_ndarray()
     if picture.shape[:2] != (frame.height, frame.width):
         picture = picture[: frame.height, : frame.width]
     if info.mirrored:

@@ -1,4 +1,4 @@
-"""What goes with a source, one picture a frame: mattes, depth."""
+"""Reads pictures that accompany a source, one for each frame: mattes, depth."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ ADVICE = "give one for each frame"
 
 
 class PerFrame:
-    """Pictures of a video or folder, by the number of the source's frame; read in order, again for an earlier one.
+    """Gives the picture for each frame of the source, from a video or folder.
+
+    The pictures are read in order; a step back to an earlier one reads them again.
 
     Args:
-        what: the pictures in a word, for messages.
-        advice: what to do where there are fewer of them than frames.
+        what: one word for the pictures, for messages.
+        advice: tells the user what to do if there are fewer pictures than frames.
 
     Raises:
-        VideoError: they cannot be read.
+        VideoError: the pictures cannot be read.
     """
 
     def __init__(self, path: Path, what: str, advice: str = ADVICE) -> None:
@@ -30,21 +32,22 @@ class PerFrame:
         self._next = -1
 
     def at(self, index: int) -> Clip:
-        """The picture of a frame, as a clip of one.
+        """Returns the picture for frame `index`, as a clip of one frame.
 
         Raises:
-            VideoError: there is none for this frame.
+            VideoError: there is no picture for this frame.
         """
         if not 0 <= self._next <= index:
+            self._reader.close()  # what an earlier reading has opened
             self._clips, self._next = self._reader.clips(1, skip=index), index
         for clip in self._clips:
             self._next += 1
             if self._next > index:
                 return clip
-        count = self._reader.frame_count  # counted, now that reading has begun
+        count = self._reader.frame_count  # exact, now that reading has begun
         raise too_few(self._path, self._next if count is None else count, self._what, self._advice)
 
 
 def too_few(path: Path, count: int, what: str, advice: str = ADVICE) -> VideoError:
-    """The error for pictures that end before the video does."""
+    """Returns the error for pictures that end before the video does."""
     return VideoError(f"{path}: has {count} {what}, the video has more frames", advice)

@@ -1,4 +1,4 @@
-"""Pictures as a video: a folder or a pattern of image files, or an animation that only Pillow reads."""
+"""Reads pictures as a video: a folder or a pattern of image files, or an animation that only Pillow reads."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from stylize.frames import Picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 RATE = Fraction(25)
-LYING = (5, 6, 7, 8)
-"""Orientations of EXIF that exchange width and height."""
+SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that exchange width and height."""
 PROBLEMS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
-"""What Pillow raises on files that are no pictures, or too large ones."""
+"""Errors that Pillow raises on files that are not pictures, or on pictures that are too large."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """What a set of pictures is as a video; the parts of `VideoInfo` that `pictures.probe` cannot look up."""
+    """A set of pictures as a video: its files, size and times, from which a `VideoInfo` is made."""
 
     path: Path
     files: tuple[Path, ...]
@@ -39,9 +39,9 @@ class Pictures:
     height: int
     has_alpha: bool
     times: tuple[Fraction, ...]
-    """When each picture is shown, and at the end when the last one ends."""
+    """Seconds at which each picture is shown, and, as the last entry, at which the last picture ends."""
     animated: bool = False
-    """One file is an animation."""
+    """True if the pictures are the frames of one animation."""
 
     @property
     def rate(self) -> Fraction:
@@ -50,29 +50,29 @@ class Pictures:
 
 
 def is_pictures(path: str | os.PathLike[str]) -> bool:
-    """A folder, a pattern such as `shots/*.png`, or an animated WebP."""
+    """True for a folder, a pattern such as `shots/*.png`, or a WebP, which is read as an animation."""
     text = os.fspath(path)
     return os.path.isdir(text) or Path(text).suffix.lower() == ".webp" or (not os.path.exists(text) and "*" in text)
 
 
 def natural_key(path: Path) -> list[int | str]:
-    """Sorts `frame2` before `frame10`."""
+    """Returns a key for sorting that puts `frame2` before `frame10`."""
     return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)]
 
 
 def look_up(path: str | os.PathLike[str], fps: Fraction | None = None) -> Pictures:
-    """What the pictures are, from their names and headers.
+    """Describes the pictures, from their names and headers.
 
     Raises:
-        VideoError: there is none, one cannot be read, or one has another size.
+        VideoError: there are no pictures, one cannot be read, or one has another size.
     """
-    place = Path(path)
-    if place.is_file():
-        return _animation(place, fps)
+    location = Path(path)
+    if location.is_file():
+        return _describe_animation(location, fps)
     files = files_of(path)
     if not files:
         raise VideoError(f"{path}: no pictures there", f"name a folder or a pattern with {', '.join(sorted(SUFFIXES))}")
-    headers = [_header(file) for file in files]  # all of them: a night's work should not end at the last one
+    headers = [_read_header(file) for file in files]  # all are checked: a night's work should not fail at the last one
     (width, height), _ = headers[0]
     for file, (size, _) in zip(files, headers, strict=True):
         if size != (width, height):
@@ -80,38 +80,38 @@ def look_up(path: str | os.PathLike[str], fps: Fraction | None = None) -> Pictur
             raise VideoError(f"{file}: {sizes}", "bring all to one size")
     rate = fps or RATE
     times = tuple(i / rate for i in range(len(files) + 1))
-    return Pictures(place, files, width, height, any(alpha for _, alpha in headers), times)
+    return Pictures(location, files, width, height, any(alpha for _, alpha in headers), times)
 
 
 def files_of(path: str | os.PathLike[str], suffixes: Collection[str] = SUFFIXES) -> tuple[Path, ...]:
-    """The pictures of a folder or pattern, sorted as people number them; a file is its only one."""
-    place = Path(path)
-    if place.is_file():
-        return (place,)
-    if place.is_dir():
-        found = list(place.iterdir())
+    """Returns the pictures of a folder or pattern, sorted by their numbers; for a file, returns that file alone."""
+    location = Path(path)
+    if location.is_file():
+        return (location,)
+    if location.is_dir():
+        candidates = list(location.iterdir())
     else:  # brackets are more often part of a name than meant for glob
-        found = [Path(name) for name in glob.glob(os.fspath(path).replace("[", "[[]"))]
-    pictures = (file for file in found if file.suffix.lower() in suffixes and not file.name.startswith("."))
+        candidates = [Path(name) for name in glob.glob(os.fspath(path).replace("[", "[[]"))]
+    pictures = (file for file in candidates if file.suffix.lower() in suffixes and not file.name.startswith("."))
     return tuple(sorted(pictures, key=natural_key))
 
 
-def _header(path: Path) -> tuple[tuple[int, int], bool]:
-    """Upright size, and whether there is transparency."""
-    with _opened(path) as picture:
+def _read_header(path: Path) -> tuple[tuple[int, int], bool]:
+    """Returns the upright size (width, height), and whether there is transparency."""
+    with _open_picture(path) as picture:
         width, height = picture.size
-        # the base class's: PNG's own decodes the whole picture where it has no EXIF
-        lies = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1) in LYING
-        return (height, width) if lies else (width, height), _mode(picture) == "RGBA"
+        # the base class's method: PNG's own one decodes the whole picture where there is no EXIF
+        sideways = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+        return (height, width) if sideways else (width, height), _choose_mode(picture) == "RGBA"
 
 
-def _animation(path: Path, fps: Fraction | None) -> Pictures:
-    """An animation's frames are gone through once for their times: a header does not list them."""
+def _describe_animation(path: Path, fps: Fraction | None) -> Pictures:
+    """Describes an animation; reads all its frames once for their times, since a header does not list them."""
     times = [Fraction(0)]
     try:
         with Image.open(path) as animation:
             check_size(path, *animation.size, getattr(animation, "n_frames", 1), Fraction(0))
-            alpha = "A" in animation.convert(_mode(animation)).getbands()
+            alpha = "A" in animation.convert(_choose_mode(animation)).getbands()
             for picture in ImageSequence.Iterator(animation):
                 picture.load()
                 milliseconds = int(picture.info.get("duration", 0)) or 100
@@ -124,12 +124,12 @@ def _animation(path: Path, fps: Fraction | None) -> Pictures:
 
 
 def read_frames(pictures: Pictures, time_base: Fraction) -> Iterator[RawFrame]:
-    """The pictures with their times in ticks.
+    """Yields the pictures with their times in ticks.
 
     Raises:
-        VideoError: one cannot be read, or has another size than the first.
+        VideoError: a picture cannot be read, or has another size than the first.
     """
-    for i, picture in enumerate(_animated(pictures) if pictures.animated else map(_read, pictures.files)):
+    for i, picture in enumerate(_read_animation(pictures) if pictures.animated else map(_read_pixels, pictures.files)):
         if i + 1 >= len(pictures.times):
             return
         if picture.shape[:2] != (pictures.height, pictures.width):
@@ -143,7 +143,7 @@ def read_frames(pictures: Pictures, time_base: Fraction) -> Iterator[RawFrame]:
         yield RawFrame(start, end - start, np.ascontiguousarray(picture))
 
 
-def _animated(pictures: Pictures) -> Iterator[Picture]:
+def _read_animation(pictures: Pictures) -> Iterator[Picture]:
     try:
         with Image.open(pictures.files[0]) as animation:
             for picture in ImageSequence.Iterator(animation):
@@ -152,18 +152,18 @@ def _animated(pictures: Pictures) -> Iterator[Picture]:
         raise VideoError(f"{pictures.path}: cannot be read to its end", "download it again") from error
 
 
-def _read(path: Path) -> Picture:
-    """Upright, uint8 `[H, W, 3]`, or `[H, W, 4]` with transparency."""
-    with _opened(path) as picture:
+def _read_pixels(path: Path) -> Picture:
+    """Reads a picture as upright uint8 `[H, W, 3]`, or `[H, W, 4]` with transparency."""
+    with _open_picture(path) as picture:
         upright = ImageOps.exif_transpose(picture)
         if upright.mode.startswith("I"):  # 16 bits of grey; Pillow's own conversion clips them
             grey = np.round(np.asarray(upright, np.float64).clip(0, 65535) / 257).astype(np.uint8)
             return np.repeat(grey[..., None], 3, -1)
-        return np.asarray(upright.convert(_mode(upright)), np.uint8)
+        return np.asarray(upright.convert(_choose_mode(upright)), np.uint8)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _open_picture(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as picture:
             check_size(path, *picture.size, 0, Fraction(0))
@@ -172,15 +172,15 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise VideoError(f"{path}: cannot be read as a picture", "try to open it, or leave it out") from error
 
 
-def _mode(picture: Image.Image) -> str:
+def _choose_mode(picture: Image.Image) -> str:
     return "RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB"
 
 
 def read_picture(path: str | PathLike[str]) -> Image.Image:
-    """The picture upright, in RGB.
+    """Reads a picture, upright and in RGB.
 
     Raises:
-        StyleError: it is not there, or no picture.
+        StyleError: the file does not exist, or is not a picture.
     """
     try:
         with Image.open(path) as picture:

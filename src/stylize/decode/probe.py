@@ -1,4 +1,4 @@
-"""TODO"""
+"""Reads the facts of a video from its header, and checks them against its first frame."""
 
 from __future__ import annotations
 
@@ -22,62 +22,62 @@ from stylize.errors import DamagedVideo, VideoError
 DECORD_CONTAINERS = {".mp4", ".m4v", ".mov", ".mkv", ".webm"}
 DECORD_CODECS = {"h264", "hevc", "vp8", "vp9"}
 LONGEST_TICK = 3600
-"""Seconds."""
-LOOKED_AT = 500
+"""The most seconds that a tick may last."""
+SEARCHED_FRAMES = 500
 """Frames of a GIF that are searched for a transparent pixel."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file says of itself, checked against its first frame."""
+    """The facts that a video file states about itself, checked against its first frame."""
 
     path: Path
     width: int
-    """As shown, that is after rotation."""
+    """As shown, which is after rotation."""
     height: int
     frame_rate: Fraction
     """Average frames a second; single frames may be shown longer or shorter."""
     frame_count_from_header: int | None
     """`None` where the container does not say; headers can be wrong."""
     duration: Fraction | None
-    """Seconds, of the longest stream, from the header."""
+    """Seconds that the longest stream lasts, from the header."""
     time_base: Fraction
     """Seconds a tick: every frame time is a multiple of it."""
     start: Fraction
-    """Time of the first frame in seconds, on the file's clock less `clock`."""
+    """Time of the first frame in seconds, on the file's clock minus `clock`."""
     rotation: int
-    """Degrees that the file asks to turn its pictures by, already applied to all that is read."""
+    """Degrees by which the file asks to turn its pictures; already applied to the frames that are read."""
     sample_aspect_ratio: Fraction
     codec: str
     pixel_format: str
     colour: Colour
-    """How its YCbCr is meant; what the file leaves open is filled in as players do."""
+    """The meaning of its YCbCr values; parts that the file leaves open are filled in as players do."""
     untagged_hd: bool
-    """No colour matrix given and HD: read as BT.709, where decoders by themselves assume BT.601."""
+    """True for HD without a colour matrix: it is read as BT.709, where decoders by themselves assume BT.601."""
     bits: int
-    """Of each colour component."""
+    """Bits of each colour component."""
     has_alpha: bool
     has_audio: bool
     has_times: bool = True
-    """The container says when each frame is shown; AVI only has them in the order of decoding."""
+    """True if the container says when each frame is shown; AVI only stores frames in the order of decoding."""
     clock: Fraction = Fraction(0)
-    """Where the file's clock begins, in seconds, if that tells nothing: a broadcast's has run since who knows when."""
+    """Seconds at which a broadcast's clock begins, since it has been running for an unknown time; 0 for other files."""
     mirrored: bool = False
-    """The file asks to flip its pictures upside down before they are turned, already done to all that is read."""
+    """True if the file asks to flip pictures upside down before turning them; already done to frames that are read."""
 
     @property
     def frame_count(self) -> int | None:
-        """The header's count, or an estimate from duration and rate, for progress and estimates only."""
+        """The header's count, or an estimate from duration and rate; only for progress and estimates."""
         if self.frame_count_from_header:
             return self.frame_count_from_header
         return max(1, round(self.duration * self.frame_rate)) if self.duration else None
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Reads the header and the first frame.
+    """Reads the header and the first frame of a video.
 
     Raises:
-        VideoError: no such file, not a video, no video stream, no frame in it, or it claims to be larger than allowed.
+        VideoError: no such file, not a video, no video stream, no frame, or a header that claims more than is allowed.
     """
     path = Path(path)
     with open_container(path) as container:
@@ -86,11 +86,11 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             raise VideoError(f"{path}: has no video stream", "name a file with pictures in it")
         if stream.codec_context is None:
             raise VideoError(f"{path}: its pictures are in a format that FFmpeg cannot decode", "convert it first")
-        rate = _rate(stream)
+        rate = _read_rate(stream)
         if stream.time_base > LONGEST_TICK:
             raise VideoError(f"{path}: claims that a frame lasts {float(stream.time_base):.0f} s", "download it again")
         check_size(path, stream.codec_context.width, stream.codec_context.height, stream.frames, rate)
-        frame = _first_frame(path, container, stream)
+        frame = _decode_first_frame(path, container, stream)
         colour = colour_of(frame, stream.codec_context)
         sideways = frame.rotation % 180 != 0
         return VideoInfo(
@@ -101,11 +101,11 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             frame_count_from_header=stream.frames or None,
             duration=Fraction(container.duration, av.time_base) if container.duration else None,
             time_base=Fraction(stream.time_base),
-            start=(frame.pts or 0) * Fraction(stream.time_base) - (clock := _clock(container, stream)),
+            start=(frame.pts or 0) * Fraction(stream.time_base) - (clock := _read_clock(container, stream)),
             clock=clock,
             rotation=frame.rotation,
             mirrored=_is_mirrored(frame),
-            sample_aspect_ratio=_aspect(stream, sideways),
+            sample_aspect_ratio=_read_aspect(stream, sideways),
             codec=stream.codec_context.name,
             pixel_format=frame.format.name,
             colour=colour,
@@ -117,14 +117,14 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         )
 
 
-def _rate(stream: Any) -> Fraction:
-    """Frames a second on average. Where a header says none, FFmpeg may take the encoder's clock for it: not that."""
+def _read_rate(stream: Any) -> Fraction:
+    """Returns the average frame rate; not the encoder's clock, which FFmpeg may report if the header has no rate."""
     rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
     return Fraction(stream.guessed_rate) if rate > MAX_RATE and stream.guessed_rate else rate
 
 
-def _clock(container: Any, stream: Any) -> Fraction:
-    """Of a broadcast, the earliest time in the file, in whole ticks of the video's."""
+def _read_clock(container: Any, stream: Any) -> Fraction:
+    """Returns a broadcast's earliest time in seconds, rounded down to whole ticks of the video; 0 for other files."""
     if container.format.name not in BROADCAST or container.start_time is None:
         return Fraction(0)
     base = Fraction(stream.time_base)
@@ -132,7 +132,7 @@ def _clock(container: Any, stream: Any) -> Fraction:
 
 
 def _is_mirrored(frame: Any) -> bool:
-    """Whether the display matrix (ISO/IEC 14496-12, 6.2.2: a, b, u, c, d, v, ... as int32) turns the picture over."""
+    """True if the display matrix (ISO/IEC 14496-12, 6.2.2: a, b, u, c, d, v, ... as int32) mirrors the picture."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return False
@@ -140,8 +140,8 @@ def _is_mirrored(frame: Any) -> bool:
     return bool(a * d - b * c < 0)
 
 
-def _first_frame(path: Path, container: Any, stream: Any) -> Any:
-    """The first that can be decoded; broken packets before it are passed over."""
+def _decode_first_frame(path: Path, container: Any, stream: Any) -> Any:
+    """Returns the first frame that can be decoded; skips broken packets before it."""
     error: Exception | None = None
     decoder = with_alpha(stream)
     try:
@@ -163,30 +163,30 @@ def _first_frame(path: Path, container: Any, stream: Any) -> Any:
     raise VideoError(f"{path}: has no frames", "name a video that has some")
 
 
-def _aspect(stream: Any, sideways: bool) -> Fraction:
+def _read_aspect(stream: Any, sideways: bool) -> Fraction:
     aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
     return 1 / aspect if sideways else aspect
 
 
 def _has_alpha(path: Path, stream: Any, frame: Any) -> bool:
-    """Whether its format has transparency; GIF's and palettes always do, there its first frames are looked at."""
+    """True if the format has transparency; GIF and palettes always have it, so there the first frames are searched."""
     if not any(component.is_alpha for component in frame.format.components) and frame.format.name != "pal8":
         return False
     if stream.codec_context.name != "gif" and frame.format.name != "pal8":
         return True
     with open_container(path) as container, contextlib.suppress(*BROKEN):
-        shown = itertools.islice(container.decode(video_stream(container)), LOOKED_AT)
+        shown = itertools.islice(container.decode(video_stream(container)), SEARCHED_FRAMES)
         return any((picture.to_ndarray(format="rgba")[..., 3] < 255).any() for picture in shown)
     return False
 
 
 def decord_is_exact(info: VideoInfo) -> bool:
-    """Whether decord is there and reads this file exactly as PyAV does."""
+    """True if decord is installed and reads this file exactly as PyAV does."""
     return reads_like_decord(info) and importlib.util.find_spec("decord") is not None
 
 
 def reads_like_decord(info: VideoInfo) -> bool:
-    """Whether this file is one that decord, where it is installed, reads as it should (docs/decoding.md)."""
+    """True if decord, where it is installed, reads this file correctly (docs/decoding.md)."""
     return (
         info.path.suffix.lower() in DECORD_CONTAINERS
         and info.codec in DECORD_CODECS

@@ -1,4 +1,4 @@
-"""Work beside the networks: reading ahead and encoding behind, in bounded queues, with threads that always end."""
+"""Prepares items ahead of their use, in a thread that always ends."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Item = TypeVar("Item")
 
 
 class ReadAhead(Generic[Item]):
-    """The same items, up to `depth` of them made in a thread before they are asked for; a context manager.
+    """Yields the same items, up to `depth` of them made in a thread before they are asked for; a context manager.
 
-    Whatever ends the block ends the thread before the block is left, so what the items are read from may be closed
-    then. An exception of the items comes out where the next one is asked for.
+    However the block ends, the thread ends first, so the source of the items may be closed after the block. If making
+    an item raises an exception, it is raised where the next item is asked for.
     """
 
     def __init__(self, items: Iterable[Item], depth: int = 4) -> None:
@@ -24,7 +24,7 @@ class ReadAhead(Generic[Item]):
 
     def __enter__(self) -> Iterator[Item]:
         self._thread.start()
-        return self._results()
+        return self._take_items()
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
@@ -36,7 +36,7 @@ class ReadAhead(Generic[Item]):
                 if not self._put((item,)):
                     return
             self._put(None)
-        except BaseException as error:  # handed to the reader, whatever it is
+        except BaseException as error:  # passed on to the reader, whatever it is
             self._put(error)
 
     def _put(self, item: object) -> bool:
@@ -48,7 +48,7 @@ class ReadAhead(Generic[Item]):
                 continue
         return False
 
-    def _results(self) -> Iterator[Item]:
+    def _take_items(self) -> Iterator[Item]:
         while (item := self._ready.get()) is not None:
             if isinstance(item, BaseException):
                 raise item

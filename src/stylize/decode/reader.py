@@ -1,4 +1,4 @@
-"""Videos in: frames with their exact times, a clip at a time, from files, folders of pictures and animations."""
+"""Reads frames with their exact times, a clip at a time, from video files, folders of pictures and animations."""
 
 from __future__ import annotations
 
@@ -26,44 +26,44 @@ from stylize.frames import Clip, resize
 
 Backend = Literal["auto", "decord", "av"]
 TICK = Fraction(1, 90000)
-"""Of videos made of pictures."""
+"""Seconds a tick in videos that are made of pictures."""
 LONGEST = 1e9
-"""Seconds: thirty years."""
+"""Seconds (thirty years) that a time in a video must stay below."""
 
 
 def _probe(path: str | os.PathLike[str], fps: Fraction | None) -> tuple[VideoInfo, Pictures | None]:
-    """What a file, a folder or pattern of pictures, or an animation is as a video."""
+    """Describes a file, a folder or pattern of pictures, or an animation as a video."""
     check_local(path)
     if not is_pictures(path):
         info = probe(path)
-        # where clocks jump, the header's duration is the distance of two of them
+        # where the clock jumps, the header's duration is only the distance between two clocks
         return (replace(info, duration=None) if jumps_of(info.path) else info), None
-    found = look_up(path, fps)
+    pictures = look_up(path, fps)
     base = TICK if fps is None or (1 / fps) % TICK == 0 else 1 / fps
     return VideoInfo(
-        path=found.path, width=found.width, height=found.height, frame_rate=found.rate,
-        frame_count_from_header=len(found.times) - 1, duration=found.times[-1], time_base=base, start=Fraction(0),
-        rotation=0, sample_aspect_ratio=Fraction(1), codec="pictures",
-        pixel_format="rgba" if found.has_alpha else "rgb24", colour=Colour(), untagged_hd=False, bits=8,
-        has_alpha=found.has_alpha, has_audio=False,
-    ), found  # fmt: skip
+        path=pictures.path, width=pictures.width, height=pictures.height, frame_rate=pictures.rate,
+        frame_count_from_header=len(pictures.times) - 1, duration=pictures.times[-1], time_base=base,
+        start=Fraction(0), rotation=0, sample_aspect_ratio=Fraction(1), codec="pictures",
+        pixel_format="rgba" if pictures.has_alpha else "rgb24", colour=Colour(), untagged_hd=False, bits=8,
+        has_alpha=pictures.has_alpha, has_audio=False,
+    ), pictures  # fmt: skip
 
 
 class VideoReader:
-    """The frames of a video, a clip at a time; as a context manager, it closes what it opened.
+    """Reads the frames of a video, a clip at a time; as a context manager, it closes what it opened.
 
-    Frames that cannot be decoded show the frame before again; `damage` counts and locates them.
+    Where a frame cannot be decoded, the frame before is repeated; `damage` counts and locates such frames.
 
     Args:
         path: any file that FFmpeg reads, a folder or pattern (`shots/*.png`) of pictures, an animated WebP.
         start, end: seconds from the first frame; frames shown in `[start, end)` are read.
         size: width and height that frames are resized to.
         backend: "av", "decord", or "auto", which takes decord where it is exact.
-        fps: pictures a second, for pictures without times of their own; 25 if left out.
-        strict: refuse a damaged or truncated source instead.
+        fps: pictures a second, for pictures that come without times; 25 if left out.
+        strict: raise an error for a damaged or truncated source instead of repeating frames.
 
     Raises:
-        VideoError: it cannot be read; the backend is not installed.
+        VideoError: the source cannot be read, or the backend is not installed.
     """
 
     def __init__(
@@ -85,40 +85,44 @@ class VideoReader:
         for seconds in (start, end):
             if seconds is not None and not 0 <= seconds < LONGEST:
                 raise VideoError(f"{seconds} is not a time in a video", "give seconds with 0 <= start < end")
-        begin = self.info.start + self.info.clock  # these are on the file's own clock
-        self._first = begin + _seconds(start or 0)
-        self._last = None if end is None else begin + _seconds(end)
+        begin = self.info.start + self.info.clock  # `_first` and `_last` are on the file's own clock
+        self._first = begin + _to_fraction(start or 0)
+        self._last = None if end is None else begin + _to_fraction(end)
         if self._last is not None and self._last <= self._first:
             raise VideoError(f"start {start} and end {end} leave no frame", "give seconds with 0 <= start < end")
         if backend == "auto":
-            whole = start is None and end is None  # PyAV seeks with care
+            whole = start is None and end is None  # a part needs seeking, which PyAV does with checks
             backend = "decord" if self._pictures is None and whole and decord_is_exact(self.info) else "av"
         if backend == "decord" and importlib.util.find_spec("decord") is None:
             raise VideoError("decord is not installed", "choose the backend 'av'")
         self.backend = backend
         self._resources = ExitStack()
-        self._counted: int | None = None
+        self._exact_count: int | None = None
         self._offset = 0  # number, in the source, of the first frame that is read
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes what it opened; it can be read again."""
         self._resources.close()
 
     @property
     def part(self) -> tuple[Fraction, Fraction | None]:
-        """Start and end of what is read, in seconds on the clock of the clips; `None` is the end of the file."""
+        """Start and end of what is read, in seconds on the clips' clock; `None` is the end of the file."""
         clock = self.info.clock
         return self._first - clock, None if self._last is None else self._last - clock
 
     @property
     def frame_count(self) -> int | None:
-        """How many frames there will be, as far as the header tells, or, once reading has begun, the packets."""
-        if self._counted is not None:
-            return self._counted
+        """The number of frames that are read: by the header, or, once reading has begun, counted from the packets."""
+        if self._exact_count is not None:
+            return self._exact_count
         info = self.info
         first, last = self.part
         if info.frame_count is None or (first == info.start and last is None):
@@ -128,18 +132,18 @@ class VideoReader:
         return max(1, round(seconds * info.frame_rate))
 
     def clips(self, length: int = 8, *, skip: int = 0) -> Iterator[Clip]:
-        """Clips of `length` frames, the last one shorter.
+        """Yields clips of `length` frames; the last one may be shorter.
 
         Args:
-            skip: frames to leave out at the beginning; `Clip.index` is the number in the source all the same.
+            skip: frames to leave out at the beginning; `Clip.index` is still the number in the source.
 
         Raises:
             DamagedVideo: no frame can be decoded; with `strict`, any damage.
             VideoError: no frame lies between start and end.
         """
         index, read = skip, 0
-        selected = self._selected()
-        self._resources.callback(selected.close)  # what it reads from is closed with the reader, read to its end or not
+        selected = self._select_frames()
+        self._resources.callback(selected.close)  # so the file is closed with the reader, even if not read to its end
         for _ in itertools.islice(selected, skip):
             read += 1
         while frames := list(itertools.islice(selected, length)):
@@ -148,7 +152,7 @@ class VideoReader:
         if read == 0:
             raise VideoError(f"{self.info.path}: no frame between start and end", "choose another range")
         if self.damage.concealed:
-            self._found_damage()
+            self._report_damage()
 
     def _clip(self, frames: list[RawFrame], index: int) -> Clip:
         shown = np.stack([resize(frame.picture, self.size) for frame in frames])
@@ -157,29 +161,29 @@ class VideoReader:
         alpha = np.ascontiguousarray(shown[..., 3]) if shown.shape[-1] == 4 else None
         return Clip(np.ascontiguousarray(shown[..., :3]), times, durations, index, alpha=alpha)
 
-    def _selected(self) -> Generator[RawFrame, None, None]:
-        for frame in self._frames():
+    def _select_frames(self) -> Generator[RawFrame, None, None]:
+        for frame in self._start_reading():
             if self._last is not None and frame.pts * self.info.time_base >= self._last:
                 return
             if frame.pts * self.info.time_base >= self._first:
                 if self.strict and self.damage.concealed:
-                    self._found_damage()
+                    self._report_damage()
                 yield frame
 
-    def _tell(self) -> None:
-        """What is done to the pictures before anybody sees them."""
+    def _warn_of_changes(self) -> None:
+        """Warns of changes that are made to the pictures as they are read."""
         if self.info.rotation or self.info.mirrored:
-            ways = ["is flipped upside down"] if self.info.mirrored else []
-            ways += [f"is turned upright, by {self.info.rotation} degrees"] if self.info.rotation else []
-            warnings.warn(f"{self.info.path}: {' and '.join(ways)}", VideoWarning, 3)
+            changes = ["is flipped upside down"] if self.info.mirrored else []
+            changes += [f"is turned upright, by {self.info.rotation} degrees"] if self.info.rotation else []
+            warnings.warn(f"{self.info.path}: {' and '.join(changes)}", VideoWarning, 3)
         if self._pictures is None and jumps_of(self.info.path):
             warnings.warn(f"{self.info.path}: its clock jumps, what follows is joined there", VideoWarning, 3)
         if self.info.colour.is_hdr:
             what = "is in high dynamic range, which is brought down to BT.709"
             warnings.warn(f"{self.info.path}: {what}", VideoWarning, 3)
 
-    def _frames(self) -> Iterator[RawFrame]:
-        self._tell()
+    def _start_reading(self) -> Iterator[RawFrame]:
+        self._warn_of_changes()
         if self._pictures is not None:
             self._offset = sum(time < self._first for time in self._pictures.times[:-1])
             return read_frames(self._pictures, self.info.time_base)
@@ -188,18 +192,18 @@ class VideoReader:
         low = np.searchsorted(packets.times, float(self._first / base))
         high = len(packets.times) if self._last is None else np.searchsorted(packets.times, float(self._last / base))
         self._offset = int(low)
-        self._counted = max(1, int(high - low)) if len(packets.times) else None
-        # found out now, not when a night's work has reached the end of a truncated file
+        self._exact_count = max(1, int(high - low)) if len(packets.times) else None
+        # reported now, not when a night's work has reached the end of a truncated file
         self.damage.truncated, gap = packets.missing, packets.gap()
         if gap is not None:
             self.damage.gap = gap[0] * base - self.info.clock, gap[1] * base - self.info.clock
         if packets.missing or gap:
-            self._found_damage()
+            self._report_damage()
         if self.backend == "decord" and not packets.missing:
-            return self._decord_frames(packets)
+            return self._decode_with_decord(packets)
         return decode_frames(self.info, self._first, packets.times, self.damage)
 
-    def _found_damage(self) -> None:
+    def _report_damage(self) -> None:
         if self.strict:
             raise DamagedVideo(
                 f"{self.info.path}: {self.damage}",
@@ -207,10 +211,10 @@ class VideoReader:
             )
         warnings.warn(f"{self.info.path}: {self.damage}", VideoWarning, stacklevel=2)
 
-    def _decord_frames(self, packets: PacketTimes) -> Iterator[RawFrame]:
-        """decord's pixels, the container's times: decord gives times as floats that start at 0.
+    def _decode_with_decord(self, packets: PacketTimes) -> Iterator[RawFrame]:
+        """Yields decord's pixels with the container's times, since decord gives times as floats that start at 0.
 
-        Where it meets damage, PyAV goes on from there, packet by packet.
+        Where decord meets damage, PyAV continues from there, packet by packet.
         """
         import decord
 
@@ -232,6 +236,6 @@ class VideoReader:
                 yield frame
 
 
-def _seconds(value: float) -> Fraction:
-    """What a person means by 0.4: two fifths, not the binary number a little above it."""
+def _to_fraction(value: float) -> Fraction:
+    """Returns the number that a person means: for 0.4 two fifths, not the binary number a little above it."""
     return Fraction(value).limit_denominator(1_000_000)

@@ -1,4 +1,4 @@
-"""Times of a recording that run on where its clock jumps: programmes joined by hand, a sender that began again."""
+"""Makes times continuous where a recording's clock jumps: programmes joined by hand, a sender that restarted."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from stylize.decode.probe import VideoInfo
 from stylize.errors import VideoError
 
 REORDERED = 64
-"""Packets that may lie between one and an earlier shown one."""
+"""Packets still read after the end of a part: they can hold frames that are shown before the end."""
 
 BACK, FORWARD = Fraction(1, 2), Fraction(600)
-"""Seconds by which a track may step back (a splice), and be silent (a pause): more is another clock."""
+"""Seconds by which a track may step back (a splice) or be silent (a pause): a larger step means another clock."""
 NEAR = Fraction(10)
-"""Seconds between sound and the pictures that stand beside it in the file, at most: senders send pictures ahead."""
+"""Most seconds between sound and the pictures that are stored beside it: senders send pictures ahead."""
 Jumps: TypeAlias = Mapping[int, tuple[tuple[int, Fraction], ...]]
-"""By stream: from which of its packets on how many seconds are to be added."""
+"""For each stream, pairs: the number of a packet, and the seconds to add to the times from that packet on."""
 
 
 def continuous(path: Path, packets: Iterable[Any]) -> Iterator[Any]:
-    """The packets of one pass from the beginning of the file, with times that run on over every jump.
+    """Yields the packets of one pass from the beginning of the file, with times that keep rising where the clock jumps.
 
     Args:
-        packets: what `demux` gives, of all streams or of some.
+        packets: from `demux`, of all streams or of some.
     """
     waiting = {index: deque(jumps) for index, jumps in jumps_of(path).items()}
     if not waiting:
@@ -54,29 +54,29 @@ def continuous(path: Path, packets: Iterable[Any]) -> Iterator[Any]:
 
 
 def jumps_of(path: Path) -> Jumps:
-    """Where the clock of a broadcast's tracks jumps; nothing for other files, whose times are their own."""
+    """Returns where the clock of a broadcast's tracks jumps; empty for other files, whose times are used unchanged."""
     try:
         now = path.stat()
     except OSError:
         return {}
-    return _jumps(path.absolute(), now.st_size, now.st_mtime_ns)
+    return _find_jumps(path.absolute(), now.st_size, now.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=16)
-def _jumps(path: Path, _size: int, _changed: int) -> Jumps:
-    found = _Tracker()
+def _find_jumps(path: Path, _size: int, _changed: int) -> Jumps:
+    tracker = _Tracker()
     with open_container(path) as container:
         if container.format.name not in BROADCAST or (film := video_stream(container)) is None:
             return {}
         with contextlib.suppress(*BROKEN):
             for packet in container.demux():
                 if packet.size:
-                    found.see(packet, film.index)
-    return {} if not found.jumped else {index: tuple(jumps) for index, jumps in found.jumps.items()}
+                    tracker.follow(packet, film.index)
+    return {} if not tracker.jumped else {index: tuple(jumps) for index, jumps in tracker.jumps.items()}
 
 
 class _Tracker:
-    """Follows every track; where it leaps, it goes by the clock that another track leapt to, or by a new one."""
+    """Follows every track; where one jumps, finds the clock that another track has jumped to, or begins a new clock."""
 
     def __init__(self) -> None:
         self.jumps: dict[int, list[tuple[int, Fraction]]] = {}
@@ -85,54 +85,57 @@ class _Tracker:
         self._ends: dict[int, Fraction] = {}
         self._times: dict[int, Fraction] = {}
         self._lengths: dict[int, Fraction] = {}
-        self._known = [Fraction(0)]
+        self._offsets = [Fraction(0)]
 
-    def see(self, packet: Any, film: int) -> None:
-        index, kind = packet.stream.index, packet.stream.type
-        jumps = self.jumps.setdefault(index, [(0, self._now(film))])
+    def follow(self, packet: Any, film: int) -> None:
+        index, media = packet.stream.index, packet.stream.type
+        jumps = self.jumps.setdefault(index, [(0, self._get_offset(film))])
         count = self._counts[index] = self._counts.get(index, -1) + 1
         if packet.dts is None:
             return
-        time, offset = packet.dts * packet.time_base, self._now(index)
-        if kind not in ("audio", "video"):  # subtitles are silent for long: they go by the pictures
-            offset = self._now(film)
-        elif index not in self._ends and film in self._ends:  # a track that begins now does so beside the pictures
-            offset = self._fitting(time, offset, film, NEAR, NEAR)
+        time, offset = packet.dts * packet.time_base, self._get_offset(index)
+        if media not in ("audio", "video"):  # subtitles pause for long: they take the offset of the pictures
+            offset = self._get_offset(film)
+        elif index not in self._ends and film in self._ends:  # a track that begins now begins near the pictures
+            offset = self._fit_offset(time, offset, film, NEAR, NEAR)
         elif index in self._ends:
-            offset = self._fitting(time, offset, index, BACK, FORWARD)
+            offset = self._fit_offset(time, offset, index, BACK, FORWARD)
         if offset != jumps[-1][1]:
             jumps.append((count, offset))
             self.jumped = True
         now = time + offset
         if packet.duration:
             self._lengths[index] = packet.duration * packet.time_base
-        elif 0 < (step := now - self._times.get(index, now)) < BACK:  # some files tell no durations
+        elif 0 < (step := now - self._times.get(index, now)) < BACK:  # some files give no durations
             self._lengths[index] = step
         self._times[index], self._ends[index] = now, now + self._lengths.get(index, Fraction(0))
 
-    def _now(self, index: int) -> Fraction:
+    def _get_offset(self, index: int) -> Fraction:
         return self.jumps[index][-1][1] if index in self.jumps else Fraction(0)
 
-    def _fitting(self, time: Fraction, offset: Fraction, index: int, back: Fraction, forward: Fraction) -> Fraction:
-        """The offset, if the track goes on by it; else the last known one by which it does; else a new one."""
+    def _fit_offset(self, time: Fraction, offset: Fraction, index: int, back: Fraction, forward: Fraction) -> Fraction:
+        """Returns `offset` if the track is continuous with it, else the latest known one that fits, else a new one."""
         end = self._ends[index]
-        fits = (known for known in (offset, *reversed(self._known)) if end - back <= time + known <= end + forward)
-        found = next(fits, end - time)
-        self._known += [found] if found not in self._known else []
-        return found
+        fits = (known for known in (offset, *reversed(self._offsets)) if end - back <= time + known <= end + forward)
+        chosen = next(fits, end - time)
+        self._offsets += [chosen] if chosen not in self._offsets else []
+        return chosen
 
 
 @dataclass
 class PacketTimes:
-    """Every frame's time in ticks, sorted, from the packets alone: 8 bytes a frame."""
+    """The times of all frames in ticks, sorted, from the packets alone: 8 bytes a frame."""
 
     times: npt.NDArray[np.int64]
     last_duration: int
     missing: str = ""
-    """"105 of 200 frames" where less is there than the header says."""
+    """Amount that the file holds, such as "105 of 200 frames", if the header promises more; empty otherwise."""
 
     def gap(self) -> tuple[int, int] | None:
-        """The longest time without a frame, where frames come evenly but for a few places: packets were lost there."""
+        """Returns begin and end, in ticks, of the longest gap left by lost packets.
+
+        `None` if no gap is long enough, or if the frames come too unevenly to tell.
+        """
         steps = np.diff(self.times)
         if len(steps) < 10:
             return None
@@ -145,15 +148,15 @@ class PacketTimes:
 
 
 def packet_times(info: VideoInfo, until: Fraction | None = None) -> PacketTimes:
-    """Reads all packets (up to `until` seconds), decoding none.
+    """Reads the times of all packets (up to `until` seconds) without decoding them.
 
-    A truncated download decodes without an error; what its header promised tells it.
+    A truncated download decodes without an error; only a comparison with its header shows that frames are missing.
     """
     times, end, last = array("q"), info.clock, 0
     broken = False
     with open_container(info.path) as container:
         stream = video_stream(container)
-        promised, late = stream.frames, 0
+        promised_frames, late = stream.frames, 0
         try:
             for packet in continuous(info.path, container.demux()):
                 if packet.pts is None or not packet.size:
@@ -170,11 +173,11 @@ def packet_times(info: VideoInfo, until: Fraction | None = None) -> PacketTimes:
                     break
         except BROKEN:
             broken = True
-    lasts, missing = info.duration or Fraction(0), ""
+    promised, missing = info.duration or Fraction(0), ""
     if until is None:
-        if len(times) < promised:
-            missing = f"{len(times)} of {promised} frames"
-        elif (end - info.clock < lasts - max(Fraction(1, 2), lasts / 20) and not jumps_of(info.path)) or broken:
-            missing = f"{float(end - info.clock):.2f} of {float(lasts):.2f} s"
+        if len(times) < promised_frames:
+            missing = f"{len(times)} of {promised_frames} frames"
+        elif (end - info.clock < promised - max(Fraction(1, 2), promised / 20) and not jumps_of(info.path)) or broken:
+            missing = f"{float(end - info.clock):.2f} of {float(promised):.2f} s"
     fallback = max(1, round(1 / (info.frame_rate * info.time_base)))
     return PacketTimes(np.sort(np.frombuffer(times, np.int64)), last or fallback, missing)

@@ -1,4 +1,4 @@
-"""Videos out: complete or not at all."""
+"""Writes videos: complete or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all, and survives a power cut."""
+"""Writes files that appear whole or not at all, and that survive a power cut."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file under its name only when it is whole and on the disk.
+    """Writes a file that appears under its name only once it is whole and on the disk.
 
     Raises:
-        OSError: it cannot be written; nothing is left then, and what was there before is as it was.
+        OSError: the file cannot be written; then nothing new is left behind, and an earlier file is unchanged.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -26,7 +26,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """What was written to the file survives a power cut."""
+    """Makes sure that everything written to the file survives a power cut."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
     _sync_folder(path.parent)

@@ -1,4 +1,4 @@
-"""Which codec, container, pixel format and settings a video is written with."""
+"""Chooses the codec, container, pixel format and settings that a video is written with."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NUMBERED = re.compile(r"([^%]*)%0?\d*d([^%]*)")
 
 @dataclass(frozen=True)
 class Codec:
-    """One way to encode pictures."""
+    """An encoder for pictures, with its pixel formats and its range of quality."""
 
     encoder: str
-    """FFmpeg's name of it."""
+    """FFmpeg's name of the encoder."""
     plain: str
-    """Pixel format."""
+    """Usual pixel format."""
     odd: str = ""
-    """Pixel format for odd sides, if another."""
+    """Pixel format for odd widths or heights; empty if it has no special one."""
     alpha: str = ""
     """Pixel format with transparency; empty if it has none."""
     crf: tuple[int, int] | None = None
@@ -50,19 +50,19 @@ CODECS: Mapping[str, Codec] = {
 
 @dataclass(frozen=True)
 class Container:
-    """One kind of file, by its suffix."""
+    """A type of video file, chosen by its suffix."""
 
     format: str
     """FFmpeg's name of the muxer."""
     codecs: tuple[str, ...]
-    """That it holds; the first is the default."""
+    """Names of the codecs that it holds; the first is the default."""
     sound: str = ""
     """Encoder for sound that it cannot hold as it is; empty if it holds none at all."""
     options: Mapping[str, str] | None = None
 
     @property
     def is_quicktime(self) -> bool:
-        """mp4 and mov are one format by two names."""
+        """True for mp4 and mov, which are one format with two names."""
         return self.format in ("mp4", "mov")
 
 
@@ -80,7 +80,7 @@ CONTAINERS: Mapping[str, Container] = {
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a video is to be written; `choose_encoding` fills in what is left open.
+    """Settings with which a video is written; `choose_encoding` fills in those that are left open.
 
     Raises:
         VideoError: no such kind of file, or it cannot hold the codec.
@@ -95,22 +95,22 @@ class Encoding:
 
     @property
     def container(self) -> Container:
-        """The kind of file."""
+        """The type of the output file."""
         return CONTAINERS[self.suffix]
 
     @property
     def carrier(self) -> Container:
-        """What segments are kept in: the same kind of file, or FFV1 where frames are encoded at the end."""
+        """The type of the segments' files: that of the output, or Matroska (FFV1) if frames are encoded at the end."""
         return CONTAINERS[".mkv"] if self.at_the_end else self.container
 
     @property
     def at_the_end(self) -> bool:
-        """Whether the final codec (gif, png) runs over all frames once they are done."""
+        """True if the final codec (gif, png) encodes all frames only once they are done."""
         return self.codec in ("gif", "png")
 
     def add_stream(self, container: Any, rate: Fraction, size: tuple[int, int], base: Fraction, aspect: Fraction,
                    colour: Colour, *, alpha: bool) -> Any:  # fmt: skip
-        """Declares the encoder for the segments on an open container."""
+        """Adds the encoder for the segments to an open container, and returns its stream."""
         codec = CODECS["ffv1" if self.at_the_end else self.codec]
         stream = container.add_stream(codec.encoder, rate=rate, options=self._options(codec))
         stream.width, stream.height = size
@@ -137,27 +137,27 @@ class Encoding:
         }[codec.encoder]
 
     def target(self, colour: Colour) -> dict[str, int]:
-        """What to tell `reformat` about the pixels wanted."""
+        """Returns arguments for `reformat` that give the colour of its result."""
         if is_rgb(self.pixel_format) or self.at_the_end:
             return {}
         return {"dst_colorspace": MATRIX_OF_SWSCALE[colour.matrix], "dst_color_range": colour.range}
 
 
 AVX_512F = 13
-"""OpenCV's number of the instruction set (`CV_CPU_AVX_512F`)."""
+"""OpenCV's number for the instruction set (`CV_CPU_AVX_512F`)."""
 
 
 def repeatable_x264() -> dict[str, str]:
-    """Leaves AVX-512 out where the machine has it.
+    """Returns options that keep x264 from using AVX-512 where the machine has it.
 
-    x264's macroblock tree reads memory there that nobody wrote (seen with MALLOC_PERTURB_ in x264 of PyAV 17's wheels):
-    the same frames then become other ones from run to run.
+    With AVX-512, x264's macroblock tree reads memory that was never written (seen with MALLOC_PERTURB_ in x264 of
+    PyAV 17's wheels): the same frames are then encoded differently from run to run.
     """
     return {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(AVX_512F) else {}
 
 
 def is_rgb(pixel_format: str) -> bool:
-    """Whether it holds RGB, to which matrix and range do not apply."""
+    """True if the pixel format is RGB, to which matrix and range do not apply."""
     return pixel_format.startswith(("bgr", "rgb", "gbr"))
 
 
@@ -171,7 +171,7 @@ def choose_encoding(
     pixel_format: str | None = None,
     alpha: bool = False,
 ) -> Encoding:
-    """The encoding for a file of this name and size, with good defaults for what is `None`.
+    """Returns the encoding for a file of this name and size, with good defaults for arguments that are `None`.
 
     Raises:
         VideoError: no such kind of file, or it cannot hold the codec.

@@ -1,4 +1,4 @@
-"""Frames to GIF: a palette for each frame, pauses in hundredths of a second."""
+"""Encodes frames as a GIF: a palette for each frame, pauses in hundredths of a second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stylize.encode.segments import Manifest, frames_of, times_of
 from stylize.encode.target import Target
 
 HUNDREDTH = Fraction(1, 100)
-"""The clock of GIF."""
+"""Seconds a tick of GIF's clock."""
 
 
 def animate(container: Any, target: Target, folder: Path, manifest: Manifest) -> None:
@@ -25,7 +25,7 @@ def animate(container: Any, target: Target, folder: Path, manifest: Manifest) ->
     graph, last, first = None, -1, None
     for frame, pts in frames_of(folder, manifest):
         first = pts if first is None else first
-        graph = graph or _palette_graph(frame)
+        graph = graph or _build_palette_graph(frame)
         frame.pts = max(round((pts - first) * target.base / HUNDREDTH), last + 1)
         frame.time_base, last = HUNDREDTH, frame.pts
         graph.push(frame)
@@ -34,9 +34,9 @@ def animate(container: Any, target: Target, folder: Path, manifest: Manifest) ->
 
 
 def gif_options(target: Target, folder: Path, manifest: Manifest) -> dict[str, str]:
-    """The muxer's options: how long the last frame is shown, in hundredths, and how often all of them.
+    """Returns the muxer's options: the last frame's duration in hundredths, and how often the animation repeats.
 
-    A GIF says so itself; others are shown for ever.
+    If the source is a GIF, the repeats are taken from it; otherwise the animation repeats for ever.
     """
     last = max(times_of(folder, manifest.segments[-1]))
     pause = max(1, round(last[2] * target.base / HUNDREDTH))
@@ -47,7 +47,7 @@ def gif_options(target: Target, folder: Path, manifest: Manifest) -> dict[str, s
     return {"final_delay": str(pause), "loop": str(loop)}
 
 
-def _palette_graph(frame: Any) -> Any:
+def _build_palette_graph(frame: Any) -> Any:
     graph = av.filter.Graph()
     begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=HUNDREDTH)
     split, end = graph.add("split"), graph.add("buffersink")

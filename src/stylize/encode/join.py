@@ -1,4 +1,4 @@
-"""The last step of a run: segments and the source's other tracks become one file, which then appears under its name."""
+"""Joins segments and the source's other tracks into one file, which then appears under its name."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from stylize.style.settings import append_settings
 
 
 def join(target: Target, folder: Path, manifest: Manifest) -> None:
-    """Makes the output of whole segments; nothing under its name changes before it is complete."""
+    """Makes the output from whole segments; nothing under its name changes before it is complete."""
     output = target.path
     if not manifest.segments:
         raise VideoError(f"{output}: no frame was written", "write at least one")
     if target.encoding.codec == "png":
-        _pictures(output, folder, manifest)
+        _write_pictures(output, folder, manifest)
         return
     whole = folder / f"whole{output.suffix}"
-    kind = target.encoding.container
-    options = dict(kind.options or {})
-    if kind.is_quicktime:  # a late start is written on the file's own clock, of milliseconds otherwise
+    muxer = target.encoding.container
+    options = dict(muxer.options or {})
+    if muxer.is_quicktime:  # a late start is written in ticks of the file's clock: milliseconds by default
         options["movie_timescale"] = str(min(target.base.denominator, 2**31 - 1))
     if target.encoding.codec == "gif":
         options |= gif_options(target, folder, manifest)
-    ways: tuple[Others, ...] = ("copied",) if target.encoding.codec == "gif" else get_args(Others)
-    for others in ways:
+    attempts: tuple[Others, ...] = ("copied",) if target.encoding.codec == "gif" else get_args(Others)
+    for others in attempts:
         try:
-            with av.open(str(whole), "w", format=kind.format, options=options) as container:
+            with av.open(str(whole), "w", format=muxer.format, options=options) as container:
                 if target.encoding.codec == "gif":
                     animate(container, target, folder, manifest)
                 else:
                     _mux(container, target, folder, manifest, others)
             break
         except (av.ArgumentError, av.InvalidDataError) as error:
-            if others == ways[-1]:  # a damaged track is no reason to lose a night
+            if others == attempts[-1]:  # before that, a damaged track must not cost a night's work
                 raise
-            way = "with the sound converted" if others == "copied" else "with the pictures alone"
-            target.say(f"the file cannot be put together ({error.strerror}): once more, {way}")
+            change = "with the sound converted" if others == "copied" else "with the pictures alone"
+            target.say(f"the file cannot be put together ({error.strerror}): once more, {change}")
     sync(whole)
     os.replace(whole, output)
 
@@ -72,18 +72,18 @@ def check_tracks(target: Target) -> None:
             tracks.declare(trial)
             trial.start_encoding()
         finally:
-            with contextlib.suppress(ValueError, av.FFmpegError):  # some want a packet before they end
+            with contextlib.suppress(ValueError, av.FFmpegError):  # some muxers want a packet before they end
                 trial.close()
 
 
 def _mux(container: Any, target: Target, folder: Path, manifest: Manifest, others: Others) -> None:
-    """The encoded pictures as they are, between the packets of the other tracks."""
+    """Writes the encoded pictures unchanged, between the packets of the other tracks."""
     encoding, base = target.encoding, target.base
     with Tracks(target.source, encoding, target.start, target.end, target.say, others=others) as tracks:
         with av.open(str(folder / manifest.segments[0].file)) as first:
             stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
             stream.time_base = base
-            # some containers write it down; readers would take the encoder's clock for it
+            # some containers store the frame rate; readers would take the encoder's clock for it
             stream.codec_context.framerate = target.source.frame_rate
             if encoding.codec == "h265" and encoding.container.is_quicktime:
                 stream.codec_context.codec_tag = "hvc1"
@@ -107,7 +107,7 @@ def _mux(container: Any, target: Target, folder: Path, manifest: Manifest, other
 def _extend_last(packets: Iterator[Any], *, sums: bool) -> Iterator[Any]:
     """Extends the last packet so that durations add up.
 
-    mp4 sums them up over packets as they are decoded: the last one makes up for what reordered frames lack.
+    mp4 adds up durations in the order of decoding, so the last packet makes up for what reordered frames lack.
     """
     held: Any = None
     first_shown = first_decoded = end = 0
@@ -124,8 +124,8 @@ def _extend_last(packets: Iterator[Any], *, sums: bool) -> Iterator[Any]:
         yield held
 
 
-def _pictures(output: Path, folder: Path, manifest: Manifest) -> None:
-    """Numbered PNG files; all are written before the first one appears."""
+def _write_pictures(output: Path, folder: Path, manifest: Manifest) -> None:
+    """Writes numbered PNG files; all are complete before the first one appears."""
     made = []
     for number, (frame, _) in enumerate(frames_of(folder, manifest), start=1):
         picture = frame.to_ndarray(format="bgra" if frame.format.name == "bgra" else "bgr24")
@@ -136,4 +136,4 @@ def _pictures(output: Path, folder: Path, manifest: Manifest) -> None:
     for path, final in made:
         os.replace(path, final)
     for rest in set(numbered_files(output)) - {final for _, final in made}:
-        rest.unlink()  # of a longer result that this one replaces
+        rest.unlink()  # from a longer result that this one replaces

@@ -1,4 +1,4 @@
-"""Names of results: what may be written there, found out before any work is done."""
+"""Checks the names of output files before any work is done, and lists numbered pictures."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ def check_output(
     resume: bool = False,
     also: Iterable[str | os.PathLike[str] | None] = (),
 ) -> Path:
-    """That `path` can become a video, found out before any work is done.
+    """Checks, before any work is done, that a video can be written at `path`; returns it as a `Path`.
 
     Args:
-        source, also: must not be overwritten, whatever is said.
-        force: it may exist.
-        resume: it may exist where there is an unfinished run to replace it.
+        source, also: inputs, which must never be overwritten, even with `force`.
+        force: the file may exist.
+        resume: the file may exist if an unfinished run is there that will replace it.
 
     Raises:
-        VideoError: unknown extension, no such folder, folder not writable, file exists, or it is the source itself.
+        VideoError: unknown extension, no such folder, folder not writable, file exists, or it is an input itself.
     """
     path = Path(path)
     if path.suffix.lower() not in CONTAINERS:
         raise VideoError(f"{path}: cannot write this kind of file", f"end the name in {', '.join(CONTAINERS)}")
     try:
         _check_folder(path)
-        there = numbered_files(path) if is_numbered(path) else [path] if path.exists() else []
+        existing = numbered_files(path) if is_numbered(path) else [path] if path.exists() else []
         check_no_input(path, source, *also)
         unfinished = WorkFolder(path).path.exists()
-        if there and not force and not (resume and unfinished):
-            raise VideoError(f"{there[0]}: exists already", "name another file, or pass --force to replace it")
+        if existing and not force and not (resume and unfinished):
+            raise VideoError(f"{existing[0]}: exists already", "name another file, or pass --force to replace it")
     except OSError as error:
         raise VideoError(f"{path}: cannot be written ({error.strerror})", "choose another name") from error
     return path
 
 
 def check_place(path: str | os.PathLike[str], suffixes: Iterable[str], *, force: bool) -> Path:
-    """That a picture or page can be written at `path`, found out before any work is done.
+    """Checks, before any work is done, that a picture or page can be written at `path`; returns it as a `Path`.
 
     Args:
-        suffixes: what its name may end in.
-        force: it may exist.
+        suffixes: endings that the name may have.
+        force: the file may exist.
 
     Raises:
         VideoError: another suffix, no such folder, folder not writable, or the file exists.
@@ -79,44 +79,44 @@ def _check_folder(path: Path) -> None:
 
 
 def check_no_input(path: Path, *sources: str | os.PathLike[str] | None) -> None:
-    """Raises VideoError where a file that would be written is one that is read."""
+    """Raises VideoError if writing to `path` would overwrite one of the sources."""
     if any(source is not None and is_input(path, source) for source in sources):
         raise VideoError(f"{path}: is the input itself", "give the output another name")
 
 
 def is_input(path: Path, source: str | os.PathLike[str]) -> bool:
-    """Whether `path`, or a picture of the sequence that it names, is the source or one of its pictures."""
+    """True if `path`, or a picture of the sequence that it names, is the source or one of its pictures."""
     inputs = files_of(source) if is_pictures(source) else [Path(source)]
     files = (numbered_files(path) if is_numbered(path) else []) or [path]
-    return not _names_of(files).isdisjoint(_names_of(inputs))
+    return not _collect_identities(files).isdisjoint(_collect_identities(inputs))
 
 
-def _names_of(files: Iterable[Path]) -> set[object]:
-    """By which files are known; one may have many, and some systems do not tell a from A."""
+def _collect_identities(files: Iterable[Path]) -> set[object]:
+    """Returns real paths and inodes: a file may have several names, and some systems do not distinguish a from A."""
     names: set[object] = set()
     for file in files:
         names.add(os.path.realpath(file))
         if file.exists():
-            found = file.stat()
-            names.add((found.st_dev, found.st_ino))
+            status = file.stat()
+            names.add((status.st_dev, status.st_ino))
     return names
 
 
 def is_numbered(path: Path) -> bool:
-    """Whether the name is that of a sequence of pictures."""
+    """True if the name is that of a sequence of numbered pictures, such as `frame-%05d.png`."""
     return path.suffix.lower() == ".png" and NUMBERED.fullmatch(path.name) is not None
 
 
 def number_path(path: Path, number: int) -> Path:
-    """One picture's file; a `%` in the folder's name is none of ours."""
+    """Returns the path of one numbered picture; a `%` in the folder's name is left unchanged."""
     return path.with_name(path.name % number)
 
 
 def numbered_files(path: Path) -> list[Path]:
-    """The files of the sequence that are there."""
-    found = NUMBERED.fullmatch(path.name)
-    assert found is not None
-    before, after = found.groups()
+    """Returns the files of the sequence that exist, sorted by name."""
+    match = NUMBERED.fullmatch(path.name)
+    assert match is not None
+    before, after = match.groups()
     name = re.compile(rf"{re.escape(before)} *(\d+){re.escape(after)}")
     return sorted(
         file for file in path.parent.iterdir()
@@ -126,7 +126,7 @@ def numbered_files(path: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def explain_writing(path: Path) -> Iterator[None]:
-    """Disk full, folder gone, rights lost: the system's own words in one line."""
+    """Turns an OSError (disk full, folder gone, rights lost) into a VideoError: one line, in the system's own words."""
     try:
         yield
     except OSError as error:

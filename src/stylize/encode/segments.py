@@ -1,4 +1,4 @@
-"""A video in the making: whole segments beside the output, and a manifest that says what is done."""
+"""Stores an unfinished video: whole segments beside the output, and a manifest that says what is done."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from stylize.encode.atomic import write_atomically
 from stylize.errors import UnfinishedRun
 
 LENGTH = 64
-"""Frames after which a segment ends, at the next frame that a run can go on from."""
+"""Frames after which a segment ends, at the next frame from which a run can be resumed."""
 MANIFEST, LOCK = "manifest.json", "lock"
 
 PacketTime: TypeAlias = tuple[int, int, int]
-"""When a packet is shown and decoded, and how long it lasts, in ticks."""
+"""The times at which a packet is shown and decoded, and its duration, in ticks."""
 
 
 @dataclass(frozen=True)
@@ -33,25 +33,25 @@ class Segment:
 
     @property
     def times_file(self) -> str:
-        """Holds the exact times of the packets, in the order of the file: containers round them."""
+        """Name of the file with the packets' exact times, in the order of the file: containers round them."""
         return f"{self.file}.json"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is done of a run, and all that the rest of it depends on."""
+    """The finished part of a run, and everything that the rest of the run depends on."""
 
     identity: Mapping[str, Any]
-    """Of source, style, model, encoding and version; a run goes on only if nothing of it has changed."""
+    """Identifies source, style, model, encoding and version; a run is resumed only if nothing in it has changed."""
     segments: tuple[Segment, ...] = ()
     state: str = ""
-    """File with what the past contributes to the next frame; empty before the first segment and after the last."""
+    """Name of the file with the state that the next frame needs; empty before the first segment and after the last."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Shots and keyframes so far, and whatever else the report sums up."""
+    """Shots and keyframes so far, and other numbers for the report."""
 
     @property
     def complete(self) -> bool:
-        """All frames are there, only the joining is not done."""
+        """True if all frames are there and only the joining is not done."""
         return bool(self.segments) and not self.state
 
     @property
@@ -61,7 +61,7 @@ class Manifest:
 
 
 class WorkFolder:
-    """The hidden folder beside an output in which it comes to be."""
+    """The hidden folder, beside an output, in which the output is made."""
 
     def __init__(self, output: Path) -> None:
         self.output = output
@@ -69,7 +69,11 @@ class WorkFolder:
         self._lock: FileLock | None = None
 
     def manifest(self) -> Manifest | None:
-        """What an earlier run left, if that can be gone on from."""
+        """Returns the manifest that an earlier run left; `None` if there is none.
+
+        Raises:
+            UnfinishedRun: the manifest cannot be read.
+        """
         try:
             stored = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
             segments = tuple(Segment(s["file"], s["frames"]) for s in stored["segments"])
@@ -82,7 +86,7 @@ class WorkFolder:
             ) from error
 
     def claim(self) -> None:
-        """Makes the folder, if it is not there, for this run alone: until `release`, `remove`, or the process ends.
+        """Makes the folder, if needed, and locks it for this run until `release`, `remove`, or the end of the process.
 
         Raises:
             UnfinishedRun: another run has it.
@@ -98,24 +102,27 @@ class WorkFolder:
 
     @property
     def is_ours(self) -> bool:
-        """This run has claimed it."""
+        """True if this run has locked the folder."""
         return self._lock is not None
 
     def release(self) -> None:
-        """Leaves it to whoever goes on with the run."""
+        """Unlocks the folder, so that another process can resume the run."""
         if self._lock is not None:
             self._lock.release()
         self._lock = None
 
     def begin(self, identity: Mapping[str, Any]) -> Manifest:
-        """An empty folder, of this run alone, with an empty manifest."""
+        """Locks the folder for this run, empties it, and returns its new, empty manifest."""
         self.claim()
         manifest = Manifest(identity)
         self.save(manifest)
         return manifest
 
     def save(self, manifest: Manifest) -> None:
-        """Writes it so that after a power cut either the old or the new one is there, whole; drops what it replaces."""
+        """Writes the manifest and deletes files that it does not name.
+
+        After a power cut, either the old manifest or the new one is there, whole.
+        """
         write_atomically(self.path / MANIFEST, json.dumps(asdict(manifest)).encode())
         kept = {MANIFEST, LOCK, manifest.state}
         kept |= {name for segment in manifest.segments for name in (segment.file, segment.times_file)}
@@ -125,7 +132,7 @@ class WorkFolder:
 
     def remove(self) -> None:
         """Deletes the folder with everything in it."""
-        if self.path.is_dir():  # what is ours goes while the folder is ours
+        if self.path.is_dir():  # our files are deleted while we still hold the lock
             for path in self.path.iterdir():
                 if path.name != LOCK:
                     with suppress(OSError):
@@ -135,15 +142,15 @@ class WorkFolder:
 
 
 def write_times(folder: Path, segment: Segment, times: Sequence[PacketTime]) -> None:
-    """Beside the segment, before the manifest names it."""
+    """Writes the packets' times beside the segment, before the manifest names it."""
     write_atomically(folder / segment.times_file, json.dumps(times).encode())
 
 
 def times_of(folder: Path, segment: Segment) -> list[PacketTime]:
-    """What `write_times` wrote.
+    """Reads the times that `write_times` wrote.
 
     Raises:
-        UnfinishedRun: it is broken.
+        UnfinishedRun: their file is broken.
     """
     try:
         stored = json.loads((folder / segment.times_file).read_text(encoding="utf-8"))
@@ -154,7 +161,7 @@ def times_of(folder: Path, segment: Segment) -> list[PacketTime]:
 
 
 def packets_of(folder: Path, manifest: Manifest) -> Iterator[Any]:
-    """All encoded packets with their exact times, in order; a segment's file is open while its packets go by."""
+    """Yields all encoded packets with their exact times; a segment's file is open while its packets are used."""
     last_decoded: int | None = None
     for segment in manifest.segments:
         with av.open(str(folder / segment.file)) as container:
@@ -168,7 +175,7 @@ def packets_of(folder: Path, manifest: Manifest) -> Iterator[Any]:
 
 
 def frames_of(folder: Path, manifest: Manifest) -> Iterator[tuple[Any, int]]:
-    """Decoded frames with their times in ticks; segments for this are lossless."""
+    """Yields decoded frames with their times in ticks; the segments used for this are lossless."""
     for segment in manifest.segments:
         with av.open(str(folder / segment.file)) as container:
             frames = container.decode(container.streams.video[0])
@@ -177,5 +184,5 @@ def frames_of(folder: Path, manifest: Manifest) -> Iterator[tuple[Any, int]]:
 
 
 def with_segment(manifest: Manifest, segment: Segment, state: str, counts: Mapping[str, int]) -> Manifest:
-    """The manifest once one more segment is done."""
+    """Returns the manifest with one more finished segment."""
     return replace(manifest, segments=(*manifest.segments, segment), state=state, counts=dict(counts))

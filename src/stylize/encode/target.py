@@ -1,4 +1,4 @@
-"""What is to be written, as one value: the file, how it is encoded, and the source that it goes with."""
+"""Describes a video to write, as one value: the file, its encoding, and the source that it belongs to."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from stylize.encode.codecs import CODECS, Encoding, choose_encoding, is_rgb
 from stylize.errors import Say, VideoError, VideoWarning
 from stylize.frames import Picture, resize
 
-OWN_ERRORS = 10_000
-"""FFmpeg's own error numbers are larger, the system's are smaller."""
+MAX_SYSTEM_ERROR = 10_000
+"""The system's error numbers are smaller than this, FFmpeg's own are larger."""
 FINE, FINEST = 90_000, 1_000_000
-"""Ticks a second: MPEG's clock, and the most that a cut may lead to."""
+"""Ticks a second: of MPEG's clock, and of the finest clock that a cut may lead to."""
 
 
 def warn(line: str) -> None:
-    """Says a line as a `VideoWarning`."""
+    """Issues a line as a `VideoWarning`."""
     warnings.warn(line, VideoWarning, stacklevel=3)
 
 
@@ -40,43 +40,43 @@ class Target:
 
     path: Path
     source: VideoInfo
-    """Where time base, pixel aspect, colour and the other tracks come from."""
+    """The video that time base, pixel aspect, colour and the other tracks come from."""
     size: tuple[int, int]
     """Width and height of the frames."""
     encoding: Encoding
     start: Fraction | None = None
     end: Fraction | None = None
-    """Seconds on the source's clock; the other tracks' `[start, end)` is taken, and `start` becomes 0. `None` keeps
+    """Seconds on the source's clock; the other tracks are taken in `[start, end)`, and `start` becomes 0. `None` keeps
     the clock and everything."""
     comment: str = ""
-    """Is written as the file's, where its container holds one."""
+    """Written as the file's comment tag, where its container holds one."""
     say: Say = warn
-    """Gets a line about what had to be converted or left out."""
+    """Gets a line about everything that had to be converted or left out."""
 
     @cached_property
     def base(self) -> Fraction:
         """Seconds a tick of the output's clock."""
-        return _common_base(self.source.time_base, self.start or Fraction(0))
+        return _find_common_base(self.source.time_base, self.start or Fraction(0))
 
     @cached_property
     def colour(self) -> Colour:
-        """What the output's numbers mean as colour."""
+        """The colour (matrix, range, primaries, transfer) of the output."""
         return self.source.colour.output
 
     @property
     def loses_alpha(self) -> bool:
-        """The source has transparency, the encoding holds none."""
+        """True if the source has transparency and the encoding holds none."""
         return self.source.has_alpha and self.encoding.pixel_format not in (CODECS[self.encoding.codec].alpha, "bgra")
 
     def add_stream(self, container: Any) -> Any:
-        """The encoder for this video on an open container."""
+        """Adds the encoder for this video to an open container, and returns its stream."""
         return self.encoding.add_stream(
             container, self.source.frame_rate, self.size, self.base, self.source.sample_aspect_ratio, self.colour,
             alpha=self.source.has_alpha,
         )  # fmt: skip
 
     def convert(self, pixels: Picture, pixel_format: str) -> Any:
-        """RGB(A) pixels `[H, W, 3 or 4]` as a frame of FFmpeg's, in the format and colour that is encoded."""
+        """Converts RGB(A) pixels `[H, W, 3 or 4]` to an FFmpeg frame in the format and colour that is encoded."""
         frame = av.VideoFrame.from_ndarray(
             np.ascontiguousarray(pixels), format="rgba" if pixels.shape[-1] == 4 else "rgb24"
         )
@@ -89,32 +89,35 @@ class Target:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Disk full, folder gone, rights lost: the system's own words in one line."""
+        """Turns errors (disk full, folder gone, rights lost) into a VideoError: one line, in the system's own words."""
         try:
             yield
         except (av.FFmpegError, OSError) as error:
             what = error.strerror or type(error).__name__
-            raise VideoError(f"{self.path}: cannot be written ({what})", _advice(error)) from error
+            raise VideoError(f"{self.path}: cannot be written ({what})", _advise(error)) from error
 
 
-def _advice(error: OSError | av.FFmpegError) -> str:
+def _advise(error: OSError | av.FFmpegError) -> str:
     number = error.errno or 0
     if number == errno.ENAMETOOLONG:
         return "choose a shorter name"
-    if number == errno.EINVAL or number > OWN_ERRORS:
+    if number == errno.EINVAL or number > MAX_SYSTEM_ERROR:
         return "choose another kind of file"
     return "free space or name another folder"
 
 
-def _common_base(base: Fraction, start: Fraction) -> Fraction:
-    """A tick of which both are multiples, so that frames keep their distance from a cut; a fine one if it were tiny."""
+def _find_common_base(base: Fraction, start: Fraction) -> Fraction:
+    """Returns a tick that divides both, so that frames keep their distance from a cut.
+
+    If that tick were tiny, returns `base` or MPEG's tick, whichever is finer.
+    """
     common = Fraction(math.gcd(base.numerator * start.denominator, start.numerator * base.denominator), 1)
     common /= base.denominator * start.denominator
     return common if common.denominator <= FINEST else min(base, Fraction(1, FINE))
 
 
 def sample_bytes(pictures: Sequence[Picture], size: tuple[int, int]) -> int:
-    """Bytes of a picture at `size` (width, height), by the usual encoding of an mp4."""
+    """Returns the bytes that a picture takes at `size` (width, height), in the usual encoding of an mp4."""
     memory, rate = io.BytesIO(), Fraction(25)
     with av.open(memory, "w", format="mp4") as container:
         encoding = choose_encoding("sample.mp4", size)

@@ -1,4 +1,4 @@
-"""What a source holds beside its pictures: sound, subtitles, chapters, tags; copied, converted, or said to be lost."""
+"""Copies or converts a source's sound, subtitles, chapters and tags; reports those that are lost."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from stylize.encode.codecs import Encoding
 from stylize.encode.sound import PRE_ROLL, SoundConverter, own_encoder
 from stylize.errors import Say, VideoError
 
-OF_THE_CONTAINER = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
-"""Tags of a file that speak of the container that is left behind."""
+CONTAINER_TAGS = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
+"""Tags of a file that describe its container, which the output does not share."""
 NEAR = 1000
-"""Packets of a file among which each track has its first, as a rule."""
+"""Packets at the beginning of a file that are searched for a track's first packet."""
 RUN_IN = Fraction(1, 10)
-"""Seconds that codecs put before their sound at most: AAC's two packets are 43 ms, Opus's 80 ms."""
+"""Most seconds that codecs put before their sound: AAC's two packets are 43 ms, Opus's 80 ms."""
 Others = Literal["copied", "converted", "dropped"]
 
 
 class Tracks:
-    """The other streams of a source on their way into an open output; a context manager.
+    """Carries the other streams of a source over into an open output; a context manager.
 
     Args:
-        start, end: seconds on the source's clock, less `VideoInfo.clock`; what lies in `[start, end)` is taken, and
+        start, end: seconds on the source's clock, minus `VideoInfo.clock`; the part in `[start, end)` is taken, and
             `start` becomes 0. `None` keeps the clock and everything.
-        say: is told in a line of what had to be converted or left out.
-        others: "copied" where the container holds them; "converted" is all sound; "dropped" is everything.
+        say: gets a line about everything that had to be converted or left out.
+        others: "copied" copies the streams that the container holds; "converted" converts all sound; "dropped"
+            leaves everything out.
     """
 
     def __init__(
@@ -50,8 +51,8 @@ class Tracks:
         self._start = (start or Fraction(0)) + source.clock
         self._end = None if end is None else end + source.clock
         self._resources = ExitStack()
-        self._ways: dict[int, Callable[[Any], list[Any]]] = {}
-        self._told = set[int]()
+        self._handlers: dict[int, Callable[[Any], list[Any]]] = {}
+        self._reported = set[int]()
 
     def __enter__(self) -> Tracks:
         return self
@@ -63,7 +64,7 @@ class Tracks:
         """Adds the streams, tags and chapters that the output's container can hold.
 
         Args:
-            said: what it cannot hold has been told before.
+            said: True if the losses have been reported before; reports nothing then.
         """
         say = self._say
         if said:
@@ -79,66 +80,66 @@ class Tracks:
         self._input = self._resources.enter_context(open_container(self._source.path))
         if not self._encoding.container.sound:
             streams = self._input.streams
-            lost = [kind for kind, found in (("sound", streams.audio), ("subtitles", streams.subtitles)) if found]
+            lost = [name for name, tracks in (("sound", streams.audio), ("subtitles", streams.subtitles)) if tracks]
             if lost:
                 left = "they are" if "subtitles" in lost else "it is"
                 self._say(f"{self._encoding.suffix} holds no {' and no '.join(lost)}: {left} left out")
             return
         for stream in self._input.streams.audio:
-            self._ways[stream.index] = self._sound(output, stream)
+            self._handlers[stream.index] = self._add_sound(output, stream)
         for stream in self._input.streams.subtitles:
             if self._holds(stream):
-                self._ways[stream.index] = self._copy(output, stream)
+                self._handlers[stream.index] = self._add_copy(output, stream)
             else:
-                self._say(f"{self._encoding.suffix} cannot hold {_codec(stream)} subtitles: they are left out")
-        self._attachments(output)
-        self._tags(output)
+                self._say(f"{self._encoding.suffix} cannot hold {_get_codec_name(stream)} subtitles: they are left out")
+        self._copy_attachments(output)
+        self._copy_tags(output)
 
     def packets(self) -> Iterator[tuple[Fraction, Any]]:
-        """Packets ready to be muxed, with their times in seconds, in the order of the source."""
-        if not self._ways:
+        """Yields packets that are ready to be muxed, with their times in seconds, in the order of the source."""
+        if not self._handlers:
             return
-        streams = [s for s in self._input.streams if s.index in self._ways]
-        for packet in _until_broken(continuous(self._source.path, self._input.demux(streams))):
-            if packet.pts is None or packet.dts is None or not self._taken(packet):
+        streams = [s for s in self._input.streams if s.index in self._handlers]
+        for packet in _stop_at_damage(continuous(self._source.path, self._input.demux(streams))):
+            if packet.pts is None or packet.dts is None or not self._is_needed(packet):
                 continue
-            for ready in self._ways[packet.stream.index](packet):
+            for ready in self._handlers[packet.stream.index](packet):
                 yield ready.pts * ready.time_base, ready
-        for index, way in self._ways.items():
-            for ready in way(None) if self._input.streams[index].type == "audio" else []:
+        for index, handle in self._handlers.items():
+            for ready in handle(None) if self._input.streams[index].type == "audio" else []:
                 yield ready.pts * ready.time_base, ready
 
     def mux(self, output: Any, packet: Any) -> None:
-        """Writes one of them; what the container turns out not to hold is left out, and said once."""
+        """Writes a packet; leaves out those that the container turns out not to hold, and reports that once."""
         time, index = float(packet.pts * packet.time_base), packet.stream.index
         try:
             output.mux(packet)
         except (av.ArgumentError, av.InvalidDataError) as error:
-            if index not in self._told:
-                kind = packet.stream.type
+            if index not in self._reported:
+                media = packet.stream.type
                 self._say(
-                    f"{self._encoding.suffix} cannot hold some of the {kind}, from {time:.2f} s on ({error.strerror})"
+                    f"{self._encoding.suffix} cannot hold some of the {media}, from {time:.2f} s on ({error.strerror})"
                 )
-            self._told.add(index)
+            self._reported.add(index)
 
-    def _taken(self, packet: Any) -> bool:
-        """Whether any of the packet is to be heard or seen."""
-        time, kind = packet.pts * packet.time_base, packet.stream.type
+    def _is_needed(self, packet: Any) -> bool:
+        """True if any of the packet is to be heard or seen."""
+        time, media = packet.pts * packet.time_base, packet.stream.type
         ends = time + (packet.duration or 0) * packet.time_base
         if self._whole:
-            # sound that an edit list hides; of a codec's own run-in, a packet or two, the container sees to itself
+            # drops sound that an edit list hides; the container itself handles a codec's own run-in, a packet or two
             hidden = packet.is_discard and not self._encoding.container.is_quicktime
             return not (hidden and ends < self._start - RUN_IN)
-        if isinstance(self._ways[packet.stream.index], SoundConverter):
+        if isinstance(self._handlers[packet.stream.index], SoundConverter):
             begins = ends > self._start - PRE_ROLL
         else:
-            begins = time >= self._start or (kind == "subtitle" and ends > self._start)
+            begins = time >= self._start or (media == "subtitle" and ends > self._start)
         return bool(begins and (self._end is None or time < self._end))
 
     def _holds(self, stream: Any) -> bool:
-        """Whether the container takes the stream as it is.
+        """True if the container takes the stream as it is.
 
-        The codec alone does not tell (mp4 wants to know what each channel of PCM is); a file with a packet of it does.
+        The codec alone does not decide this (mp4 must know what each channel of PCM is): tries to write one packet.
         """
         if stream.codec_context is None:
             return False
@@ -146,31 +147,34 @@ class Tracks:
         try:
             copy = trial.add_stream_from_template(stream)
             trial.start_encoding()
-            if stream.type == "audio" and (packet := self._first_packet(stream.index)) is not None:
+            if stream.type == "audio" and (packet := self._find_first_packet(stream.index)) is not None:
                 packet.stream = copy
                 trial.mux(packet)
                 trial.close()
         except (ValueError, av.FFmpegError):
             return False
         finally:
-            with contextlib.suppress(ValueError, av.FFmpegError):  # some want a packet before they end
+            with contextlib.suppress(ValueError, av.FFmpegError):  # some muxers want a packet before they end
                 trial.close()
         return True
 
-    def _first_packet(self, index: int) -> Any:
-        """Of a track, if it has one near the beginning."""
+    def _find_first_packet(self, index: int) -> Any:
+        """Returns a track's first packet, or `None` if there is none near the beginning of the file."""
         with open_container(self._source.path) as container, contextlib.suppress(*BROKEN):
             for packet in itertools.islice(container.demux(), NEAR):
                 if packet.stream.index == index and packet.size and packet.pts is not None and packet.dts is not None:
                     return packet
         return None
 
-    def _sound(self, output: Any, stream: Any) -> Callable[[Any], list[Any]]:
-        """Packet for packet where the container holds it; a cut goes through lossless sound to the sample."""
+    def _add_sound(self, output: Any, stream: Any) -> Callable[[Any], list[Any]]:
+        """Adds a sound track and returns its packet handler.
+
+        The packets are copied where the container holds them, but lossless sound is cut at the exact sample.
+        """
         context, holds = stream.codec_context, self._others == "copied" and self._holds(stream)
         again = own_encoder(stream) if holds and not self._whole else ""
         if holds and not again:
-            return self._copy(output, stream)
+            return self._add_copy(output, stream)
         if context is None or not context.layout.nb_channels or not context.sample_rate:
             self._say(f"{self._source.path}: a sound track cannot be decoded: it is left out")
             return lambda _: []
@@ -179,31 +183,32 @@ class Tracks:
             converter = SoundConverter(output, stream, name, self._start, self._end, cut=not self._whole)
         except (ValueError, av.FFmpegError) as error:
             raise VideoError(
-                f"{self._encoding.suffix} cannot hold the source's sound ({_codec(stream)})", "choose .mkv or .mov"
+                f"{self._encoding.suffix} cannot hold the source's sound ({_get_codec_name(stream)})",
+                "choose .mkv or .mov",
             ) from error
         if not again:
             mixed = ", in stereo" if converter.layout == "stereo" and context.layout.nb_channels > 2 else ""
             becomes = f"it becomes {name.removeprefix('lib')}{mixed}"
-            self._say(f"{self._encoding.suffix} cannot hold {_codec(stream)} sound as it is: {becomes}")
-        _name(converter.target, stream)
+            self._say(f"{self._encoding.suffix} cannot hold {_get_codec_name(stream)} sound as it is: {becomes}")
+        _copy_labels(converter.target, stream)
         return converter
 
-    def _copy(self, output: Any, stream: Any) -> Callable[[Any], list[Any]]:
-        """Packet for packet."""
+    def _add_copy(self, output: Any, stream: Any) -> Callable[[Any], list[Any]]:
+        """Adds a track that is copied packet for packet, and returns its packet handler."""
         copy = output.add_stream_from_template(stream)
-        _name(copy, stream)
+        _copy_labels(copy, stream)
         last: int | None = None
-        # a recording may step back where it was spliced: containers want times that rise, some on a clock of samples
+        # times may step back where a recording was spliced: containers want rising times, some in whole samples
         least = max(1, math.ceil(Fraction(1, stream.rate or 48000) / stream.time_base)) if stream.type == "audio" else 1
 
-        def way(packet: Any) -> list[Any]:
+        def retime(packet: Any) -> list[Any]:
             nonlocal last
             if packet is None:
                 return []
             base = packet.time_base
             begin, shift = round(self._start / base), 0
             pts, dts, length = packet.pts - begin, packet.dts - begin, packet.duration or 0
-            if stream.type == "subtitle" and not self._whole:  # one that is on screen at a cut is shown in part
+            if stream.type == "subtitle" and not self._whole:  # a subtitle on screen at a cut is shown in part
                 shift, last_tick = max(0, -pts), None if self._end is None else round(self._end / base) - begin
                 length = max(1, (length if last_tick is None else min(length, last_tick - pts)) - shift)
             dts = dts + shift if last is None else max(dts + shift, last + least)
@@ -211,14 +216,14 @@ class Tracks:
             packet.stream = copy
             return [packet]
 
-        return way
+        return retime
 
-    def _attachments(self, output: Any) -> None:
-        """Fonts and the like, where they can be kept, and what can not."""
-        found = self._input.streams
-        lost = ["a cover picture" for s in found.video if s.disposition & Disposition.attached_pic]
-        lost += ["another video"] * (len(found.video) - 1 - len(lost))
-        for attachment in found.attachments:
+    def _copy_attachments(self, output: Any) -> None:
+        """Copies fonts and the like where the container holds them; reports what is left out."""
+        streams = self._input.streams
+        lost = ["a cover picture" for s in streams.video if s.disposition & Disposition.attached_pic]
+        lost += ["another video"] * (len(streams.video) - 1 - len(lost))
+        for attachment in streams.attachments:
             if self._encoding.container.format == "matroska":
                 output.add_attachment(attachment.name or "", attachment.mimetype or "", attachment.data)
             else:
@@ -226,8 +231,8 @@ class Tracks:
         if lost:
             self._say(f"left out: {', '.join(lost)}")
 
-    def _tags(self, output: Any) -> None:
-        output.metadata.update({k: v for k, v in self._input.metadata.items() if k.lower() not in OF_THE_CONTAINER})
+    def _copy_tags(self, output: Any) -> None:
+        output.metadata.update({k: v for k, v in self._input.metadata.items() if k.lower() not in CONTAINER_TAGS})
         chapters = self._input.chapters()
         if not chapters or self._encoding.container.format not in ("mp4", "mov", "matroska", "webm"):
             return
@@ -243,21 +248,21 @@ class Tracks:
         output.set_chapters(kept)
 
 
-def _until_broken(packets: Iterator[Any]) -> Iterator[Any]:
-    """Of a damaged source, what came before the damage is kept."""
+def _stop_at_damage(packets: Iterator[Any]) -> Iterator[Any]:
+    """Yields the packets up to the first damage; ends there without an error."""
     with contextlib.suppress(StopIteration, *BROKEN):
         while True:
             packet = next(packets)
             yield packet
 
 
-def _name(target: Any, stream: Any) -> None:
-    """Gives a track the source's language, title, and what it is for."""
+def _copy_labels(target: Any, stream: Any) -> None:
+    """Gives a track the source's language, title and disposition (what it is for)."""
     for tag in ("language", "title"):
         if tag in stream.metadata:
             target.metadata[tag] = stream.metadata[tag]
     target.disposition = stream.disposition
 
 
-def _codec(stream: Any) -> str:
+def _get_codec_name(stream: Any) -> str:
     return str(stream.codec_context.name) if stream.codec_context is not None else "unknown"

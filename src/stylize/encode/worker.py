@@ -1,4 +1,4 @@
-"""TODO"""
+"""Runs tasks in order in one thread, beside the caller's work."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 
 class Worker:
-    """One thread that does what it is given, in order; a context manager.
+    """One thread that runs its tasks in order; a context manager.
 
-    `do` waits while `depth` tasks are waiting already. An exception of a task comes out of the next `do`, or of the end
-    of the block; tasks after it are dropped. So are those that have not begun when the block ends with an exception.
+    `do` waits while `depth` tasks are waiting already. If a task raises an exception, the next `do` or the end of the
+    block raises it again, and later tasks are dropped. If the block ends with an exception, tasks that have not begun
+    are dropped, too.
     """
 
     def __init__(self, depth: int = 8) -> None:
@@ -24,18 +25,18 @@ class Worker:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._dropping |= kind is not None
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        self._dropping |= error_type is not None
         self._tasks.put(None)
         self._thread.join()
-        if kind is None:
+        if error_type is None:
             self._raise()
 
     def do(self, task: Callable[[], None]) -> None:
         """Adds a task.
 
         Raises:
-            BaseException: what an earlier task raised.
+            BaseException: an earlier task has raised it.
         """
         self._raise()
         self._tasks.put(task)
@@ -46,7 +47,7 @@ class Worker:
                 continue
             try:
                 task()
-            except BaseException as error:  # handed to the caller, whatever it is
+            except BaseException as error:  # passed on to the caller, whatever it is
                 self._error, self._dropping = error, True
 
     def _raise(self) -> None:

@@ -1,4 +1,4 @@
-"""Videos out: frames at their exact times with all that the source holds beside them, complete or not at all."""
+"""Writes videos: frames at their exact times and the source's other tracks, complete or not at all."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ class VideoWriter:
     """Encodes frames; sound, subtitles, chapters and tags come from the source. A context manager.
 
     The file appears under its name when the block ends without an exception. Until then the frames are in segments in
-    a hidden folder beside it, which is gone afterwards; a failed run (`for_run`) leaves its whole segments there.
+    a hidden folder beside it, which is removed afterwards; a failed run (`for_run`) leaves its whole segments there.
 
     Args:
-        path: the kind of file says how it is encoded: .mp4, .m4v (H.264), .mov (ProRes), .mkv (FFV1), .webm (VP9),
+        path: its suffix decides the encoding: .mp4, .m4v (H.264), .mov (ProRes), .mkv (FFV1), .webm (VP9),
             .gif, or numbered pictures (`frame-%05d.png`).
-        source: where time base, pixel aspect, colour and the other tracks come from.
+        source: the video that time base, pixel aspect, colour and the other tracks come from.
         size: width and height of the frames. Odd sizes are kept exactly.
-        encoding: other codec or quality, from `choose_encoding`.
-        crf, preset: for the usual encoding of this kind of file, if `encoding` is left out.
-        start, end: seconds on the source's clock; the other tracks' `[start, end)` is taken, frames at `start` are
+        encoding: another codec or quality, from `choose_encoding`.
+        crf, preset: for the usual encoding of this type of file, if `encoding` is left out.
+        start, end: seconds on the source's clock; the other tracks are taken in `[start, end)`, frames at `start` are
             written at 0. `None` keeps the clock and everything.
-        say: gets a line about what had to be converted or left out; a warning if left out.
+        say: gets a line about everything that had to be converted or left out; by default, each line is a warning.
 
     Raises:
-        VideoError: the file cannot be written, or its container cannot hold what it is to.
-        StyleError: crf or preset out of range.
+        VideoError: the file cannot be written, or its container cannot hold the tracks.
+        StyleError: crf or preset is out of range.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class VideoWriter:
 
     @classmethod
     def for_run(cls, target: Target, identity: Mapping[str, Any], manifest: Manifest | None) -> Self:
-        """A writer whose whole segments stay after a failure, so that the run can go on.
+        """Returns a writer whose whole segments stay after a failure, so that the run can be resumed.
 
         Args:
-            identity: all that the frames depend on, as JSON has it.
-            manifest: of an unfinished run to go on from.
+            identity: everything that the frames depend on, as JSON values.
+            manifest: that of an unfinished run to resume; `None` for a new run.
         """
         writer = cls.__new__(cls)
         writer._begin(target, identity, manifest, keep=True)
@@ -97,11 +97,11 @@ class VideoWriter:
         return self
 
     def _take_folder(self) -> None:
-        """Begins the run's folder, or goes on in it; a failure leaves it as it was found."""
+        """Begins the run's folder, or continues in it; a failure leaves the folder as it was."""
         try:
             if not self._resumed:
-                if not self._keep and (left := self._folder.manifest()) is not None and left.segments:
-                    what = f"{self.target.path}: an unfinished run is there, {left.frames} frames of it done"
+                if not self._keep and (earlier := self._folder.manifest()) is not None and earlier.segments:
+                    what = f"{self.target.path}: an unfinished run is there, {earlier.frames} frames of it done"
                     raise UnfinishedRun(what, "go on with it by --resume, or name another file")
                 self._folder.begin(self._identity)
             else:
@@ -114,13 +114,13 @@ class VideoWriter:
             raise
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         whole = False
         try:
             with self.target.explained():
-                self._worker.__exit__(kind, error, trace)
-                if kind is None:
+                self._worker.__exit__(error_type, error, trace)
+                if error_type is None:
                     if self._open is not None:
                         self._end_segment(None, self.counts)
                     join(self.target, self._folder.path, self.manifest)
@@ -134,18 +134,19 @@ class VideoWriter:
                 self._folder.release()
 
     def write(self, clip: Clip) -> None:
-        """Encodes the clip's frames at the clip's times, in a thread of its own."""
+        """Encodes the clip's frames at the clip's times, in another thread."""
         self._unsaved += len(clip)
         with self.target.explained():
             self._worker.do(lambda: self._encode(clip))
 
     def checkpoint(self, state: Callable[[], bytes] | None, counts: Mapping[str, int]) -> None:
-        """Ends the segment, if it is long enough: a run can go on from here.
+        """Ends the segment, if it is long enough, so that a run can be resumed from here.
 
         Args:
-            state: makes what the rest of the run needs of this part. It is called in this thread: once torch has worked
-                in a second one, OpenMP's threads wait by sleeping, and the networks lose a quarter of their speed.
-            counts: what the report sums up, so far.
+            state: returns the state that the rest of the run needs. It is called in the caller's thread: once torch has
+                worked in a second one, OpenMP's threads wait by sleeping, and the networks lose a quarter of their
+                speed.
+            counts: the numbers for the report, so far.
         """
         if self._unsaved < LENGTH:
             return
@@ -176,7 +177,7 @@ class VideoWriter:
 
 
 class _OpenSegment:
-    """A segment that is being encoded; its times start at 0, the exact ones are kept beside it."""
+    """A segment that is being encoded; its times start at 0, the exact ones are stored beside it."""
 
     def __init__(self, path: Path, target: Target) -> None:
         self._path, self._target = path, target
@@ -190,7 +191,7 @@ class _OpenSegment:
     def encode(self, pixels: Picture, time: Fraction, duration: Fraction) -> None:
         """Adds a frame, `[H, W, 3 or 4]`."""
         frame, base = self._target.convert(pixels, self._stream.pix_fmt), self._target.base
-        ticks = math.floor(time / base + HALF)  # `round` takes halves to even ticks, two frames to one
+        ticks = math.floor(time / base + HALF)  # `round` takes halves to even ticks: two frames may get one tick
         self._first = ticks if self._first is None else self._first
         frame.time_base, frame.pts = base, ticks - self._first
         self._durations[ticks] = max(1, round(duration / base))
@@ -207,7 +208,7 @@ class _OpenSegment:
         return segment
 
     def close(self) -> None:
-        """Gives the file up."""
+        """Closes the file of a segment that is given up."""
         with contextlib.suppress(av.FFmpegError, OSError):
             self._container.close()
 

@@ -1,4 +1,4 @@
-"""Only a part of the picture is restyled: which one, and how it is mixed in."""
+"""Restyles only a part of the picture: makes its mattes, and mixes styled and source frames."""
 
 from __future__ import annotations
 

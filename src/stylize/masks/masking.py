@@ -1,4 +1,4 @@
-"""Only a part of the picture is restyled: which one, its matte steadied along the motion, feathered, and mixed in."""
+"""Restyles only a part of the picture: steadies its matte along the motion, feathers it, and mixes the frames."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from stylize.motion import motion_between, warp
 from stylize.style import Style
 
 STEADY = 0.5
-"""How much of the matte before is kept where the motion can be trusted."""
-SEEN = 0.5
-"""A matte that is nowhere more than this shows nothing."""
+"""Share of the previous matte that is kept where the motion can be trusted."""
+MIN_SUBJECT = 0.5
+"""A matte that stays below this everywhere shows no subject."""
 FAINT = 1 / 255
-"""A matte below this is none: there the source stays to the bit."""
+"""Matte values below this become 0, so that the source stays unchanged to the bit."""
 
 
 @dataclass(frozen=True)
 class Masking:
-    """Which part of the picture is restyled."""
+    """The part of the picture that is restyled."""
 
     mattes: MatteMaker
-    """Of the subject."""
+    """Makes the mattes of the subject."""
     background: bool = False
-    """Restyle what is not the subject."""
+    """Restyle everything except the subject."""
     feather: float = 0.0
-    """Deviation of the blur of the matte's border, in pixels."""
+    """Standard deviation of the blur of the matte's border, in pixels."""
 
 
 def masking_for(style: Style, source: Path | None, device: str = "cpu") -> Masking | None:
-    """The masking that a style asks for; `None` where the whole picture is restyled.
+    """Returns the masking that a style asks for; `None` if the whole picture is restyled.
 
     Args:
-        source: the video itself; motion looks at its beginning.
-        device: where a network runs.
+        source: the source video; for mattes from motion, the beginning of each shot is read from it.
+        device: device for a segmentation network.
     """
     if style.mask is None and not style.mask_from:
         return None
@@ -50,14 +50,15 @@ def masking_for(style: Style, source: Path | None, device: str = "cpu") -> Maski
 
 
 def make_mattes(mask: Path | None, made_from: str, source: Path | None = None, device: str = "cpu") -> MatteMaker:
-    """Mattes from a still, a video or a folder; or made from "motion", "box:X,Y,W,H", or by a network.
+    """Returns what makes the mattes: a picture, a video or a folder; or "motion", "box:X,Y,W,H", or a network.
 
     Args:
-        source: the video itself; motion looks at its beginning.
-        device: where a network runs.
+        mask: path of a picture, a video or a folder of mattes; it takes precedence over `made_from`.
+        source: the source video; for "motion", the beginning of each shot is read from it.
+        device: device for a segmentation network.
 
     Raises:
-        StyleError: they cannot be used.
+        StyleError: the mattes cannot be made from this.
     """
     if mask is not None:
         return StillMatte(mask) if mask.suffix.lower() in SUFFIXES and mask.is_file() else FilmMattes(mask)
@@ -73,22 +74,22 @@ def make_mattes(mask: Path | None, made_from: str, source: Path | None = None, d
 def apply_mask(
     masking: Masking, clip: Clip, styled: Picture, before: MattedFrame | None
 ) -> tuple[Picture, MattedFrame | None]:
-    """The styled frames within the mattes, the source's without.
+    """Combines the styled frames inside the mattes with the source frames outside.
 
     Args:
         clip: consecutive frames of the source, of one shot.
-        styled: what became of them, uint8 `[T, H, W, 3]`.
-        before: the frame before them in this shot, with its matte.
+        styled: their restyled versions, uint8 `[T, H, W, 3]`.
+        before: the previous frame of this shot with its matte; `None` at the start of a shot.
 
     Returns:
-        The mixed frames, and the last one of the source with its matte.
+        The mixed frames, and the last source frame with its matte.
     """
     frames = []
     for i, (picture, result) in enumerate(zip(clip.frames, styled, strict=True)):
         matte = masking.mattes(picture, before, clip.index + i, clip.times[i])
         if before is not None:
             matte = steady_matte(matte, picture, *before)
-        elif matte.max() < SEEN:
+        elif matte.max() < MIN_SUBJECT:
             what = f"the mask finds no subject in frame {clip.index + i}"
             warnings.warn(f"{what}: look at a preview, or give a matte (--mask)", VideoWarning, 2)
         before = picture, matte
@@ -98,21 +99,21 @@ def apply_mask(
 
 
 def steady_matte(matte: Matte, picture: Picture, earlier: Picture, before: Matte) -> Matte:
-    """`matte` mixed with the one before, carried along the motion, where that can be trusted."""
+    """Mixes `matte` with the previous one, warped along the motion, where the motion can be trusted."""
     motion = motion_between(earlier, picture)
     share = STEADY * motion.visible
     return np.asarray(matte + share * (warp(before, motion.flow) - matte), np.float32)
 
 
 def feather(matte: Matte, deviation: float) -> Matte:
-    """With a soft border, and exactly 0 and 1 away from it."""
+    """Softens the border of a matte; away from it, the matte is exactly 0 or 1."""
     soft = cv2.GaussianBlur(matte, (0, 0), deviation) if deviation > 0 else matte
     soft = np.where(soft < FAINT, 0, np.where(soft > 1 - FAINT, 1, soft))
     return np.asarray(soft, np.float32)
 
 
 def composite(source: Picture, styled: Picture, matte: Matte) -> Picture:
-    """Mixed as light is: in linear light (sRGB, IEC 61966-2-1); where the matte is 0 or 1, one of them to the bit."""
+    """Mixes both pictures in linear light (sRGB, IEC 61966-2-1); a matte of 0 or 1 keeps one of them to the bit."""
     share = matte[..., None]
     mixed = to_linear(to_floats(source)) * (1 - share) + to_linear(to_floats(styled)) * share
     encoded = np.where(mixed <= 0.0031308, 12.92 * mixed, 1.055 * np.maximum(mixed, 1e-9) ** (1 / 2.4) - 0.055)
@@ -121,5 +122,5 @@ def composite(source: Picture, styled: Picture, matte: Matte) -> Picture:
 
 
 def to_linear(image: Image) -> Image:
-    """sRGB in [0, 1] to light."""
+    """Converts sRGB in [0, 1] to linear light."""
     return np.asarray(np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4), np.float32)

@@ -1,4 +1,4 @@
-"""Mattes: which part of a frame is the subject, from files, from what moves, from a box, or from a network."""
+"""Makes mattes, which mark the subject of a frame: from files, from motion, or from a box."""
 
 from __future__ import annotations
 
@@ -22,30 +22,31 @@ MattedFrame: TypeAlias = tuple[Picture, Matte]
 """A source frame, uint8 RGB `[H, W, 3]`, and its matte."""
 
 GRABCUT_SIDE, GRABCUT_ROUNDS = 320, 2
-"""Longer side at which GrabCut works, and its rounds a frame."""
-MOVED, MOST = 0.6, 0.5
-"""The subject moves otherwise than the camera by so many pixels, and by this share of what the most do (a hand-held
-camera and depth move the ground as well)."""
+"""Longer side in pixels at which GrabCut works, and its iterations per frame."""
+MIN_DEVIATION, MIN_SHARE = 0.6, 0.5
+"""The subject's motion deviates from the camera's by at least so many pixels, and by at least this share of the 90th
+percentile of all deviations (a hand-held camera and depth move the ground as well)."""
 RIM = 0.22
-"""Width of the picture's rim, as a share of its sides."""
+"""Width of the picture's rim, as a share of each side."""
 CARRY = 0.8
-"""How much of the matte before counts beside what moves now."""
+"""Weight of the previous matte; the rest is the weight of the current motion."""
 
 
 class MatteMaker(Protocol):
-    """Makes the matte of one frame after the other."""
+    """Makes the mattes of consecutive frames."""
 
     def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
-        """Of `picture`, uint8 RGB `[H, W, 3]`, the source's frame number `index`, shown at `time` on its clock.
+        """Returns the matte of `picture`, uint8 RGB `[H, W, 3]`: the source's frame number `index`, shown at `time`.
 
         Args:
-            before: the frame before with its matte, if there was one in this shot.
+            before: the previous frame of this shot with its matte; `None` for the first frame of a shot.
+            time: the frame's time on the source's clock.
         """
         ...
 
 
 def to_matte(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> Matte:
-    """A picture of a matte, grey, in colour, or with transparency (which is then the matte), at `size`."""
+    """Converts a picture to a matte of `size`: its transparency if it has one, otherwise its lightness."""
     if picture.ndim == 3 and picture.shape[2] == 4:
         picture = picture[..., 3]
     elif picture.ndim == 3:
@@ -57,11 +58,11 @@ class StillMatte:
     """One matte for all frames."""
 
     def __init__(self, path: Path) -> None:
-        found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if found is None:
+        stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if stored is None:
             raise StyleError(f"{path}: cannot be read as a matte", "name a picture, a video, or a folder of pictures")
-        deep = (found / 257).astype(np.uint8) if found.dtype == np.uint16 else found
-        self._matte = deep if deep.ndim == 2 or deep.shape[2] == 4 else deep[..., ::-1]
+        image = (stored / 257).astype(np.uint8) if stored.dtype == np.uint16 else stored
+        self._matte = image if image.ndim == 2 or image.shape[2] == 4 else image[..., ::-1]
 
     def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
         return to_matte(np.ascontiguousarray(self._matte), (picture.shape[1], picture.shape[0]))
@@ -74,17 +75,17 @@ class FilmMattes:
         self._pictures = PerFrame(path, "mattes", "give one for each frame, or a single picture")
 
     def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
-        """As `MatteMaker`."""
+        """Returns the matte, as `MatteMaker` does."""
         clip = self._pictures.at(index)
         shown = clip.frames[0] if clip.alpha is None else clip.alpha[0]
         return to_matte(shown, (picture.shape[1], picture.shape[0]))
 
 
 class MovingMattes:
-    """What moves otherwise than the camera, cut out by GrabCut (Rother et al. 2004)."""
+    """Finds the parts that move differently from the camera, and cuts them out with GrabCut (Rother et al. 2004)."""
 
     AHEAD = 4
-    """Frames that tell what will move in the first one."""
+    """Number of frames, from the first of a shot on, that are read to find the motion in the first one."""
 
     def __init__(self, source: Path | None) -> None:
         if source is None:
@@ -93,22 +94,23 @@ class MovingMattes:
 
     def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
         if before is None:
-            return cut_out(picture, self._at_first(picture, time))
+            return cut_out(picture, self._find_first_motion(picture, time))
         flow = optical_flow(picture, before[0])
-        seen = CARRY * warp(before[1], flow) + (1 - CARRY) * motion_matte(flow)
-        return cut_out(picture, np.asarray(seen, np.float32))
+        seed = CARRY * warp(before[1], flow) + (1 - CARRY) * motion_matte(flow)
+        return cut_out(picture, np.asarray(seed, np.float32))
 
-    def _at_first(self, picture: Picture, time: Fraction) -> Matte:
+    def _find_first_motion(self, picture: Picture, time: Fraction) -> Matte:
         height, width = picture.shape[:2]
-        start = max(0.0, float(time - VideoReader(self._source).info.start) - 1e-4)  # seconds are rounded
+        # a little earlier, as seconds are rounded
+        start = max(0.0, float(time - VideoReader(self._source).info.start) - 1e-4)
         with VideoReader(self._source, start=start, size=(width, height)) as reader:
             ahead = next(reader.clips(self.AHEAD)).frames
-        found = [motion_matte(optical_flow(ahead[0], later)) for later in ahead[1:]]
-        return np.asarray(np.mean(found, 0) if found else np.zeros((height, width)), np.float32)
+        mattes = [motion_matte(optical_flow(ahead[0], later)) for later in ahead[1:]]
+        return np.asarray(np.mean(mattes, 0) if mattes else np.zeros((height, width)), np.float32)
 
 
 class Box:
-    """What is in a box in the first frame, followed along the motion and cut out anew in every frame."""
+    """Follows the content of a box in the first frame along the motion, and cuts it out anew in every frame."""
 
     def __init__(self, text: str, source: Path | None = None) -> None:
         numbers = text.removeprefix("box:").split(",")
@@ -126,10 +128,10 @@ class Box:
         return cut_out(picture, seed)
 
     def corners(self, picture: Picture) -> tuple[int, int, int, int]:
-        """Its left, upper, right and lower side; the picture may be smaller than the source.
+        """Returns the box's left, upper, right and lower side in `picture`, which may be smaller than the source.
 
         Raises:
-            StyleError: it leaves the picture.
+            StyleError: the box leaves the picture.
         """
         height, width = picture.shape[:2]
         across, down = self._size or (width, height)
@@ -142,28 +144,28 @@ class Box:
 
 
 def motion_matte(flow: npt.NDArray[np.float32]) -> Matte:
-    """How surely each pixel moves otherwise than the camera.
+    """Returns the confidence, in [0, 1], that each pixel moves differently from the camera.
 
-    The camera's motion is the similarity that fits most of the picture's rim (all but its lower side), where the
-    subject seldom is: of the whole picture, a subject that fills half of it would be taken for the ground.
+    The camera's motion is the similarity transform that fits most of the picture's rim (without its lower side), where
+    the subject seldom is. Fitted to the whole picture, it would follow a subject that fills half of it.
     """
     height, width = flow.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    here = np.stack([x, y], -1)
+    grid = np.stack([x, y], -1)
     rim = (x < RIM * width) | (x > (1 - RIM) * width) | (y < RIM * height)
     sparse = np.s_[4::8, 4::8]
-    points, moved = (side[sparse][rim[sparse]] for side in (here, here + flow))
-    camera, _ = cv2.estimateAffinePartial2D(points, moved, ransacReprojThreshold=1.0)
+    points, targets = (side[sparse][rim[sparse]] for side in (grid, grid + flow))
+    camera, _ = cv2.estimateAffinePartial2D(points, targets, ransacReprojThreshold=1.0)
     if camera is None:
         return np.zeros((height, width), np.float32)
-    expected = here @ camera[:, :2].T.astype(np.float32) + camera[:, 2].astype(np.float32)
-    off = length(flow + here - expected)
-    bound = max(MOVED, MOST * float(np.percentile(off, 90)))
-    return np.asarray(1 / (1 + np.exp(np.clip(3.6 * (1 - off / bound), -50, 50))), np.float32)
+    expected = grid @ camera[:, :2].T.astype(np.float32) + camera[:, 2].astype(np.float32)
+    deviation = length(flow + grid - expected)
+    bound = max(MIN_DEVIATION, MIN_SHARE * float(np.percentile(deviation, 90)))
+    return np.asarray(1 / (1 + np.exp(np.clip(3.6 * (1 - deviation / bound), -50, 50))), np.float32)
 
 
 def cut_out(picture: Picture, seed: Matte) -> Matte:
-    """GrabCut: borders go where colours change; `seed` says how surely each pixel is the subject."""
+    """Returns the subject with borders where colours change (GrabCut); `seed` is the confidence that it is there."""
     height, width = seed.shape
     scale = min(1.0, GRABCUT_SIDE / max(height, width))
     size = max(16, round(width * scale)), max(16, round(height * scale))
@@ -174,8 +176,8 @@ def cut_out(picture: Picture, seed: Matte) -> Matte:
     labels[cv2.erode(hints, np.ones((7, 7))) > 0.8] = cv2.GC_FGD
     labels[cv2.dilate(hints, np.ones((21, 21))) < 0.1] = cv2.GC_BGD
     subject = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    if 20 < subject.sum() < labels.size - 20:  # it needs some of both
-        cv2.setRNGSeed(0)  # the same cut in every run
+    if 20 < subject.sum() < labels.size - 20:  # GrabCut needs pixels of both classes
+        cv2.setRNGSeed(0)  # the same result in every run
         cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
         subject = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
     return np.asarray(

@@ -1,4 +1,4 @@
-"""Mattes from networks of transformers: by the label of what is to be found, or by a box in the first frame."""
+"""Makes mattes with segmentation networks of transformers: by a label, or by a box in the first frame."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from stylize.motion import warp
 from stylize.motion.flow import optical_flow
 
 MARGIN = 0.06
-"""By how much of its sides the box around the matte before is widened."""
+"""Share of its width or height by which the box around the previous matte is widened on each side."""
 SUBJECT = 0.1
-"""What is the subject in the matte before: as that is mixed with those before it, three frames may miss it."""
+"""Values above this in the previous matte are the subject: mattes are mixed over time, so three frames may miss it."""
 
 
 def network_mattes(text: str, source: Path | None = None, device: str = "cpu") -> MatteMaker:
-    """`MODEL#LABEL`, or `MODEL#box:X,Y,WIDTH,HEIGHT` for networks that are told where to look (SAM, SAM 2).
+    """Makes mattes from `MODEL#LABEL`, or `MODEL#box:X,Y,WIDTH,HEIGHT` for networks that take a box (SAM, SAM 2).
 
     Args:
-        device: where the network runs.
+        device: device that the network runs on.
 
     Raises:
-        StyleError: the network cannot be loaded, or the box is none.
+        StyleError: the network cannot be loaded, or the box is not valid.
     """
     name, _, what = text.partition("#")
     if what.startswith("box:"):
@@ -39,31 +39,31 @@ def network_mattes(text: str, source: Path | None = None, device: str = "cpu") -
 
 
 class LabelSegmenter:
-    """A segmentation network that knows labels, such as facebook/mask2former-swin-tiny-coco-panoptic."""
+    """Finds a label with a segmentation network such as facebook/mask2former-swin-tiny-coco-panoptic."""
 
     def __init__(self, name: str, label: str, device: str) -> None:
         self._label = label
         with explained(StyleError, f"cannot load a segmentation network from {name}", "use motion or box:X,Y,W,H"):
-            self._find: Any = pipeline("image-segmentation", model=name, device=device)
+            self._segment: Any = pipeline("image-segmentation", model=name, device=device)
 
     def __call__(self, picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
-        found = self._find(Image.fromarray(picture))
-        known = {str(label) for label in self._find.model.config.id2label.values()}
+        segments = self._segment(Image.fromarray(picture))
+        known = {str(label) for label in self._segment.model.config.id2label.values()}
         if self._label not in known:
             few = ", ".join(sorted(known)[:12])
             raise StyleError(f"the network knows no '{self._label}'", f"write MODEL#LABEL; it knows {few}")
         matte = np.zeros(picture.shape[:2], np.uint8)
-        for part in found:
-            if str(part["label"]) == self._label:  # there may be several
-                matte = np.maximum(matte, np.asarray(part["mask"]).astype(np.uint8))
+        for segment in segments:
+            if str(segment["label"]) == self._label:  # several segments may have it
+                matte = np.maximum(matte, np.asarray(segment["mask"]).astype(np.uint8))
         return to_matte(matte, (picture.shape[1], picture.shape[0]))
 
 
 class BoxSegmenter:
-    """A network that is told where to look: SAM (Kirillov et al. 2023), SAM 2 (Ravi et al. 2024) and their kin.
+    """Segments a box with a network such as SAM (Kirillov et al. 2023) or SAM 2 (Ravi et al. 2024).
 
-    In the first frame of a shot that is the box; then the surroundings of the matte before, carried along the motion.
-    Memory does not grow with the video, as that of SAM 2's own tracker does.
+    A shot's first frame takes the user's box; later frames take the box around the previous matte, warped along the
+    motion. Memory does not grow with the video's length, unlike that of SAM 2's own tracker.
     """
 
     def __init__(self, name: str, box: Box, device: str) -> None:
@@ -87,12 +87,12 @@ class BoxSegmenter:
         with torch.inference_mode():
             masks = self._network(**inputs, multimask_output=False).pred_masks
         sizes = [inputs[key].cpu() for key in ("original_sizes", "reshaped_input_sizes") if key in inputs]
-        found = self._processor.post_process_masks(masks.cpu(), *sizes)[0]
-        return np.asarray(found.reshape(-1, *picture.shape[:2])[0].numpy(), np.float32)
+        cut_outs = self._processor.post_process_masks(masks.cpu(), *sizes)[0]
+        return np.asarray(cut_outs.reshape(-1, *picture.shape[:2])[0].numpy(), np.float32)
 
 
 def box_around(matte: Matte) -> tuple[int, int, int, int] | None:
-    """Left, upper, right and lower side of what is the subject, and a little more; none if nothing is."""
+    """Returns the left, upper, right and lower side of the subject with a margin; `None` if there is no subject."""
     rows, columns = (np.nonzero((matte > SUBJECT).any(axis))[0] for axis in (1, 0))
     if not len(rows):
         return None

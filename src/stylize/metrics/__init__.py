@@ -1,4 +1,4 @@
-"""Figures of restyled videos: pictures in, numbers out."""
+"""Measures restyled videos: takes pictures, returns figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Measures a restyled video frame by frame against its source, and averages the figures."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 from stylize.frames import Image, Picture
 from stylize.metrics.figures import (
     Figures,
-    _change,
     drift,
     frame_figures,
     mean_colour,
+    measure_change,
     pair_figures,
     sharpness,
     spearman,
@@ -27,7 +27,7 @@ DepthOf: TypeAlias = Callable[[Picture], Image]
 Similarity: TypeAlias = Callable[[Picture], tuple[Image, float | None]]
 
 GAP = 8
-"""Frames apart, for the long-range warp error."""
+"""Distance in frames for the long-range warp error."""
 MEANING: Mapping[str, str] = {
     "warp_error": "what the motion does not explain, x1000 (lower is steadier)",
     "long_warp_error": f"the same, {GAP} frames apart",
@@ -46,25 +46,25 @@ MEANING: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """Figures of a restyled video and, where they mean something, the source's own (`floors`)."""
+    """Figures of a restyled video and, where meaningful, the same figures of its source (`floors`)."""
 
     frames: int
     figures: Figures
-    """By the names of `MEANING`."""
+    """By the names in `MEANING`."""
     floors: Figures
-    """The same of the source itself: what flow and camera noise alone give."""
+    """The same figures of the source itself: the values that errors of the flow and camera noise alone cause."""
     curves: Mapping[str, list[float]] = field(repr=False)
-    """Figures a frame or pair, in order."""
+    """Figures of each frame or pair, in order."""
 
 
 class Meter:
-    """Takes frame after frame of a source and its restyled version; `result` sums up.
+    """Measures a source and its restyled version frame by frame; `result` returns the means.
 
-    It keeps the last few frames and a dozen numbers a frame.
+    Only the last few frames and a dozen numbers per frame are kept.
 
     Args:
-        depth: relative inverse depth of a picture; leave it out to skip `depth_spearman`.
-        similarity: a picture's unit CLIP embedding and its cosine with the prompt (`stylize.similarity`).
+        depth: returns the relative inverse depth of a picture; leave it out to skip `depth_spearman`.
+        similarity: returns a picture's unit CLIP embedding and its cosine with the prompt (`ClipSimilarity`).
     """
 
     def __init__(self, *, depth: DepthOf | None = None, similarity: Similarity | None = None) -> None:
@@ -76,7 +76,7 @@ class Meter:
         self._embedding: Image | None = None
 
     def add(self, source: Picture, styled: Picture) -> Figures:
-        """The figures of the next frame, both uint8 RGB; a source of another size is resized to the result's."""
+        """Returns the next frame's figures; both are uint8 RGB; a source of another size is resized to the result's."""
         if source.shape != styled.shape:
             source = np.asarray(cv2.resize(source, styled.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
         now = source, styled
@@ -84,35 +84,34 @@ class Meter:
         if self._depth is not None:
             figures["depth_spearman"] = spearman(self._depth(source), self._depth(styled))
         if self._past:
-            of_pair, of_source = pair_figures(self._past[-1], now)
-            figures, floors = figures | of_pair, floors | of_source
+            pair, pair_floors = pair_figures(self._past[-1], now)
+            figures, floors = figures | pair, floors | pair_floors
         if len(self._past) == GAP:
-            figures["long_warp_error"], floors["long_warp_error"] = _warp_errors(self._past[0], now)
+            figures["long_warp_error"], floors["long_warp_error"] = _measure_warp_errors(self._past[0], now)
         if self._similarity is not None:
-            figures |= self._likeness(self._similarity(styled))
+            figures |= self._compare_embeddings(*self._similarity(styled))
         self._past.append(now)
-        for kept, picture in zip(self._colours, now, strict=True):
-            kept.append(mean_colour(picture))
+        for colours, picture in zip(self._colours, now, strict=True):
+            colours.append(mean_colour(picture))
         for curves, values in ((self._figures, figures), (self._floors, floors)):
             for name, value in values.items():
                 curves.setdefault(name, []).append(value)
         return figures
 
     def result(self) -> Measurement:
-        """The means over all frames or pairs so far.
+        """Returns the means over all frames or pairs so far.
 
         Raises:
-            ValueError: there was none.
+            ValueError: no frame was added.
         """
         if not self._colours[0]:
             raise ValueError("no frames")
-        figures, floors = _means(self._figures), _means(self._floors)
+        figures, floors = _average(self._figures), _average(self._floors)
         floors["colour_drift"], figures["colour_drift"] = map(drift, self._colours)
-        walk = [float(np.linalg.norm(colour - self._colours[1][0])) for colour in self._colours[1]]
-        return Measurement(len(walk), figures, floors, self._figures | {"colour_drift": walk})
+        distances = [float(np.linalg.norm(colour - self._colours[1][0])) for colour in self._colours[1]]
+        return Measurement(len(distances), figures, floors, self._figures | {"colour_drift": distances})
 
-    def _likeness(self, seen: tuple[Image, float | None]) -> Figures:
-        embedding, agreement = seen
+    def _compare_embeddings(self, embedding: Image, agreement: float | None) -> Figures:
         figures = {} if agreement is None else {"prompt_consistency": agreement}
         if self._embedding is not None:
             figures["frame_consistency"] = float(self._embedding @ embedding)
@@ -132,12 +131,12 @@ def measure_frames(pairs: Iterable[tuple[Picture, Picture]], **options: Any) -> 
     return meter.result()
 
 
-def _warp_errors(before: tuple[Picture, Picture], now: tuple[Picture, Picture]) -> tuple[float, float]:
-    """Of the result and of the source."""
+def _measure_warp_errors(before: tuple[Picture, Picture], now: tuple[Picture, Picture]) -> tuple[float, float]:
+    """Returns the warp errors of the result and of the source."""
     motion = motion_between(now[0], before[0])
-    source, styled = (_change(b, a, motion.flow, motion.visible)[0] for b, a in zip(before, now, strict=True))
+    source, styled = (measure_change(b, a, motion.flow, motion.visible)[0] for b, a in zip(before, now, strict=True))
     return styled, source
 
 
-def _means(curves: Mapping[str, list[float]]) -> Figures:
+def _average(curves: Mapping[str, list[float]]) -> Figures:
     return {name: float(np.nanmean(values)) for name, values in curves.items() if not np.isnan(values).all()}

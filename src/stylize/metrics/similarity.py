@@ -1,4 +1,4 @@
-"""CLIP's view of frames: how like its neighbour each is, and how well it fits words (Radford et al. 2021)."""
+"""Embeds frames with CLIP (Radford et al. 2021) to compare them with their neighbours and with the prompt."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from stylize.frames import Picture
 
 
 class ClipSimilarity:
-    """A frame's unit embedding and its cosine with the prompt's, in [-1, 1].
+    """Computes a frame's unit embedding and its cosine with the prompt's, in [-1, 1].
 
     Args:
         model: folder or hub id of CLIP weights in safetensors, such as openai/clip-vit-large-patch14.
-        prompt: words to compare with; `None` for embeddings alone.
+        prompt: text to compare with; `None` for embeddings alone.
 
     Raises:
         ModelError: the weights cannot be loaded.
@@ -36,17 +36,17 @@ class ClipSimilarity:
         if prompt is not None:
             tokens = tokenizer(prompt, truncation=True, return_tensors="pt")
             with torch.inference_mode():
-                self._words = _embedding(self._model.get_text_features(**tokens))
+                self._words = _normalize(self._model.get_text_features(**tokens))
 
     def __call__(self, picture: Picture) -> tuple[npt.NDArray[np.float32], float | None]:
-        """uint8 RGB `[H, W, 3]`."""
+        """Returns the embedding and the cosine of a picture, uint8 RGB `[H, W, 3]`."""
         pixels = self._processor(picture, return_tensors="pt").pixel_values
         with torch.inference_mode():
-            embedding = _embedding(self._model.get_image_features(pixel_values=pixels))
+            embedding = _normalize(self._model.get_image_features(pixel_values=pixels))
         return embedding.numpy(), None if self._words is None else float(embedding @ self._words)
 
 
-def _embedding(output: Any) -> torch.Tensor:
-    """Unit length `[C]`; transformers 5 wraps the projected features in an output object."""
+def _normalize(output: Any) -> torch.Tensor:
+    """Scales the features to unit length, `[C]`; transformers 5 wraps the projected features in an output object."""
     features = output.pooler_output if hasattr(output, "pooler_output") else output
     return F.normalize(features[0].float(), dim=0)

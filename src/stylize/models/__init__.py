@@ -1,4 +1,4 @@
-"""From a model's name to its networks: registry, hub, files. `loading.load_networks` is imported by itself."""
+"""Models: registry, hub and loading. `load_networks` is imported from `loading`, which needs the network libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is added to a model: LoRAs, an IP-Adapter, words learnt by textual inversion; each checked for its family."""
+"""Adds LoRAs, textual inversions and an IP-Adapter to a model, and checks that each fits the model's family."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from stylize.models.hub import BROKEN_FILES, Place
 from stylize.models.parts import Extras
 from stylize.networks.family import family
 
-Here = Callable[[str | Path], Place]
-"""Brings a place to disk."""
+FetchPart = Callable[[str | Path], Place]
+"""Brings a file or folder to disk and returns its location there."""
 
 ENCODER = "image_encoder"
 OTHER_FAMILY = "use one that was made for the model's family"
 
 
-def add(pipe: Any, extras: Extras, here: Here) -> None:
-    """Puts all adapters into the pipeline's networks.
+def add(pipe: Any, extras: Extras, fetch_part: FetchPart) -> None:
+    """Adds all adapters to the pipeline's networks.
 
     Raises:
-        ModelError: one is no adapter of its kind, or was made for another family.
+        ModelError: a file is not an adapter of the expected type, or was made for another family.
     """
     for text, weight in extras.loras.items():
-        add_lora(pipe, here(text), weight)
+        add_lora(pipe, fetch_part(text), weight)
     for text in extras.textual_inversions:
-        add_textual_inversion(pipe, here(text))
+        add_textual_inversion(pipe, fetch_part(text))
     if extras.ip_adapter is not None:
-        add_ip_adapter(pipe, here(extras.ip_adapter), here)
+        add_ip_adapter(pipe, fetch_part(extras.ip_adapter), fetch_part)
 
 
-def add_lora(pipe: Any, place: Place, weight: float) -> None:
-    """Adds low-rank updates (Hu et al. 2021) to the weights themselves: a run costs nothing more for it."""
-    file = _only_file(place, "a LoRA")
-    what = f"{place.text}: is not a LoRA that fits {family(pipe.unet)}"
+def add_lora(pipe: Any, location: Place, weight: float) -> None:
+    """Adds low-rank updates (Hu et al. 2021) to the weights themselves, so that sampling costs nothing extra."""
+    file = _find_only_file(location, "a LoRA")
+    what = f"{location.text}: is not a LoRA that fits {family(pipe.unet)}"
     with explained(ModelError, what, OTHER_FAMILY, BROKEN_FILES):
         pipe.load_lora_weights(load_file(file), adapter_name="lora")
         if "lora" not in {name for names in pipe.get_list_adapters().values() for name in names}:
@@ -46,59 +46,61 @@ def add_lora(pipe: Any, place: Place, weight: float) -> None:
         pipe.unload_lora_weights()
 
 
-def add_textual_inversion(pipe: Any, place: Place) -> None:
-    """Adds words to the tokenizers (Gal et al. 2022); each is the name of its file."""
-    file = _only_file(place, "a textual inversion")
-    what = f"{place.text}: is not a textual inversion that fits {family(pipe.unet)}"
+def add_textual_inversion(pipe: Any, location: Place) -> None:
+    """Adds a word to the tokenizers (Gal et al. 2022): the name of its file, without the suffix."""
+    file = _find_only_file(location, "a textual inversion")
+    what = f"{location.text}: is not a textual inversion that fits {family(pipe.unet)}"
     with explained(ModelError, what, OTHER_FAMILY, BROKEN_FILES):
         stored = load_file(file)
         if "clip_g" in stored:
-            seconds = {"text_encoder": pipe.text_encoder_2, "tokenizer": pipe.tokenizer_2}
-            pipe.load_textual_inversion({file.stem: stored["clip_g"]}, token=file.stem, **seconds)
+            second = {"text_encoder": pipe.text_encoder_2, "tokenizer": pipe.tokenizer_2}
+            pipe.load_textual_inversion({file.stem: stored["clip_g"]}, token=file.stem, **second)
             stored = {file.stem: stored["clip_l"]}
         vectors = stored.get("emb_params", next(iter(stored.values())))
         pipe.load_textual_inversion({file.stem: vectors}, token=file.stem)
 
 
-def add_ip_adapter(pipe: Any, place: Place, here: Here) -> None:
-    """Adds IP-Adapter's attention to the UNet, and the image encoder that lies beside it or one folder up."""
-    if not place.file:
+def add_ip_adapter(pipe: Any, location: Place, fetch_part: FetchPart) -> None:
+    """Adds IP-Adapter's attention to the UNet, and the image encoder from a folder beside the file or one level up."""
+    if not location.file:
         raise ModelError(
-            f"{place.text}: names no file", "name one, such as h94/IP-Adapter/models/ip-adapter_sd15.safetensors"
+            f"{location.text}: names no file", "name one, such as h94/IP-Adapter/models/ip-adapter_sd15.safetensors"
         )
-    encoders = [p for p in (place.path.parent / ENCODER, place.path.parent.parent / "models" / ENCODER) if p.is_dir()]
-    encoders = encoders or _encoder_of_repository(place, here)
+    encoders = [
+        p for p in (location.path.parent / ENCODER, location.path.parent.parent / "models" / ENCODER) if p.is_dir()
+    ]
+    encoders = encoders or _fetch_encoder(location, fetch_part)
     if not encoders:
-        what = f"{place.text}: has no image encoder beside it"
+        what = f"{location.text}: has no image encoder beside it"
         raise ModelError(what, f"put the adapter's {ENCODER} folder beside the file")
-    what = f"{place.text}: is not an IP-Adapter that fits {family(pipe.unet)}"
+    what = f"{location.text}: is not an IP-Adapter that fits {family(pipe.unet)}"
     with explained(ModelError, what, OTHER_FAMILY, BROKEN_FILES):
         pipe.load_ip_adapter(
-            str(place.path.parent), subfolder="", weight_name=place.file, image_encoder_folder=str(encoders[0]),
+            str(location.path.parent), subfolder="", weight_name=location.file, image_encoder_folder=str(encoders[0]),
             local_files_only=True,
         )  # fmt: skip
 
 
-def _encoder_of_repository(place: Place, here: Here) -> list[Path]:
-    """The hub's repository keeps it beside the file."""
-    parts = place.text.split("/")
-    if len(parts) < 3 or Path(place.text).expanduser().exists():
+def _fetch_encoder(location: Place, fetch_part: FetchPart) -> list[Path]:
+    """Fetches the image encoder, which the hub's repository keeps beside the file; empty for a local file."""
+    parts = location.text.split("/")
+    if len(parts) < 3 or Path(location.text).expanduser().exists():
         return []
-    return [here("/".join([*parts[:-1], ENCODER])).path]
+    return [fetch_part("/".join([*parts[:-1], ENCODER])).path]
 
 
-def _only_file(place: Place, what: str) -> Path:
-    if place.file:
-        return place.path
-    found = sorted(place.path.glob("*.safetensors"))
-    if len(found) != 1:
-        count = "none" if not found else f"{len(found)}"
-        raise ModelError(f"{place.text}: holds {count} .safetensors, not one", f"name the file of {what}")
-    return found[0]
+def _find_only_file(location: Place, adapter: str) -> Path:
+    if location.file:
+        return location.path
+    files = sorted(location.path.glob("*.safetensors"))
+    if len(files) != 1:
+        count = "none" if not files else f"{len(files)}"
+        raise ModelError(f"{location.text}: holds {count} .safetensors, not one", f"name the file of {adapter}")
+    return files[0]
 
 
 def describe(extras: Extras) -> str:
-    """For the model's name: what is in it beside its own weights."""
+    """Lists the added parts, as a suffix for the model's name."""
     words = [f"{Path(str(text)).stem}:{weight:g}" for text, weight in extras.loras.items()]
     words += [Path(str(text)).stem for text in (*extras.textual_inversions, extras.ip_adapter, extras.vae) if text]
     return "".join(f" + {word}" for word in words)

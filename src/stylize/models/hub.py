@@ -1,4 +1,4 @@
-"""Where a network is kept: a file, a folder, or a repository of the hub; the hub's are brought here first."""
+"""Locates networks in files, folders and repositories of the hub, and downloads the latter."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from safetensors import SafetensorError
 from stylize.errors import LOADING, ModelError, Say
 
 BROKEN_FILES = (*LOADING, SafetensorError)
-"""What libraries raise on weights that are damaged, incomplete, or of another kind."""
+"""Exceptions that libraries raise on weights that are damaged, incomplete, or of the wrong type."""
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 MODEL_FILES = (
     "*.json", "*/*.json", "*/*.txt", "unet/*.safetensors", "vae/*.safetensors", "text_encoder*/*.safetensors",
     "image_encoder/*.safetensors", "*_[01]/*.safetensors", "controlnet*/*.safetensors",
 )  # fmt: skip
-"""What a model's repository is asked for: never a pickle, nor a second copy in another format."""
+"""Patterns of the files to fetch for a model: never a pickle, nor a second copy in another format."""
 PART_FILES = ("*.json", "*.safetensors")
 MAIN_FILES = ("model_index.json", "config.json", "pytorch_lora_weights.safetensors")
-"""Of a model, a part of one, and a LoRA: whatever else a repository has, it has one of them."""
+"""Main files of a model, of a part of a model, and of a LoRA; every repository has one of them."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A folder or a repository, and what in it is meant."""
+    """The location of a network: a folder or a hub repository, and the subfolder or file in it."""
 
     text: str
-    """As it was given, for messages."""
+    """The location as the user wrote it, for messages."""
     folder: Path | None
     repository: str = ""
     subfolder: str = ""
@@ -37,16 +37,16 @@ class Place:
 
     @property
     def path(self) -> Path:
-        """The file or folder on disk; only of a place that is on disk."""
+        """Path of the file or folder; `folder` must be set."""
         assert self.folder is not None
         return self.folder / self.subfolder / self.file
 
 
 def parse_place(text: str | Path) -> Place:
-    """A path, `owner/repository`, or `owner/repository/subfolder/file.safetensors`.
+    """Parses a path, `owner/repository`, or `owner/repository/subfolder/file.safetensors`.
 
     Raises:
-        ModelError: there is no such path and no repository can have this name; or it is a pickle, which can run code.
+        ModelError: the path does not exist and is not a valid repository name; or it is a pickle, which can run code.
     """
     given = str(text)
     path = Path(given).expanduser()
@@ -63,40 +63,42 @@ def parse_place(text: str | Path) -> Place:
     return Place(given, None, "/".join(parts[:2]), "/".join(parts[2:]), file)
 
 
-def fetch(place: Place, files: Sequence[str], *, offline: bool = False, say: Say | None = None) -> Place:
-    """The place on disk; a repository's files come from the hub's cache, or from the hub with progress.
+def fetch(location: Place, files: Sequence[str], *, offline: bool = False, say: Say | None = None) -> Place:
+    """Returns the location on disk; files of a repository come from the hub's cache or are downloaded, with progress.
 
     Args:
-        files: patterns of what is wanted of a whole repository; of a place with a file, that alone is.
-        say: gets one line with the size before a download begins.
+        files: patterns of the files to fetch from a repository; ignored if the location names a single file.
+        say: receives one line with the size before a download begins.
 
     Raises:
-        ModelError: not on disk and offline, not on the hub, or the download broke off.
+        ModelError: not on disk while offline, not on the hub, or the download was interrupted.
     """
-    if place.folder is not None:
-        return place
+    if location.folder is not None:
+        return location
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    inside = f"{place.subfolder}/" if place.subfolder else ""
-    wanted = [inside + place.file] if place.file else [inside + pattern for pattern in files]
-    here = _in_cache(place.repository, wanted)
+    inside = f"{location.subfolder}/" if location.subfolder else ""
+    wanted = [inside + location.file] if location.file else [inside + pattern for pattern in files]
+    cached = _find_in_cache(location.repository, wanted)
     if offline or _hub_is_off():
-        if here is None:
-            raise ModelError(f"{place.text}: not on disk, and offline", "go online once, or name a folder that has it")
-        return Place(place.text, here, subfolder=place.subfolder, file=place.file)
+        if cached is None:
+            raise ModelError(
+                f"{location.text}: not on disk, and offline", "go online once, or name a folder that has it"
+            )
+        return Place(location.text, cached, subfolder=location.subfolder, file=location.file)
     try:
-        if here is None and say is not None:
-            say(f"{place.repository}: {_size(place.repository, wanted)} come from the hub, once")
-        folder = Path(snapshot_download(place.repository, allow_patterns=wanted))  # only what is missing
+        if cached is None and say is not None:
+            say(f"{location.repository}: {_get_size(location.repository, wanted)} come from the hub, once")
+        folder = Path(snapshot_download(location.repository, allow_patterns=wanted))  # fetches only missing files
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        what = f"{place.text}: not on disk and not on the hub"
+        what = f"{location.text}: not on disk and not on the hub"
         raise ModelError(what, "check the name, or go online once; what has come is kept") from error
-    return Place(place.text, folder, subfolder=place.subfolder, file=place.file)
+    return Place(location.text, folder, subfolder=location.subfolder, file=location.file)
 
 
-def _in_cache(repository: str, wanted: Sequence[str]) -> Path | None:
-    """The repository's folder in the hub's cache, if it has anything of what is wanted."""
+def _find_in_cache(repository: str, wanted: Sequence[str]) -> Path | None:
+    """Returns the repository's folder in the hub's cache; `None` if it has none of the wanted files."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -113,8 +115,8 @@ def _hub_is_off() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def _size(repository: str, wanted: Sequence[str]) -> str:
-    """What a download will bring, in words."""
+def _get_size(repository: str, wanted: Sequence[str]) -> str:
+    """Returns the size of the wanted files on the hub, as text."""
     from huggingface_hub import HfApi
 
     siblings = HfApi().model_info(repository, files_metadata=True).siblings or []
@@ -122,20 +124,20 @@ def _size(repository: str, wanted: Sequence[str]) -> str:
     return f"{sum(entry.size or 0 for entry in asked) / 1e9:.1f} GB"
 
 
-def is_on_disk(place: str) -> bool:
-    """Whether it is a path that exists, or the hub's own cache has its main file."""
-    if Path(place).expanduser().exists():
+def is_on_disk(location: str) -> bool:
+    """True if the path exists, or the hub's cache has the main file."""
+    if Path(location).expanduser().exists():
         return True
     from huggingface_hub import try_to_load_from_cache
 
-    owner, _, rest = place.partition("/")
+    owner, _, rest = location.partition("/")
     name, _, inside = rest.partition("/")
     files = [inside] if Path(inside).suffix else [str(PurePosixPath(inside) / file) for file in MAIN_FILES]
     return any(isinstance(try_to_load_from_cache(f"{owner}/{name}", file), str) for file in files)
 
 
 def hub_cache() -> Path:
-    """The hub's own cache folder."""
+    """Returns the hub's cache folder."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)

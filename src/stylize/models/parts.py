@@ -1,4 +1,4 @@
-"""From a model's name to where its parts are and how it is sampled, without loading any weights."""
+"""Finds the parts and the sampling settings of a model by its name, without loading any weights."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ from stylize.networks.vocabulary import Vocabulary
 SETTINGS = "stylize.json"
 MIDAS = "midas"
 LCM_GUIDANCE = 8.0
-"""What LCM_Dreamshaper_v7's card samples with; it learnt scales from 3 to 15 (Luo et al. 2023)."""
+"""Guidance scale in LCM_Dreamshaper_v7's model card; the model learnt scales from 3 to 15 (Luo et al. 2023)."""
 
 
 @dataclass(frozen=True)
 class Extras:
-    """What a user adds to a model, or puts in the place of its own parts; paths or hub ids."""
+    """Parts that a user adds to a model or that replace its own; paths or hub ids."""
 
     controlnets: Mapping[str, str | Path] | None = None
-    """By control name; `None` keeps the model's own."""
+    """ControlNets by control name; `None` keeps the model's own."""
     controls: Sequence[str] = ()
-    """The controls that the runs will ask for, if that is known: only their ControlNets are loaded then, and those that
-    the model lacks are the family's published ones."""
+    """The controls that the runs will use, if known: then only their ControlNets are loaded, and those that the model
+    lacks are the family's published ones."""
     loras: Mapping[str | Path, float] = field(default_factory=dict)
-    """With their weights."""
+    """LoRAs with their weights."""
     ip_adapter: str | Path | None = None
     textual_inversions: Sequence[str | Path] = ()
-    """Each is a word of the prompt, the one that its file is named by."""
+    """Each adds one word for the prompt: the name of its file, without the suffix."""
     vae: str | Path | None = None
     depth: str | Path | None = None
-    """A depth network of transformers (Depth Anything V2), in place of MiDaS."""
+    """A depth network of transformers (Depth Anything V2) that replaces the model's own estimator."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model: a folder on disk or one file, and what goes with it."""
+    """A model: a folder or a single file on disk, with its extras and settings."""
 
     name: str
     base: Place
     extras: Extras
     depth: str = MIDAS
-    """Folder of a built-in style depth network, folder or hub id of one of transformers, or "midas"."""
+    """Folder of a depth network like the built-in one, or "midas"; `extras.depth` replaces either."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What the folder's `stylize.json` says."""
+    """Contents of the folder's `stylize.json`."""
 
     @property
     def recipe(self) -> Recipe | None:
-        """How a few-step form is sampled, if this is one: adapters say so before the model's own name does."""
+        """Sampling settings if this is a few-step model: names of LoRAs are checked before the model's own name."""
         names = (*self.extras.loras, self.base.file or self.base.text, self.name)
-        return recipe_for(Path(name).name for name in names)  # not of the folders on the way
+        return recipe_for(Path(name).name for name in names)  # parent folders' names do not count
 
     def defaults(self, scheduler: str, *, embeds_guidance: bool) -> Defaults:
-        """What the folder says; else what fits its scheduler or its few-step form.
+        """Returns the defaults from the folder's settings; without them, those that fit its few-step form or scheduler.
 
         Args:
-            embeds_guidance: the UNet was told the guidance scale as it learnt, as LCM's own are.
+            embeds_guidance: the UNet takes the guidance scale as an input, as LCM's own models do.
         """
         if "defaults" in self.settings:
             return Defaults(**self.settings["defaults"])
@@ -73,40 +73,40 @@ class Source:
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """The words that the model knows, if its folder lists them."""
+        """Words that the model knows, if its folder lists them."""
         if "words" not in self.settings:
             return None
-        looks, tones = ({n: tuple(p) for n, p in self.settings.get(kind, {}).items()} for kind in ("looks", "tones"))
+        looks, tones = ({n: tuple(p) for n, p in self.settings.get(key, {}).items()} for key in ("looks", "tones"))
         return Vocabulary(looks, tones, frozenset(self.settings["words"]))
 
 
 def find_source(model: str, extras: Extras, *, offline: bool = False, say: Say | None = None) -> Source:
-    """Finds out what `model` names: a model of the registry, a folder, a .safetensors file, or a hub id.
+    """Finds the model that `model` names: a model of the registry, a folder, a .safetensors file, or a hub id.
 
     Raises:
-        ModelError: unknown name, not a model, a broken settings file, not on disk and offline.
+        ModelError: unknown name, not a model, a broken settings file, not on disk while offline.
     """
     card = known_models().get(model)
     if card is not None:
-        extras = _with_card(extras, card)
-        place = parse_place(card.folder or card.base)
+        extras = _add_card(extras, card)
+        location = parse_place(card.folder or card.base)
     elif "/" not in model and "\\" not in model and not Path(model).exists():
         names = ", ".join(known_models())
         raise ModelError(f"unknown model '{model}'", f"use {names}, or a folder in diffusers format")
     else:
-        place = parse_place(model)
-    base = fetch(place, MODEL_FILES, offline=offline, say=say)
+        location = parse_place(model)
+    base = fetch(location, MODEL_FILES, offline=offline, say=say)
     if base.path.is_file():
         if base.path.suffix != ".safetensors":
             raise ModelError(
                 f"{model}: is not a model", "name a folder in diffusers format, or a .safetensors checkpoint"
             )
         return Source(model, base, extras)
-    return _from_folder(base, model, extras)
+    return _read_folder(base, model, extras)
 
 
-def _with_card(extras: Extras, card: ModelCard) -> Extras:
-    """What the registry names beside the model, under what the user names."""
+def _add_card(extras: Extras, card: ModelCard) -> Extras:
+    """Adds the parts that the registry lists for the model; those of the user take precedence."""
     loras: dict[str | Path, float] = {name: weight for name, weight in card.loras.items()}
     loras.update(extras.loras)
     nets = dict(card.controlnets) if card.controlnets and extras.controlnets is None else extras.controlnets
@@ -119,14 +119,14 @@ def _with_card(extras: Extras, card: ModelCard) -> Extras:
     )
 
 
-def _from_folder(base: Place, name: str, extras: Extras) -> Source:
+def _read_folder(base: Place, name: str, extras: Extras) -> Source:
     folder = base.path
     if not (folder / "model_index.json").is_file():
         raise ModelError(f"{folder}: is not a model folder", "it must hold model_index.json, as diffusers saves it")
     settings: dict[str, Any] = {}
     if (folder / SETTINGS).is_file():
         try:
-            settings = json.loads((folder / SETTINGS).read_text())
+            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         except ValueError as error:
             raise ModelError(f"{folder / SETTINGS}: is not JSON", "repair it") from error
     nets = settings.get("controlnets")

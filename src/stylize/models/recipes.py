@@ -1,4 +1,4 @@
-"""Few-step forms of Stable Diffusion: which scheduler, how many steps, how much guidance, told from a name."""
+"""Scheduler, number of steps and guidance scale of few-step Stable Diffusion models, recognised by their names."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a distilled model is sampled with."""
+    """Sampling settings of a distilled model."""
 
     scheduler: str
-    """A scheduler class of diffusers."""
+    """Name of a scheduler class of diffusers."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What differs from the folder's own scheduler."""
+    """Settings that differ from those of the model's own scheduler."""
     steps: int = 4
     guidance_scale: float = 1.0
 
@@ -28,30 +28,30 @@ RECIPES: dict[str, Recipe] = {
     "turbo": Recipe("EulerAncestralDiscreteScheduler", TRAILING),
     # Lin et al. 2024; ByteDance/SDXL-Lightning
     "lightning": Recipe("EulerDiscreteScheduler", TRAILING),
-    # Ren et al. 2024; ByteDance/Hyper-SD: its 2, 4 and 8 steps; the single step is TCD's
+    # Ren et al. 2024; ByteDance/Hyper-SD: for 2, 4 and 8 steps; a single step uses TCD's
     "hyper": Recipe("DDIMScheduler", TRAILING),
     # Zheng et al. 2024; h1t/TCD-SD15-LoRA
     "tcd": Recipe("TCDScheduler"),
 }
-"""The published settings of each, from the cards of the models named."""
+"""The published settings of each form, from the model cards named above."""
 FEW_STEP_SCHEDULERS = ("LCMScheduler", "TCDScheduler")
 
 
 def recipe_for(names: Iterable[str]) -> Recipe | None:
-    """The recipe that a model's or an adapter's name asks for, `None` for plain ones.
+    """Returns the recipe that fits the name of a model or an adapter; `None` if no name belongs to a few-step form.
 
-    A number of steps in the name ("sdxl_lightning_8step_lora") is taken over.
+    A number of steps in the name ("sdxl_lightning_8step_lora") replaces the recipe's own.
     """
     for name in names:
         lower = name.lower()
-        kinds = [kind for kind in RECIPES if re.search(rf"(?<![a-z]){kind}(?![a-z])", lower)]
-        if not kinds:
+        matches = [form for form in RECIPES if re.search(rf"(?<![a-z]){form}(?![a-z])", lower)]
+        if not matches:
             continue
-        recipe = RECIPES[kinds[0]]
+        recipe = RECIPES[matches[0]]
         steps = re.search(r"(\d+)[-_ ]?steps?(?![a-z])", lower)
         if steps is None:
             return recipe
-        if kinds[0] == "hyper" and int(steps[1]) == 1:
+        if matches[0] == "hyper" and int(steps[1]) == 1:
             recipe = RECIPES["tcd"]
         return Recipe(recipe.scheduler, recipe.options, max(1, int(steps[1])), recipe.guidance_scale)
     return None

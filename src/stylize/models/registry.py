@@ -1,4 +1,4 @@
-"""The models that have a name, as plain facts: listing them imports no network library."""
+"""The named models as plain data: listing them imports no network library."""
 
 from __future__ import annotations
 
@@ -25,45 +25,45 @@ class ModelCard:
 
     name: str
     base: str
-    """Hub id, or what is built in."""
+    """Hub id or path; "built in" for the built-in model."""
     licence: str
     size_mb: int
-    """On disk, with its ControlNets and depth estimator."""
+    """Megabytes on disk, with its ControlNets and depth estimator."""
     purpose: str
     controlnets: Mapping[str, str] = field(default_factory=dict)
-    """By control name, hub ids or paths; so are the following."""
+    """By control name. Hub ids or paths, as in the following fields."""
     loras: Mapping[str, float] = field(default_factory=dict)
-    """With their weights."""
+    """LoRAs with their weights."""
     ip_adapter: str = ""
     vae: str = ""
     family: str = ""
     folder: Path | None = None
-    """Where it is, if it is not on the hub."""
+    """The model's folder, if it comes with the package; `None` otherwise."""
 
     @property
     def looks(self) -> tuple[str, ...]:
-        """Names of the looks it knows; empty where it is general or not there."""
-        return self._names("looks")
+        """Names of the looks that the model knows; empty if it is a general model or not on disk."""
+        return self._read_names("looks")
 
     @property
     def tones(self) -> tuple[str, ...]:
-        """Names of the palettes, lights, seasons and times of day it knows; likewise."""
-        return self._names("tones")
+        """Names of the palettes, lights, seasons and times of day that the model knows; empty in the same cases."""
+        return self._read_names("tones")
 
     def facts(self) -> dict[str, Any]:
-        """All that a listing says of it, as JSON has it."""
+        """Returns the facts that a listing shows, as JSON data."""
         plain = ("name", "base", "family", "licence", "size_mb", "on_disk", "purpose", "looks", "tones")
         return {name: getattr(self, name) for name in plain} | {"beside": [*self.controlnets, *self.loras]}
 
-    def _names(self, kind: str) -> tuple[str, ...]:
+    def _read_names(self, key: str) -> tuple[str, ...]:
         settings = self.folder / "stylize.json" if self.folder is not None else None
         if settings is None or not settings.is_file():
             return ()
-        return tuple(json.loads(settings.read_text()).get(kind, ()))
+        return tuple(json.loads(settings.read_text(encoding="utf-8")).get(key, ()))
 
     @property
     def on_disk(self) -> bool:
-        """Whether it runs without a download."""
+        """True if the model runs without a download."""
         if self.folder is not None:
             return (self.folder / "model_index.json").is_file()
         parts = (self.base, *self.controlnets.values(), *self.loras, self.ip_adapter, self.vae)
@@ -138,11 +138,11 @@ _SDXL_LIGHTNING = replace(
     loras={"ByteDance/SDXL-Lightning/sdxl_lightning_4step_lora.safetensors": 1.0},
 )
 MODELS: dict[str, ModelCard] = {card.name: card for card in (_POCKET, _SD15, _SD15_LCM, _SDXL, _SDXL_LIGHTNING)}
-"""The models that the package names itself."""
+"""The models that come with the package."""
 
 
 def models_file() -> Path:
-    """Where a user's own names are kept: `STYLIZE_MODELS`, else `models.toml` in the user's settings.
+    """Returns the path of the user's own list of models: `STYLIZE_MODELS`, else `models.toml` in the user's settings.
 
     On Linux that is `~/.config/stylize/models.toml`.
     """
@@ -151,9 +151,9 @@ def models_file() -> Path:
 
 
 def known_models() -> dict[str, ModelCard]:
-    """The package's models and the user's; the user's go first where both have a name.
+    """Returns the package's models and the user's; if both use a name, the user's model is taken.
 
-    A user's file has a table for each name, with the fields of `ModelCard`, of which only `base` is needed:
+    The user's file has a table for each name, with the fields of `ModelCard`, of which only `base` is required:
 
         [anime]
         base = "~/models/anime.safetensors"
@@ -161,16 +161,19 @@ def known_models() -> dict[str, ModelCard]:
         loras = { "~/loras/ink.safetensors" = 0.8 }
 
     Raises:
-        ModelError: the file cannot be read, or has a field that is none.
+        ModelError: the file cannot be read, or has an unknown field.
     """
     path = models_file()
     if not path.is_file():
         return dict(MODELS)
     try:
-        tables = tomllib.loads(path.read_text())
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
         blank: dict[str, Any] = {"licence": "its own", "size_mb": 0, "purpose": "yours"}
-        own = {name: ModelCard(**(blank | table | {"name": name})) for name, table in tables.items()}
+        user_models = {}
+        for name, table in tables.items():
+            folder = {"folder": Path(table["folder"]).expanduser()} if "folder" in table else {}
+            user_models[name] = ModelCard(**(blank | table | {"name": name} | folder))
     except (OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).replace("ModelCard.__init__() ", "").split())
         raise ModelError(f"{path}: is not a list of models ({reason})", "give each a table with its base") from error
-    return MODELS | own
+    return MODELS | user_models

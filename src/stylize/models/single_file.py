@@ -1,4 +1,4 @@
-"""Checkpoints in one .safetensors file, as exchanged by people: SD 1.5, SD 2.1 and SDXL, without asking the hub."""
+"""Loads checkpoints in one .safetensors file, of SD 1.5, SD 2.1 and SDXL, without contacting the hub."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from stylize.models.hub import BROKEN_FILES
 Config = dict[str, Any]
 
 MERGES = Path(__file__).parent / "clip_merges.txt.gz"
-"""The 48,894 merges of CLIP's byte pair encoding, a line each, of OpenAI's CLIP (MIT)."""
+"""The 48,894 merges of CLIP's byte pair encoding, one per line, from OpenAI's CLIP (MIT)."""
 
 VOCABULARY = 49408
-"""Tokens of CLIP: 256 bytes, as many at the end of a word, 48,894 merges, two marks."""
+"""Number of CLIP's tokens: 256 bytes, the same 256 at the end of a word, 48,894 merges, and two markers."""
 
 
-def _unet(width: int, **more: Any) -> Config:
+def _unet_config(width: int, **more: Any) -> Config:
     return {
         "_class_name": "UNet2DConditionModel", "in_channels": 4, "out_channels": 4, "layers_per_block": 2,
         "block_out_channels": [320, 640, 1280, 1280], "cross_attention_dim": width, "sample_size": 64,
@@ -35,7 +35,7 @@ def _unet(width: int, **more: Any) -> Config:
     } | more  # fmt: skip
 
 
-def _vae(scaling: float, **more: Any) -> Config:
+def _vae_config(scaling: float, **more: Any) -> Config:
     return {
         "_class_name": "AutoencoderKL", "in_channels": 3, "out_channels": 3, "latent_channels": 4,
         "layers_per_block": 2, "block_out_channels": [128, 256, 512, 512], "norm_num_groups": 32,
@@ -44,9 +44,12 @@ def _vae(scaling: float, **more: Any) -> Config:
     } | more  # fmt: skip
 
 
-def _text(width: int, layers: int, heads: int, act: str, projection: int, kind: str = "CLIPTextModel") -> Config:
+def _text_config(
+    width: int, layers: int, heads: int, act: str, projection: int, class_name: str = "CLIPTextModel"
+) -> Config:
     return {
-        "architectures": [kind], "model_type": "clip_text_model", "hidden_size": width, "intermediate_size": 4 * width,
+        "architectures": [class_name], "model_type": "clip_text_model",
+        "hidden_size": width, "intermediate_size": 4 * width,
         "num_hidden_layers": layers, "num_attention_heads": heads, "hidden_act": act, "projection_dim": projection,
         "vocab_size": VOCABULARY, "max_position_embeddings": 77, "bos_token_id": 0, "eos_token_id": 2,
         "pad_token_id": 1,
@@ -57,89 +60,89 @@ NOISE = {
     "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000,
     "steps_offset": 1, "set_alpha_to_one": False, "clip_sample": False,
 }  # fmt: skip
-CLIP_L = _text(768, 12, 12, "quick_gelu", 768)
+CLIP_L = _text_config(768, 12, 12, "quick_gelu", 768)
 CONFIGS: dict[str, dict[str, Config]] = {
     "v1": {
-        "unet": _unet(768, attention_head_dim=8),
-        "vae": _vae(0.18215),
+        "unet": _unet_config(768, attention_head_dim=8),
+        "vae": _vae_config(0.18215),
         "text_encoder": CLIP_L,
         "scheduler": NOISE | {"_class_name": "PNDMScheduler", "skip_prk_steps": True},
     },
     "v2": {
-        "unet": _unet(
+        "unet": _unet_config(
             1024, attention_head_dim=[5, 10, 20, 20], use_linear_projection=True, upcast_attention=True, sample_size=96
         ),
-        "vae": _vae(0.18215, sample_size=768),
-        "text_encoder": _text(1024, 23, 16, "gelu", 512),
+        "vae": _vae_config(0.18215, sample_size=768),
+        "text_encoder": _text_config(1024, 23, 16, "gelu", 512),
         "scheduler": NOISE | {"_class_name": "DDIMScheduler", "prediction_type": "v_prediction"},
     },
     "xl_base": {
-        "unet": _unet(
+        "unet": _unet_config(
             2048, attention_head_dim=[5, 10, 20], use_linear_projection=True, sample_size=128,
             block_out_channels=[320, 640, 1280], transformer_layers_per_block=[1, 2, 10],
             down_block_types=["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
             up_block_types=["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
             addition_embed_type="text_time", addition_time_embed_dim=256, projection_class_embeddings_input_dim=2816,
         ),
-        "vae": _vae(0.13025, sample_size=1024, force_upcast=True),
+        "vae": _vae_config(0.13025, sample_size=1024, force_upcast=True),
         "text_encoder": CLIP_L,
-        "text_encoder_2": _text(1280, 32, 20, "gelu", 1280, "CLIPTextModelWithProjection"),
+        "text_encoder_2": _text_config(1280, 32, 20, "gelu", 1280, "CLIPTextModelWithProjection"),
         "scheduler": NOISE | {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading"},
     },
 }  # fmt: skip
-"""The families' own configurations, as their model repositories publish them."""
+"""Configurations by family, as the model repositories publish them."""
 PADDING = {"v1": ["<|endoftext|>"], "v2": ["!"], "xl_base": ["<|endoftext|>", "!"]}
-"""What each tokenizer of a family pads with."""
+"""Padding token of each tokenizer, by family."""
 
 
 def load_single_file(path: Path, dtype: torch.dtype, configs: Path | None = None) -> Any:
-    """diffusers' pipeline of the family that the file's keys tell.
+    """Loads diffusers' pipeline of the family that the file's keys belong to.
 
     Args:
-        configs: a folder in diffusers format with other configurations and tokenizers than the family's own.
+        configs: a folder in diffusers format whose configurations and tokenizers replace those of the family.
 
     Raises:
-        ModelError: it is no whole checkpoint of a known family.
+        ModelError: the file is not a complete checkpoint of a known family.
     """
-    kind = _family(path)
+    family = _detect_family(path)
     with tempfile.TemporaryDirectory() as folder:
-        where = configs or _write_configs(Path(folder), kind)
-        xl = kind == "xl_base"
+        config_folder = configs or _write_configs(Path(folder), family)
+        xl = family == "xl_base"
         pipeline = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
         options = {"add_watermarker": False} if xl else {"safety_checker": None, "requires_safety_checker": False}
         with explained(
             ModelError, f"{path}: cannot be loaded", "it is damaged, or not a whole checkpoint", BROKEN_FILES
         ):
             return pipeline.from_single_file(
-                str(path), config=str(where), dtype=dtype, local_files_only=True, **options
+                str(path), config=str(config_folder), dtype=dtype, local_files_only=True, **options
             )
 
 
-def _family(path: Path) -> str:
+def _detect_family(path: Path) -> str:
     what, advice = f"{path}: is not a .safetensors file", "it is damaged: download it again"
     with explained(ModelError, what, advice, BROKEN_FILES), safe_open(path, "pt") as stored:
-        tensors = {key: stored.get_slice(key) for key in stored.keys()}  # noqa: SIM118  # it is not a mapping
+        tensors = {key: stored.get_slice(key) for key in stored.keys()}  # noqa: SIM118  # `stored` is not a mapping
         shapes = {key: torch.empty(piece.get_shape(), device="meta") for key, piece in tensors.items()}
-    whole = any(key.startswith("model.diffusion_model.") for key in shapes)
-    kind = str(infer_diffusers_model_type(shapes)) if whole else "none"
-    if kind not in CONFIGS:
+    has_unet = any(key.startswith("model.diffusion_model.") for key in shapes)
+    family = str(infer_diffusers_model_type(shapes)) if has_unet else "none"
+    if family not in CONFIGS:
         what = f"{path}: is not a checkpoint of SD 1.5, SD 2.1 or SDXL"
         raise ModelError(what, "LoRAs go to --lora, ControlNets to --controlnet, VAEs to --vae")
-    return kind
+    return family
 
 
-def _write_configs(folder: Path, kind: str) -> Path:
-    """A model folder without weights."""
-    xl = kind == "xl_base"
+def _write_configs(folder: Path, family: str) -> Path:
+    """Writes a model folder without weights, and returns it."""
+    xl = family == "xl_base"
     index: Config = {"_class_name": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline"}
-    for name, config in CONFIGS[kind].items():
+    for name, config in CONFIGS[family].items():
         (folder / name).mkdir()
         file = "scheduler_config.json" if name == "scheduler" else "config.json"
         (folder / name / file).write_text(json.dumps(config))
         text = name.startswith("text_encoder")
-        known = config["architectures"][0] if text else config["_class_name"]
-        index[name] = ["transformers" if text else "diffusers", known]
-    for name, padding in zip(("tokenizer", "tokenizer_2"), PADDING[kind], strict=False):
+        class_name = config["architectures"][0] if text else config["_class_name"]
+        index[name] = ["transformers" if text else "diffusers", class_name]
+    for name, padding in zip(("tokenizer", "tokenizer_2"), PADDING[family], strict=False):
         clip_tokenizer(padding).save_pretrained(folder / name)
         index[name] = ["transformers", "CLIPTokenizer"]
     (folder / "model_index.json").write_text(json.dumps(index))
@@ -147,22 +150,22 @@ def _write_configs(folder: Path, kind: str) -> Path:
 
 
 def clip_tokenizer(padding: str) -> CLIPTokenizer:
-    """CLIP's own tokenizer, from its list of merges (Radford et al. 2021).
+    """Builds CLIP's tokenizer from its list of merges (Radford et al. 2021).
 
     Args:
-        padding: the token that it pads with.
+        padding: the padding token.
     """
     lines = gzip.decompress(MERGES.read_bytes()).decode("utf-8").splitlines()
     merges = [(one, two) for one, two in (line.split() for line in lines)]
-    letters = _byte_letters()
+    letters = _list_byte_letters()
     words = [*letters, *(c + "</w>" for c in letters), *(one + two for one, two in merges)]
     words += ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {word: i for i, word in enumerate(words)}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token=padding, model_max_length=77)
 
 
-def _byte_letters() -> list[str]:
-    """A printable letter for every byte in the order of CLIP's vocabulary: printable ones as they are, others moved."""
+def _list_byte_letters() -> list[str]:
+    """Returns a printable letter for each byte, in the order of CLIP's vocabulary: printable bytes first, unchanged."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [b for b in range(256) if b not in printable]
     return [chr(b) for b in printable] + [chr(256 + i) for i in range(len(others))]

@@ -1,4 +1,4 @@
-"""What ties a frame to the one before it: cuts, optical flow, results carried along."""
+"""Relates each frame to the previous one: cuts, optical flow, and results warped along the motion."""
 
 from __future__ import annotations
 

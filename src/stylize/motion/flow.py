@@ -1,4 +1,4 @@
-"""Optical flow between frames: where each pixel was, where it cannot be known, and pictures carried along."""
+"""Estimates optical flow between frames, finds where it can be trusted, and warps pictures along it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import numpy.typing as npt
 from stylize.frames import Picture
 
 Flow: TypeAlias = npt.NDArray[np.float32]
-"""`[H, W, 2]` in pixels: what is at (x, y) in one picture is at (x + u, y + v) in the other; x right, y down."""
+"""`[H, W, 2]` in pixels: the point at (x, y) in one picture is at (x + u, y + v) in the other; x right, y down."""
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Motion:
-    """How one frame moved into the next, seen from the next one."""
+    """The motion between two frames, on the grid of the later one."""
 
     flow: Flow
     """From the later frame to the earlier one."""
     visible: Mask
-    """`[H, W]`, on the later frame: the flow is to be trusted; what it shows was already there."""
+    """`[H, W]`: True where the flow can be trusted, as the point is visible in the earlier frame, too."""
 
 
 def optical_flow(one: Picture, other: Picture) -> Flow:
-    """Dense inverse search flow (Kroeger et al. 2016) from `one` to `other`, uint8 RGB `[H, W, 3]`.
+    """Computes dense inverse search flow (Kroeger et al. 2016) from `one` to `other`, uint8 RGB `[H, W, 3]`.
 
-    OpenCV's medium preset with fewer patches and iterations: a third quicker and a little nearer to the truth
+    Uses OpenCV's medium preset with fewer patches and iterations: a third quicker and slightly more accurate
     (docs/log.md).
     """
     before, after = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (one, other))
@@ -41,23 +41,25 @@ def optical_flow(one: Picture, other: Picture) -> Flow:
 
 
 def warp(image: npt.NDArray[np.float32], flow: Flow, *, cubic: bool = False) -> npt.NDArray[np.float32]:
-    """`image` of the other frame `[H, W]` or `[H, W, C]`, brought to where `flow` starts; edges repeat.
+    """Warps `image` of the other frame, `[H, W]` or `[H, W, C]`, to the frame where `flow` starts; edges repeat.
 
     Args:
-        cubic: keep fine detail, at the price of a little overshoot; bilinear otherwise.
+        cubic: interpolate bicubically, which keeps fine detail but overshoots a little; bilinearly otherwise.
     """
-    how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-    return np.asarray(cv2.remap(image, _targets(flow), None, how, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    interpolation = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    return np.asarray(
+        cv2.remap(image, _get_targets(flow), None, interpolation, borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
 
 
 def visible(flow: Flow, back: Flow) -> Mask:
-    """Where `flow` and its way back agree and stay inside the frame, `[H, W]`.
+    """Returns where `flow` and the opposite flow `back` agree and stay inside the frame, `[H, W]`.
 
-    `|flow + back| <= 0.01 (|flow| + |back|) + 0.5` with `back` taken where the flow leads: UnFlow's check (Meister et
-    al. 2018) in the form without squares that the later video work uses.
+    `|flow + back| <= 0.01 (|flow| + |back|) + 0.5` with `back` taken where the flow leads: UnFlow's occlusion check
+    (Meister et al. 2018), in the form without squares that later video papers use.
     """
     height, width = flow.shape[:2]
-    inside = cv2.inRange(_targets(flow), (0, 0), (width - 1, height - 1))
+    inside = cv2.inRange(_get_targets(flow), (0, 0), (width - 1, height - 1))
     returned = warp(back, flow)
     bound = cv2.addWeighted(length(flow), 0.01, length(returned), 0.01, 0.5)
     agrees = cv2.compare(length(cv2.add(flow, returned)), bound, cv2.CMP_LE)
@@ -65,27 +67,27 @@ def visible(flow: Flow, back: Flow) -> Mask:
 
 
 def length(flow: Flow) -> npt.NDArray[np.float32]:
-    """Of each vector, `[H, W]`."""
+    """Returns the length of each vector, `[H, W]`."""
     return np.asarray(cv2.magnitude(flow[..., 0], flow[..., 1]), np.float32)
 
 
 def motion_between(earlier: Picture, later: Picture) -> Motion:
-    """The motion from `earlier` to `later`, both uint8 RGB `[H, W, 3]`."""
+    """Returns the motion from `earlier` to `later`, both uint8 RGB `[H, W, 3]`."""
     flow = optical_flow(later, earlier)
     return Motion(flow, visible(flow, optical_flow(earlier, later)))
 
 
 def motions_between(earlier: Picture, later: Picture) -> tuple[Motion, Motion]:
-    """The motion from `earlier` to `later`, and that from `later` to `earlier`, seen from `earlier`."""
+    """Returns the motion from `earlier` to `later`, and the reverse motion, on the grid of `earlier`."""
     flow, back = optical_flow(later, earlier), optical_flow(earlier, later)
     return Motion(flow, visible(flow, back)), Motion(back, visible(back, flow))
 
 
-def _targets(flow: Flow) -> npt.NDArray[np.float32]:
-    """Where the flow leads, x and y, `[H, W, 2]`."""
-    return np.asarray(cv2.add(_grid(*flow.shape[:2]), flow), np.float32)
+def _get_targets(flow: Flow) -> npt.NDArray[np.float32]:
+    """Returns the coordinates x and y that the flow leads to, `[H, W, 2]`."""
+    return np.asarray(cv2.add(_make_grid(*flow.shape[:2]), flow), np.float32)
 
 
 @functools.lru_cache(maxsize=4)
-def _grid(height: int, width: int) -> npt.NDArray[np.float32]:
+def _make_grid(height: int, width: int) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(np.mgrid[:height, :width][::-1].transpose(1, 2, 0), np.float32)

@@ -1,9 +1,9 @@
-"""What a frame takes over from restyled frames beside it, along the motion of the source: fusion, and frames between.
+"""Fuses restyled frames along the source's motion, and makes the frames between two keyframes.
 
-A restyle a frame flickers in what the source does not fix: strokes, grain, the decoder's rounding. The source's motion
-says where each of them should have gone, so the result of the frame before is carried along and the new one only mixed
-in, more where the motion cannot be trusted (Rerender-A-Video's pixel-aware fusion, Yang et al. 2023, after decoding and
-never encoded again).
+Frames that are restyled one by one flicker in details that the source does not determine: strokes, grain, the decoder's
+rounding. The source's motion says where these details move. So the previous result is warped along the motion, and the
+new one is mixed in, more strongly where the motion cannot be trusted. This is Rerender-A-Video's pixel-aware fusion
+(Yang et al. 2023), but after decoding, and the result is never encoded again.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from stylize.frames import Image, Picture, to_floats
 from stylize.motion.flow import Flow, Mask, Motion, length, warp
 
 SHARE = 0.955
-"""How much of the frame before is kept where it shows the same; what it misses is made up for in some 20 frames."""
+"""Share of the previous frame that is kept where it shows the same; details that it lacks come in some 20 frames."""
 TOLERANCE = 0.11
-"""Difference of the source to what the motion predicts, in [0, 1], at which the share falls to 1/e."""
-AROUND = 4.0
-"""Deviation of the blur by which the light around a pixel is judged, in pixels."""
+"""Difference between the source and its prediction by the motion, in [0, 1], at which the share falls to 1/e."""
+LIGHT_RADIUS = 4.0
+"""Standard deviation of the blur that measures the light around a pixel, in pixels."""
 LIGHT, LIGHT_BLUR = 0.035, 8.0
-"""Change of the blurred source from which on the light has changed and the colours follow, in [0, 1]; and the blur."""
+"""Change of the blurred source, in [0, 1], at which the colours follow the light; and the blur of these colours, in
+pixels."""
 TONE, TONE_FLOOR = 24.0, 0.02
-"""Blur by which tone is told from detail, in pixels; and the share under which next to no tone is taken over."""
+"""Blur that separates tone from detail, in pixels; and the share below which almost no tone is carried over."""
 STILL = 0.002
-"""Standing still explains a frame as well as the flow does, if its error is not higher than that by more than this."""
+"""A pixel counts as still if its error without motion exceeds its error along the flow by no more than this."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +41,26 @@ class FramePair:
 
 
 def fuse(before: FramePair, source: Picture, diffused: Image, motion: Motion, weight: float = 1.0) -> Image:
-    """The restyled frame, steadied: `a warp(before) + (1 - a) diffused`.
+    """Returns the restyled frame, steadied: `a warp(before) + (1 - a) diffused`.
 
     `a = weight SHARE visible exp(-(|warp(source before) - source| / TOLERANCE)^2)`. Where the light changes (a fade, a
-    passing shadow), colours follow `diffused` at once; only detail is carried. Tone is taken over more softly than
-    detail: its change `blur(a (warp(before) - diffused))` has no borders, `a` has.
+    passing shadow), colours follow `diffused` at once, and only detail is carried over. Tone is carried over more
+    softly than detail: its change `blur(a (warp(before) - diffused))` has no hard borders, as `a` has.
 
     Args:
-        before: the frame before, or a keyframe if `motion` leads there.
+        before: the previous frame, or a keyframe if `motion` leads there.
         motion: from `source` back to `before`.
     """
     now = to_floats(source)
-    flow, error, expected = _settle(to_floats(before.source), now, motion)
+    flow, error, expected = _remove_jitter(to_floats(before.source), now, motion)
     trusted = cv2.erode(motion.visible.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
-    share = weight * SHARE * trusted * cv2.GaussianBlur(trusted, (0, 0), 1) * _bell(error / TOLERANCE)
+    share = weight * SHARE * trusted * cv2.GaussianBlur(trusted, (0, 0), 1) * _gaussian(error / TOLERANCE)
     change = _scale(cv2.subtract(warp(before.styled, flow, cubic=True), diffused), share)
-    tone = _blur(change, TONE)  # where the share ends, tone fades out: a new tone beside an old one is a patch
+    # tone fades out where the share ends: old and new tone side by side would be seen as a patch
+    tone = _blur(change, TONE)
     tone = _scale(tone, 1 - share / (_blur(share, TONE) + TONE_FLOOR))
     mixed = cv2.add(cv2.add(diffused, change), tone)
-    follow = 1 - _bell(_mean(np.abs(_blur(cv2.subtract(expected, now), AROUND))) / LIGHT)
+    follow = 1 - _gaussian(_average_channels(np.abs(_blur(cv2.subtract(expected, now), LIGHT_RADIUS))) / LIGHT)
     if follow.max() > 1e-3:
         mixed = cv2.add(mixed, _scale(_blur(cv2.subtract(diffused, mixed), LIGHT_BLUR), follow))
     return _clip(mixed)
@@ -71,12 +73,12 @@ def steady(
     motions: Sequence[Motion | None],
     weight: float = 1.0,
 ) -> list[Image]:
-    """Consecutive restyled frames, each fused with the one before it.
+    """Fuses consecutive restyled frames, each with the previous one.
 
     Args:
-        frames: of the source, uint8 RGB.
-        last: the frame before them; `None` where there is none.
-        motions: from each frame back to the one before it; `None` leaves the frame as it is.
+        frames: the source frames, uint8 RGB.
+        last: the frame before the first one; `None` at the start of a video or shot.
+        motions: from each frame back to the previous one; `None` leaves the frame unchanged.
         weight: as in `fuse`.
     """
     results = []
@@ -90,46 +92,46 @@ def steady(
 def between(
     first: FramePair, last: FramePair, frames: Sequence[Picture], back: Sequence[Motion], ahead: Sequence[Motion]
 ) -> list[Image]:
-    """Frames between two keyframes, each made of both by its motion to them; the nearer one counts more.
+    """Returns the frames between two keyframes, blended from both by the motion; the nearer keyframe counts more.
 
     Args:
-        back: of each frame, to `first`.
-        ahead: of each frame, to `last`.
+        back: the motion from each frame to `first`.
+        ahead: the motion from each frame to `last`.
     """
     results, sources = [], (to_floats(first.source), to_floats(last.source))
     for i, (picture, *motions) in enumerate(zip(frames, back, ahead, strict=True), start=1):
         part, now = i / (len(frames) + 1), to_floats(picture)
         weights, pictures = [], []
         for key, source, motion, near in zip((first, last), sources, motions, (1 - part, part), strict=True):
-            flow, error, _ = _settle(source, now, motion)
+            flow, error, _ = _remove_jitter(source, now, motion)
             known = cv2.GaussianBlur(motion.visible.astype(np.float32), (0, 0), 1) * motion.visible
-            weights.append(near * (known + 1e-3) * _bell(error / TOLERANCE) + 1e-6)
+            weights.append(near * (known + 1e-3) * _gaussian(error / TOLERANCE) + 1e-6)
             pictures.append(warp(key.styled, flow, cubic=True))
-        news = _scale(cv2.subtract(pictures[1], pictures[0]), weights[1] / (weights[0] + weights[1]))
-        results.append(_clip(cv2.add(pictures[0], news)))
+        change = _scale(cv2.subtract(pictures[1], pictures[0]), weights[1] / (weights[0] + weights[1]))
+        results.append(_clip(cv2.add(pictures[0], change)))
     return results
 
 
 def chain(steps: Sequence[Motion]) -> list[Motion]:
-    """Motions to the frame before, each from one frame further on, joined to motions all the way to the first one."""
+    """Joins motions, each from a frame to the one before it, into motions from each frame to the first one."""
     whole: list[Motion] = []
     for step in steps:
         if not whole:
             whole.append(step)
             continue
         flow = step.flow + warp(whole[-1].flow, step.flow)
-        seen: Mask = step.visible & (warp(whole[-1].visible.astype(np.float32), step.flow) > 0.5)
-        whole.append(Motion(flow, seen))
+        visible: Mask = step.visible & (warp(whole[-1].visible.astype(np.float32), step.flow) > 0.5)
+        whole.append(Motion(flow, visible))
     return whole
 
 
-def _settle(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image, Image]:
-    """The flow with its errors on still ground taken out, what remains unexplained `[H, W]`, and what it predicts.
+def _remove_jitter(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image, Image]:
+    """Returns the flow without its errors on still ground, the error that remains `[H, W]`, and the predicted frame.
 
-    Flow trembles by fractions of a pixel where nothing moves; resampled again and again, that blurs.
+    Flow jitters by fractions of a pixel where nothing moves; warping a picture by it again and again would blur it.
     """
     expected = warp(earlier, motion.flow)
-    moved, stayed = _mean(cv2.absdiff(expected, later)), _mean(cv2.absdiff(earlier, later))
+    moved, stayed = _average_channels(cv2.absdiff(expected, later)), _average_channels(cv2.absdiff(earlier, later))
     still = (cv2.blur(stayed, (5, 5)) <= cv2.blur(moved, (5, 5)) + STILL) & (length(motion.flow) < 1)
     mask = still.view(np.uint8)
     flow = np.asarray(cv2.copyTo(motion.flow, 1 - mask), np.float32)
@@ -138,28 +140,28 @@ def _settle(earlier: Image, later: Image, motion: Motion) -> tuple[Flow, Image, 
 
 
 def _clip(image: Image) -> Image:
-    """Within [0, 1]: what cubic resampling adds at edges would grow from frame to frame otherwise."""
+    """Clips to [0, 1]; otherwise the overshoot of cubic interpolation at edges would grow from frame to frame."""
     return np.asarray(image.clip(0, 1), np.float32)
 
 
 def _scale(image: Image, by: Image) -> Image:
-    """`image` times `by`, `[H, W]`, in every channel."""
+    """Multiplies every channel of `image` by `by`, `[H, W]`."""
     by = np.asarray(by, np.float32)
     return np.asarray(cv2.multiply(image, cv2.merge([by] * image.shape[-1])), np.float32)
 
 
-def _bell(x: Image) -> Image:
-    """exp(-x^2), by which a share falls."""
+def _gaussian(x: Image) -> Image:
+    """Returns exp(-x^2), the weight of a pixel whose error is `x` times the tolerance."""
     return np.asarray(cv2.exp(cv2.multiply(x, x, scale=-1)), np.float32)
 
 
-def _mean(image: Image) -> Image:
-    """Over the channels, `[H, W]`."""
+def _average_channels(image: Image) -> Image:
+    """Returns the mean over the channels, `[H, W]`."""
     return np.asarray(cv2.transform(image, np.full((1, 3), 1 / 3, np.float32)), np.float32)
 
 
 def _blur(image: Image, deviation: float) -> Image:
-    """A Gaussian blur by `deviation` pixels, at least 2; done at half the resolution or less, which is quicker."""
+    """Applies a Gaussian blur of `deviation` pixels, at least 2; works at half the resolution or less, for speed."""
     height, width = image.shape[:2]
     factor = max(2, 2 ** int(np.log2(deviation / 3)))
     small = cv2.resize(image, (-(-width // factor), -(-height // factor)), interpolation=cv2.INTER_AREA)

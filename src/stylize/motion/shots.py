@@ -1,4 +1,4 @@
-"""Cuts: where a frame does not continue the one before."""
+"""Detects cuts: frames that do not continue the previous one."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ Thumbnail: TypeAlias = npt.NDArray[np.float32]
 THUMBNAIL = (64, 36)
 WINDOW = cv2.createHanningWindow(THUMBNAIL, cv2.CV_32F)
 MIN_CHANGE = 0.35
-"""Histogram distance above which the colours are others, in [0, 1]."""
+"""Histogram distance above which the colours count as different, in [0, 1]."""
 MIN_DIFFERENCE = 0.06
-"""Mean absolute difference of the thumbnails under which nothing is a cut, in [0, 1]."""
+"""Mean absolute difference of the thumbnails below which there is no cut, in [0, 1]."""
 SURPRISE = 3.0
-"""A cut changes the thumbnail this many times more than the frames before it did."""
+"""A cut changes the thumbnail more than this many times as much as the frames before it did."""
 SAME_FORMS, OTHER_FORMS = 0.75, 0.3
-"""Correlation of the thumbnails' lightness above which only the light changed (a flash), and below which the forms are
-others even where the colours are the same."""
+"""Correlation of the thumbnails' lightness above which only the light changed (a flash), and below which the forms
+differ even if the colours are the same."""
 CALM = 0.01
-"""What a frame changes at the least, so that a still shot does not make noise a surprise."""
+"""Least value of the usual change, so that noise in a still shot does not count as a sudden change."""
 
 
 @dataclass(frozen=True)
 class CutDetector:
-    """What the last frame looked like and how much frames have changed of late: enough to see where a shot starts.
+    """Detects where a shot starts, by the look of the last frame and the usual change between frames.
 
     A cut changes the forms (correlation of thumbnails) and mostly the colours (Hellinger distance of HSV histograms),
-    and does so suddenly, compared with the running average: a fade changes a little in every frame, a pan is undone
-    before comparing, a flash keeps the forms.
+    and does so suddenly, compared with the running average. A fade changes a little in every frame, a pan is undone
+    before the comparison, and a flash keeps the forms.
     """
 
     thumbnail: Thumbnail | None = field(default=None, repr=False)
-    """Of the last frame; `None` before the first one."""
+    """Thumbnail of the last frame; `None` before the first one."""
     histogram: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     usual: float = CALM
-    """How much a frame has changed of late."""
+    """Running average of the change between frames."""
 
     def see(self, picture: Picture) -> tuple[bool, CutDetector]:
-        """Whether `picture`, uint8 RGB `[H, W, 3]`, is the first of a shot, and the detector after it.
+        """Returns whether `picture`, uint8 RGB `[H, W, 3]`, is the first of a shot, and the detector after it.
 
-        The very first picture is.
+        The very first picture always is.
         """
         small = cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA)
         thumbnail = small.astype(np.float32) / 255
@@ -59,7 +59,7 @@ class CutDetector:
         before, after = _align(self.thumbnail, thumbnail)
         difference = float(np.abs(after - before).mean())
         change = float(cv2.compareHist(histogram, self.histogram, cv2.HISTCMP_BHATTACHARYYA))
-        alike = _correlation(before.mean(-1), after.mean(-1))
+        alike = _correlate(before.mean(-1), after.mean(-1))
         sudden = difference > max(MIN_DIFFERENCE, SURPRISE * self.usual)
         cut = sudden and (alike < OTHER_FORMS or (alike < SAME_FORMS and change > MIN_CHANGE))
         usual = CALM if cut else max(CALM, 0.7 * self.usual + 0.3 * difference)
@@ -67,7 +67,7 @@ class CutDetector:
 
 
 def _align(before: Thumbnail, after: Thumbnail) -> tuple[Thumbnail, Thumbnail]:
-    """The parts of both that show the same once the camera's shift between them is undone (phase correlation)."""
+    """Undoes the camera's shift (phase correlation): returns the parts of both thumbnails that overlap then."""
     one, other = (np.ascontiguousarray(x.mean(-1)) for x in (before, after))
     (dx, dy), _ = cv2.phaseCorrelate(one, other, WINDOW)
     width, height = THUMBNAIL
@@ -80,19 +80,19 @@ def _align(before: Thumbnail, after: Thumbnail) -> tuple[Thumbnail, Thumbnail]:
     return shifted if errors[0] < errors[1] else (before, after)
 
 
-def _correlation(one: Thumbnail, other: Thumbnail) -> float:
-    """Pearson's, 0 where either is flat."""
+def _correlate(one: Thumbnail, other: Thumbnail) -> float:
+    """Returns Pearson's correlation; 0 if either thumbnail is flat."""
     one, other = one - one.mean(), other - other.mean()
     scale = float(np.sqrt((one * one).sum() * (other * other).sum()))
     return float((one * other).sum()) / scale if scale > 0 else 0.0
 
 
 def split_shots(frames: Iterable[Clip], detector: CutDetector) -> Iterator[tuple[Clip, CutDetector]]:
-    """The same frames, those that begin a shot marked, each with the detector after it.
+    """Yields the same frames, those that begin a shot marked, each with the detector after it.
 
     Args:
         frames: clips of one frame.
-        detector: saw the frames before; a new one at the beginning.
+        detector: the detector after the previous frame; a new one at the beginning.
     """
     for frame in frames:
         starts_shot, detector = detector.see(frame.frames[0])

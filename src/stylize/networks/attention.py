@@ -22,11 +22,11 @@ DECODER = "up_blocks."
 
 @dataclass
 class Exchange:
-    """What the frames of a batch look at during one UNet call, and what the call leaves for the frames after them.
+    """The frames that a batch attends to in one UNet call, and what the call leaves for the batches after it.
 
-    A shot's first frame looks at the video's first one, its second frame at the first, every later frame at the first
-    and at the one before it. All keys and values of a batch are computed in the same call, so "the one before" is the
-    batch shifted by one row; its first row reads what the batch before left.
+    A shot's first frame attends to the video's first frame, its second frame to the first, every later frame to the
+    first and to the one before it. All keys and values of a batch are computed in the same call, so "the one before"
+    is the batch shifted by one row; its first row reads what the batch before left.
     """
 
     frames: int = 1
@@ -34,7 +34,7 @@ class Exchange:
     position: int = 0
     """Number of the batch's first frame within its shot."""
     style_anchor: StepCache = field(default_factory=dict)
-    """The video's first frame, at this step; empty where there is none to look at."""
+    """The video's first frame, at this step; empty in the first shot."""
     anchor: StepCache = field(default_factory=dict)
     """The shot's first frame; not read where that is in the batch itself."""
     previous: StepCache = field(default_factory=dict)
@@ -42,14 +42,14 @@ class Exchange:
     weight: float = 1.0
     """g in `self + g (extended - self)`, the temporal guidance of Gen-1 (Esser et al. 2023) inside the attention."""
     image_weight: float = 1.0
-    """How much of the reference picture IP-Adapter's layers add."""
+    """Weight of the reference picture in IP-Adapter's layers."""
     first: dict[str, KeysValues] = field(default_factory=dict)
     """Filled in by the layers: keys and values of the shot's first frame, where that is in the batch."""
     last: dict[str, KeysValues] = field(default_factory=dict)
     """Filled in by the layers: those of the batch's last frame."""
 
     def attend(self, layer: str, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """Attention of every row to itself and to the frames that it looks at; `[G * frames, heads, tokens, C]`."""
+        """Attends from every row to itself and to its other frames; all are `[G * frames, heads, tokens, C]`."""
         if self.weight == 0:
             return F.scaled_dot_product_attention(query, keys, values)
         q, k, v = (x.view(-1, self.frames, *x.shape[1:]) for x in (query, keys, values))
@@ -58,7 +58,7 @@ class Exchange:
         return (parts[0] if len(parts) == 1 else torch.cat(parts, 1)).flatten(0, 1)
 
     def _spans(self) -> Iterator[tuple[int, int]]:
-        """Begin and end of rows that look at equally many frames."""
+        """Yields begin and end of rows that attend to equally many frames."""
         bounds = {0, self.frames, *(b for b in (1 - self.position, 2 - self.position) if 0 < b < self.frames)}
         return itertools.pairwise(sorted(bounds))
 
@@ -73,7 +73,7 @@ class Exchange:
     def _attend(
         self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, references: Sequence[KeysValues]
     ) -> torch.Tensor:
-        """Attention to own keys followed by those of the references, `[N, heads, tokens, C]`."""
+        """Attends to own keys followed by those of the references, `[N, heads, tokens, C]`."""
         if not references:
             return F.scaled_dot_product_attention(query, keys, values)
         extended_keys = torch.cat([keys, *(k for k, _ in references)], 2)
@@ -87,7 +87,7 @@ class Exchange:
     def _references(
         self, layer: str, rows: tuple[int, int], keys: torch.Tensor, values: torch.Tensor
     ) -> Iterator[KeysValues]:
-        """Keys and values of each frame that the rows look at, one row for each of theirs."""
+        """Yields keys and values of each frame that these rows attend to, one row for each of theirs."""
         begin, end = rows
 
         def repeat(kept: KeysValues) -> KeysValues:
@@ -103,14 +103,14 @@ class Exchange:
             yield self._shift(layer, 0, begin, end, keys), self._shift(layer, 1, begin, end, values)
 
     def _shift(self, layer: str, which: int, begin: int, end: int, batch: torch.Tensor) -> torch.Tensor:
-        """Of each row, the one before it."""
+        """Returns the row before each of these rows."""
         if begin > 0:
             return batch[:, begin - 1 : end - 1].flatten(0, 1)
         kept = self.previous[layer][which][:, None]
         return torch.cat([kept, batch[:, : end - 1]], 1).flatten(0, 1)
 
     def _keep(self, layer: str, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Copies, laid out as they are when a run goes on from a file: kernels round other layouts in other ways."""
+        """Keeps contiguous copies, as a resumed run has them: kernels round other memory layouts differently."""
 
         def copy(row: int) -> KeysValues:
             one, other = (x[:, row].clone(memory_format=torch.contiguous_format) for x in (keys, values))
@@ -139,7 +139,7 @@ class CrossFrameAttention:
         temb: torch.Tensor | None = None,
         exchange: Exchange | None = None,
     ) -> torch.Tensor:
-        """Tokens `[G * frames, tokens, C]` in, as many out; `encoder_hidden_states` is `None` in self-attention."""
+        """Takes and returns tokens `[G * frames, tokens, C]`; `encoder_hidden_states` is `None` in self-attention."""
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query = _split_heads(attn.to_q(hidden_states), attn.heads)
         keys, values = (_split_heads(project(context), attn.heads) for project in (attn.to_k, attn.to_v))
@@ -156,7 +156,7 @@ class CrossFrameAttention:
 
 
 def _split_heads(tokens: torch.Tensor, heads: int) -> torch.Tensor:
-    """`[N, tokens, C]` to `[N, heads, tokens, C / heads]`."""
+    """Reshapes `[N, tokens, C]` to `[N, heads, tokens, C / heads]`."""
     return tokens.view(*tokens.shape[:2], heads, -1).transpose(1, 2)
 
 
@@ -176,14 +176,14 @@ class ImagePromptAttention(torch.nn.Module):
         temb: torch.Tensor | None = None,
         exchange: Exchange | None = None,
     ) -> torch.Tensor:
-        """As `CrossFrameAttention`; `encoder_hidden_states` are the words' and a list of the pictures'."""
+        """Does as `CrossFrameAttention`; `encoder_hidden_states` are those of the words and a list of the pictures'."""
         self.processor.scale = [1.0 if exchange is None else exchange.image_weight]
         output: torch.Tensor = self.processor(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
         return output
 
 
 def cache_bytes(unet: Any, latents: int, itemsize: int) -> int:
-    """Bytes of keys and values that one sample of so many latent pixels keeps per step."""
+    """Returns the bytes of keys and values that one sample of so many latent pixels keeps per step."""
     total, levels = 0, len(unet.up_blocks)
     for name, module in unet.named_modules():
         if _looks_across(f"{name}.") and name.endswith(".attn1"):
@@ -197,11 +197,11 @@ def _looks_across(name: str) -> bool:
 
 
 def install(unet: Any) -> None:
-    """Gives every attention layer of the UNet our processor; the decoder's self-attention looks across frames."""
+    """Gives every attention layer of the UNet our processor; the decoder's self-attention attends across frames."""
 
-    def ours(name: str, processor: Any) -> Any:
+    def replace(name: str, processor: Any) -> Any:
         if isinstance(processor, IPAdapterAttnProcessor2_0):
             return ImagePromptAttention(processor)
         return CrossFrameAttention(name, across_frames=_looks_across(name))
 
-    unet.set_attn_processor({name: ours(name, processor) for name, processor in unet.attn_processors.items()})
+    unet.set_attn_processor({name: replace(name, processor) for name, processor in unet.attn_processors.items()})

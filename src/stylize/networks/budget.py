@@ -1,4 +1,4 @@
-"""What fits into a device's memory: how the networks are laid out, and how many frames go together."""
+"""Fits the networks into a device's memory: their layout, and how many frames go together."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from diffusers.hooks import apply_group_offloading
 
 from stylize.errors import StyleError, StylizeError
 from stylize.networks.attention import cache_bytes
-from stylize.networks.devices import KNOWN, free_bytes
-from stylize.networks.image_networks import VAE_SLICE, Networks
+from stylize.networks.devices import KNOWN, free_bytes, full_size_slice
+from stylize.networks.image_networks import Networks
 from stylize.style.values import Layout
 
 BUFFERS = 6
@@ -40,31 +40,33 @@ class MemoryLoad:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a run takes, in bytes; estimates but for the weights."""
+    """The memory that a run takes, in bytes; all are estimates except the weights."""
 
     weights: int
     decoding: int
-    """The VAE at the frame's full size, which is the peak of a frame."""
+    """The VAE at one frame's full size, which is the peak of a frame."""
     denoising: int
     """UNet and ControlNets at the latents' size."""
     keys_values: int
     """Keys and values that one frame keeps per step."""
     steps: int
+    full_size: int = 1
+    """Frames that go through the VAE together."""
 
     def of(self, layout: Layout, batch: int = 1) -> int:
-        """Bytes in this layout; a tile is an eighth of what the whole frame takes, and a layer of the weights.
+        """Returns the bytes in a layout; a tile takes an eighth of a whole frame, a layer an eighth of the weights.
 
         Of keys and values, four frames' are held at all steps (first of the video, first of the shot, last of the
         batch before and of this one), and in a step each frame holds its own and copies of three that it reads.
         """
-        decoding = min(batch, VAE_SLICE) * self.decoding if layout == "whole" else self.decoding // 8
+        decoding = min(batch, self.full_size) * self.decoding if layout == "whole" else self.decoding // 8
         weights = self.weights if layout != "offloaded" else self.weights // 8
         held = 4 * self.steps * self.keys_values
         return weights + held + max(decoding, batch * (self.denoising + 4 * self.keys_values))
 
 
 def needs_of(networks: Networks, size: tuple[int, int], load: MemoryLoad = MemoryLoad()) -> Needs:
-    """What the networks take for frames of `size` (width, height)."""
+    """Estimates the memory that the networks take for frames of `size` (width, height)."""
     pixels, latents = size[0] * size[1], size[0] * size[1] // networks.pipe.vae_scale_factor**2
     vae, unet, itemsize = networks.vae.config, networks.unet.config, networks.dtype.itemsize
     widest = 2 * getattr(vae, "decoder_block_out_channels", vae.block_out_channels)[0]
@@ -74,6 +76,7 @@ def needs_of(networks: Networks, size: tuple[int, int], load: MemoryLoad = Memor
         denoising=latents * sum(unet.block_out_channels) * BUFFERS * 4 * load.groups * itemsize,
         keys_values=load.groups * cache_bytes(networks.unet, latents, itemsize) if load.attends else 0,
         steps=load.steps,
+        full_size=full_size_slice(networks.device),
     )
 
 
@@ -87,7 +90,7 @@ def check_batch(batch: int | None) -> int | None:
 def choose_batch(
     networks: Networks, size: tuple[int, int], wanted: int | None = None, load: MemoryLoad = MemoryLoad()
 ) -> int:
-    """How many frames of `size` (width, height) go through the networks together.
+    """Chooses how many frames of `size` (width, height) go through the networks together.
 
     As many as are `wanted`; else up to `BATCH` (`GPU_BATCH`) where there is room for them; one where that is not known,
     where the VAE goes tile by tile, and where networks are brought in layer by layer.
@@ -103,12 +106,12 @@ def choose_batch(
 
 
 def choose_layout(needs: Needs, free: int | None, loaded: int, wanted: Layout | None = None) -> Layout:
-    """The quickest layout that fits.
+    """Chooses the quickest layout that fits.
 
     Args:
-        free: bytes; `None` takes the whole for granted.
-        loaded: bytes of the weights that are on the device already, which `free` does not count.
-        wanted: what a user asks for; it is taken whatever fits.
+        free: bytes; `None` chooses the whole layout.
+        loaded: bytes of weights that are on the device already, which `free` does not count.
+        wanted: the layout that a user asks for; it is taken whether it fits or not.
 
     Raises:
         StylizeError: none fits.
@@ -137,9 +140,9 @@ def arrange(
     layout = choose_layout(needs, free_bytes(networks.device), loaded_bytes(networks), wanted)
     (networks.vae.disable_tiling if layout == "whole" else networks.vae.enable_tiling)()
     if layout != "whole" and say is not None:
-        how = "frames are decoded in tiles"
-        how += ", networks wait in the computer's memory" if layout == "offloaded" else ""
-        say(f"memory: about {needs.of('whole') / 1e9:.1f} GB would be needed, so {how}")
+        consequence = "frames are decoded in tiles"
+        consequence += ", networks wait in the computer's memory" if layout == "offloaded" else ""
+        say(f"memory: about {needs.of('whole') / 1e9:.1f} GB would be needed, so {consequence}")
     if layout == "offloaded" and networks.device.type != "cpu" and not _is_offloaded(networks.unet, networks.device):
         for module in (networks.unet, *(net.network for net in networks.controlnets.values())):
             apply_group_offloading(module, networks.device, torch.device("cpu"), "leaf_level", use_stream=True)
@@ -150,7 +153,7 @@ def arrange(
 
 
 def loaded_bytes(networks: Networks) -> int:
-    """Weights that are on the device already."""
+    """Returns the bytes of weights that are on the device already."""
     return sum(p.nbytes for m in _modules(networks) for p in m.parameters() if p.device == networks.device)
 
 
@@ -160,7 +163,7 @@ def _is_offloaded(module: torch.nn.Module, device: torch.device) -> bool:
 
 def _modules(networks: Networks) -> list[Any]:
     pipe = networks.pipe
-    found = [pipe.unet, pipe.vae, pipe.text_encoder, getattr(pipe, "text_encoder_2", None), pipe.image_encoder]
-    return [module for module in found if module is not None] + list(
+    modules = [pipe.unet, pipe.vae, pipe.text_encoder, getattr(pipe, "text_encoder_2", None), pipe.image_encoder]
+    return [module for module in modules if module is not None] + list(
         {id(net.network): net.network for net in networks.controlnets.values()}.values()
     )

@@ -10,11 +10,11 @@ import torch
 from stylize.errors import ModelError
 from stylize.networks.devices import memory_format
 
-UNION_KINDS = {
+UNION_TYPES = {
     "openpose": 0, "depth": 1, "softedge": 2, "scribble": 2, "canny": 3, "lineart": 3, "lineart_anime": 3, "mlsd": 3,
     "normal": 4, "segment": 5, "tile": 6,
 }  # fmt: skip
-"""What ControlNet-Union calls the controls (xinsir/controlnet-union-sdxl-1.0); 6 is in its ProMax form only."""
+"""ControlNet-Union's numbers of the controls (xinsir/controlnet-union-sdxl-1.0); 6 is in its ProMax form only."""
 
 
 class ControlNet:
@@ -44,7 +44,7 @@ class ControlNet:
         weight: float,
         added: Mapping[str, torch.Tensor],
     ) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
-        """What is added to the UNet's skip connections and to its middle."""
+        """Computes the residuals for the UNet's skip connections and for its middle block."""
         down, middle = self.network(
             latents,
             t,
@@ -52,16 +52,16 @@ class ControlNet:
             conditioning_scale=weight,
             added_cond_kwargs=dict(added) or None,
             return_dict=False,
-            **self._shown(embedded),
+            **self._map_arguments(embedded),
         )
         return down, middle
 
-    def _shown(self, embedded: torch.Tensor) -> dict[str, Any]:
-        """The network's arguments for its maps, `[G * B, C, h, w]`."""
+    def _map_arguments(self, embedded: torch.Tensor) -> dict[str, Any]:
+        """Returns the network's arguments for its embedded maps, `[G * B, C, h, w]`."""
         return {"controlnet_cond": embedded}
 
     def embed(self, control: torch.Tensor) -> torch.Tensor:
-        """Maps `[B, 3, H, W]` in [0, 1] to their embeddings `[B, C, H / 8, W / 8]`."""
+        """Embeds maps `[B, 3, H, W]` in [0, 1] as `[B, C, H / 8, W / 8]`."""
         if self._flips:
             control = control.flip(1)
         embedded: torch.Tensor = self._embedding(control)
@@ -77,16 +77,16 @@ class UnionControlNet(ControlNet):
 
     def __init__(self, network: Any, control: str, sharing: UnionControlNet | None = None) -> None:
         count = network.config.num_control_type
-        self._kind = UNION_KINDS.get(control, count)
-        if self._kind >= count:
-            known = ", ".join(name for name, kind in UNION_KINDS.items() if kind < count)
+        self._type = UNION_TYPES.get(control, count)
+        if self._type >= count:
+            known = ", ".join(name for name, number in UNION_TYPES.items() if number < count)
             raise ModelError(f"this ControlNet-Union has no control '{control}'", f"it has {known}")
         if sharing is None:
             super().__init__(network)
         else:
             self.network, self._embedding, self._flips = network, sharing._embedding, sharing._flips
 
-    def _shown(self, embedded: torch.Tensor) -> dict[str, Any]:
-        kinds = torch.zeros(len(embedded), self.network.config.num_control_type).to(embedded)
-        kinds[:, self._kind] = 1
-        return {"controlnet_cond": [embedded], "control_type": kinds, "control_type_idx": [self._kind]}
+    def _map_arguments(self, embedded: torch.Tensor) -> dict[str, Any]:
+        types = torch.zeros(len(embedded), self.network.config.num_control_type).to(embedded)
+        types[:, self._type] = 1
+        return {"controlnet_cond": [embedded], "control_type": types, "control_type_idx": [self._type]}

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Devices: which one is taken, in which number format, and how data lies on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ KNOWN = ("cpu", "cuda", "mps")
 
 
 def default_dtype(device: torch.device) -> torch.dtype:
-    """float16 on GPUs; on CPUs bfloat16 where it is faster than float32, which the instruction set alone does not tell.
+    """Returns float16 on GPUs, and on CPUs bfloat16 where it is faster than float32.
+
+    The instruction set alone does not tell.
 
     Measured (docs/performance.md): AMX and AMD's AVX512-BF16 gain; Intel's AVX512-BF16 without AMX loses a third.
     """
@@ -34,7 +36,7 @@ def _is_amd() -> bool:
 
 
 def choose_device(name: str | None) -> torch.device:
-    """The named device, or the best one here.
+    """Returns the named device, or the best one of this machine.
 
     Raises:
         ModelError: it is not available.
@@ -50,7 +52,7 @@ def choose_device(name: str | None) -> torch.device:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """How the weights of convolutions lie: channels last is quicker on CPUs, not on GPUs.
+    """Returns the memory layout of convolution weights: channels last is quicker on CPUs, not on GPUs.
 
     Measured in docs/performance.md and, on one card, docs/models.md.
     """
@@ -58,10 +60,18 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that is free on the device; `None` where it cannot be asked."""
-    if device.type == "cuda":  # what torch keeps for itself between uses is free to us
+    """Returns the free memory of the device; `None` where it cannot be asked."""
+    if device.type == "cuda":  # memory that torch keeps between uses is free for us
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + kept
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     return int(psutil.virtual_memory().available)
+
+
+def full_size_slice(device: torch.device) -> int:
+    """Returns how many frames go together through layers at full resolution: the VAE, the ControlNets' embeddings.
+
+    They take the most memory of all. On CPUs one by one is quicker as well, by the caches (docs/performance.md).
+    """
+    return 1 if device.type == "cpu" else 4

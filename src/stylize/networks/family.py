@@ -9,7 +9,7 @@ FAMILIES = {768: "SD 1.5", 1024: "SD 2.1", 2048: "SDXL"}
 
 
 def family(network: Any) -> str:
-    """The family of a UNet or ControlNet, in words."""
+    """Names the family of a UNet or ControlNet."""
     width = network.config.cross_attention_dim
     if is_sdxl(network):
         return "SDXL"
@@ -17,11 +17,11 @@ def family(network: Any) -> str:
 
 
 def is_sdxl(network: Any) -> bool:
-    """Whether it also reads a pooled prompt and the picture's size (Podell et al. 2023)."""
+    """Whether the network also reads a pooled prompt and the picture's size (Podell et al. 2023)."""
     return bool(network.config.addition_embed_type == "text_time")
 
 
 def architecture(network: Any) -> tuple[Any, ...]:
-    """What a UNet and its ControlNet must have alike."""
+    """Returns the parts of the configuration in which a UNet and its ControlNet must agree."""
     config = network.config
     return config.cross_attention_dim, is_sdxl(network), tuple(config.block_out_channels)

@@ -18,19 +18,17 @@ from torch.nn import functional as F
 from stylize.frames import DepthEstimator
 from stylize.networks.attention import Exchange
 from stylize.networks.controlnets import ControlNet
+from stylize.networks.devices import full_size_slice
 from stylize.networks.family import family
 from stylize.networks.image_prompt import ImagePrompt
 from stylize.networks.prompts import PromptEmbedding
 from stylize.networks.vocabulary import Vocabulary
 from stylize.networks.words import encode_words
 
-VAE_SLICE = 4
-"""Frames that go through the VAE together: at full resolution it takes the most memory of all networks."""
-
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a model is made for; a style overrides it."""
+    """The settings that a model was made for; a style overrides them."""
 
     steps: int = 20
     strength: float = 0.75
@@ -38,18 +36,18 @@ class Defaults:
     full_strength: float = 1.0
     """Share of the noise schedule that strength 1 stands for; less where a model loses the forms in pure noise."""
     controls: Mapping[str, float] = field(default_factory=lambda: {"depth": 0.8, "canny": 0.8})
-    """Those of them that the model has are used."""
+    """Weights by control; controls that the model lacks are left out."""
 
 
 @dataclass
 class Evaluations:
-    """Samples that went through networks; guidance counts double."""
+    """Counts of samples that went through networks; guidance counts double."""
 
     unet: int = 0
     controlnets: int = 0
-    """All of them together."""
+    """Of all ControlNets together."""
     frames: int = 0
-    """Frames that were encoded, which is done once for each that is diffused."""
+    """Frames that were encoded, each once: the frames that are diffused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,7 @@ class Networks:
     vocabulary: Vocabulary | None = None
     """The words that the model knows; `None` where it is general."""
     image_prompt: ImagePrompt | None = None
-    """Reads a reference picture into words of the prompt, if the model can; IP-Adapter's layers are in the UNet."""
+    """Turns a reference picture into tokens of the prompt; IP-Adapter's layers are in the UNet instead."""
 
     _counting: list[Evaluations] = field(default_factory=list, init=False, repr=False)
 
@@ -84,7 +82,7 @@ class Networks:
 
     @property
     def family(self) -> str:
-        """ "SD 1.5", "SD 2.1", "SDXL", or another one in words."""
+        """The family of the UNet: "SD 1.5", "SD 2.1", "SDXL", or another one in words."""
         return family(self.unet)
 
     @property
@@ -94,12 +92,12 @@ class Networks:
 
     @property
     def embeds_guidance(self) -> bool:
-        """As `embeds_guidance` says of its UNet."""
+        """Whether the UNet takes the guidance scale as a condition."""
         return embeds_guidance(self.unet)
 
     @torch.inference_mode()
     def encode_prompt(self, prompt: str, negative: str, *, guided: bool, clip_skip: int = 0) -> PromptEmbedding:
-        """Words to embeddings; with SDXL an empty negative prompt is all zeros where its folder says so."""
+        """Encodes words; with SDXL an empty negative prompt is all zeros where the model's folder says so."""
         encoded = encode_words(
             self.pipe, prompt, negative, guided=guided, clip_skip=clip_skip, device=self.device,
             general=self.vocabulary is None,
@@ -115,31 +113,32 @@ class Networks:
         return PromptEmbedding(joined, both(pooled, pooled_without))
 
     def encode(self, pixels: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
-        """`[B, 3, H, W]` in [-1, 1], sides divisible by 8, to scaled latents `[B, C, H / 8, W / 8]`.
+        """Encodes pixels `[B, 3, H, W]` in [-1, 1], sides divisible by 8, to scaled latents `[B, C, H / 8, W / 8]`.
 
         Args:
             generators: one a frame, for VAEs that draw their latents.
         """
         for counts in self._counting:
             counts.frames += len(pixels)
-        latents = []
-        for i in range(0, len(pixels), VAE_SLICE):
-            part = pixels[i : i + VAE_SLICE].to(self.device, self.vae.dtype)
+        latents, size = [], full_size_slice(self.device)
+        for i in range(0, len(pixels), size):
+            part = pixels[i : i + size].to(self.device, self.vae.dtype)
             if isinstance(self.vae, AutoencoderTiny):  # its encoder is small, and its tiles know of 4 latents only
                 latents.append(self.vae.encoder(part))
             else:
-                latents.append(self.vae.encode(part).latent_dist.sample(list(generators[i : i + VAE_SLICE])))
+                latents.append(self.vae.encode(part).latent_dist.sample(list(generators[i : i + size])))
         return (self._scaling * torch.cat(latents)).to(self.dtype)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Scaled latents to pixels, float32 `[B, 3, H, W]` around [-1, 1]."""
+        """Decodes scaled latents to pixels, float32 `[B, 3, H, W]`, roughly in [-1, 1]."""
         unscaled = (latents / self._scaling).to(self.vae.dtype)
-        parts = [self.vae.decode(part, return_dict=False)[0].float() for part in torch.split(unscaled, VAE_SLICE)]
-        return torch.cat(parts)
+        slices = torch.split(unscaled, full_size_slice(self.device))
+        return torch.cat([self.vae.decode(part, return_dict=False)[0].float() for part in slices])
 
     def embed_control(self, name: str, control: torch.Tensor) -> torch.Tensor:
-        """Maps `[B, 3, H, W]` in [0, 1] to what the named ControlNet reads at every step."""
-        return self.controlnets[name].embed(control.to(self.device, self.dtype))
+        """Embeds maps `[B, 3, H, W]` in [0, 1] as the named ControlNet reads them at every step."""
+        slices = torch.split(control, full_size_slice(self.device))
+        return torch.cat([self.controlnets[name].embed(part.to(self.device, self.dtype)) for part in slices])
 
     def predict(
         self,
@@ -151,13 +150,13 @@ class Networks:
         exchange: Exchange,
         guidance_scale: float = 1.0,
     ) -> torch.Tensor:
-        """The UNet's prediction with the sum of the ControlNets' residuals; `[G * B, C, h, w]` in and out.
+        """Predicts by the UNet with the sum of the ControlNets' residuals; `[G * B, C, h, w]` in and out.
 
         Args:
-            weights: of the ControlNets that count at this step; the others are not asked.
-            guidance_scale: only for networks that learnt it as a condition.
+            weights: of the ControlNets that count at this step; the others are not run.
+            guidance_scale: used only by networks that learnt it as a condition.
         """
-        added = self._added(prompt, latents)
+        added = self._make_conditions(prompt, latents)
         down: list[torch.Tensor] | None = None
         middle: torch.Tensor | None = None
         for name, weight in weights.items():
@@ -166,12 +165,14 @@ class Networks:
             middle = mid if middle is None else middle + mid
         if prompt.image is not None:
             added = added | {"image_embeds": [prompt.image]}
-        told = guidance_embedding(guidance_scale, self.unet.config.time_cond_proj_dim) if self.embeds_guidance else None
+        condition = None
+        if self.embeds_guidance:
+            condition = guidance_embedding(guidance_scale, self.unet.config.time_cond_proj_dim).to(latents)
         prediction: torch.Tensor = self.unet(
             latents,
             t,
             encoder_hidden_states=prompt.words,
-            timestep_cond=None if told is None else told.to(latents),
+            timestep_cond=condition,
             cross_attention_kwargs={"exchange": exchange},
             added_cond_kwargs=added or None,
             down_block_additional_residuals=down,
@@ -180,8 +181,8 @@ class Networks:
         )[0]
         return prediction
 
-    def _added(self, prompt: PromptEmbedding, latents: torch.Tensor) -> dict[str, Any]:
-        """SDXL's conditions beside the words: pooled prompt, and size, crop and target size (Podell et al. 2023)."""
+    def _make_conditions(self, prompt: PromptEmbedding, latents: torch.Tensor) -> dict[str, Any]:
+        """Returns SDXL's further conditions: pooled prompt; size, crop and target size (Podell et al. 2023)."""
         if prompt.pooled is None:
             return {}
         height, width = (side * self.pipe.vae_scale_factor for side in latents.shape[-2:])
@@ -189,7 +190,7 @@ class Networks:
         return {"text_embeds": prompt.pooled, "time_ids": sizes}
 
     def step_options(self, generators: Sequence[torch.Generator]) -> dict[str, Any]:
-        """What this scheduler's `step` takes beside the prediction."""
+        """Returns the arguments of this scheduler's `step` beside the prediction."""
         return {"generator": list(generators)} if "generator" in self._step_parameters else {}
 
     @functools.cached_property
@@ -197,7 +198,7 @@ class Networks:
         return frozenset(inspect.signature(self.scheduler.step).parameters)
 
     def fingerprint(self) -> str:
-        """Tells these weights from others: a digest of the UNet's and the ControlNets' first and last parameters."""
+        """Returns a digest of first and last parameters of UNet and ControlNets, which tells weights apart."""
         digest = hashlib.sha256()
         for network in (self.unet, *(net.network for net in self.controlnets.values())):
             parameters = list(network.parameters())
@@ -234,12 +235,12 @@ class Networks:
 
 
 def embeds_guidance(unet: Any) -> bool:
-    """Whether the UNet was told the guidance scale as it learnt (LCM), so that it needs no second pass for it."""
+    """Whether the UNet learnt the guidance scale as a condition (LCM) and needs no second pass for it."""
     return getattr(unet.config, "time_cond_proj_dim", None) is not None
 
 
 def guidance_embedding(scale: float, channels: int) -> torch.Tensor:
-    """`1000 (scale - 1)` in sines and cosines, `[1, channels]`, as LCM's UNets learnt it (Luo et al. 2023)."""
+    """Embeds `1000 (scale - 1)` in sines and cosines, `[1, channels]`, as LCM's UNets learnt it (Luo et al. 2023)."""
     half = channels // 2
     waves = torch.exp(torch.arange(half, dtype=torch.float32) * (-math.log(10000) / (half - 1)))
     angles = 1000 * (scale - 1) * waves[None]

@@ -9,7 +9,7 @@ from PIL import Image
 
 
 class ImagePrompt:
-    """CLIP image encoder and projection: the picture's look in a few tokens.
+    """CLIP image encoder and projection: turns a picture's look into a few tokens.
 
     Their file is laid out as IP-Adapter's (`image_proj.proj.*`, `image_proj.norm.*`).
     """
@@ -19,8 +19,8 @@ class ImagePrompt:
 
     @torch.inference_mode()
     def __call__(self, picture: Image.Image) -> torch.Tensor:
-        """`[1, tokens, C]`."""
+        """Returns the tokens of a picture, `[1, tokens, C]`."""
         pixels = self._processor(images=picture, return_tensors="pt").pixel_values
-        seen = self._encoder(pixels.to(self._encoder.device, self._encoder.dtype)).image_embeds
-        tokens: torch.Tensor = self._projection(seen)
+        embedding = self._encoder(pixels.to(self._encoder.device, self._encoder.dtype)).image_embeds
+        tokens: torch.Tensor = self._projection(embedding)
         return tokens

@@ -11,17 +11,17 @@ import torch
 
 @dataclass(frozen=True)
 class PromptEmbedding:
-    """What a prompt and a reference have become; with guidance the negative prompt's rows first, then G is 2, else 1.
+    """A prompt and its reference picture, encoded; G is 2 with guidance, the negative prompt's rows first, else 1.
 
     For a batch of B frames (`stack`) the rows are `[G, B]`, flattened.
     """
 
     words: torch.Tensor
-    """`[G, tokens, C]`, what cross-attention reads."""
+    """`[G, tokens, C]`, for cross-attention."""
     pooled: torch.Tensor | None = None
     """`[G, C']`, one vector a prompt: SDXL's second condition."""
     image: torch.Tensor | None = None
-    """What IP-Adapter's layers read of the reference, `[G, 1, ...]`."""
+    """The reference picture for IP-Adapter's layers, `[G, 1, ...]`."""
     image_weight: float = 1.0
 
     @property
@@ -37,7 +37,7 @@ class Timeline:
     moments: tuple[tuple[Fraction, PromptEmbedding], ...]
 
     def at(self, time: Fraction) -> PromptEmbedding:
-        """The prompt of this moment; between two, both are mixed, smoothly at either end."""
+        """Returns the prompt of a moment; between two prompts a mix of both, with smooth ends."""
         (_, before), after = self.moments[0], None
         begin = end = self.moments[0][0]
         for moment, prompt in self.moments:
@@ -57,17 +57,17 @@ class Timeline:
 
 
 def make_timeline(moments: Sequence[tuple[Fraction, PromptEmbedding]]) -> Timeline:
-    """Brings all to the length of the longest, so that frames of different moments can go in one batch."""
+    """Pads all prompts to the longest one, so that frames of different moments can go in one batch."""
     length = max(prompt.words.shape[1] for _, prompt in moments)
     return Timeline(tuple((at, replace(prompt, words=pad(prompt.words, length))) for at, prompt in moments))
 
 
 def stack(prompts: Sequence[PromptEmbedding]) -> PromptEmbedding:
-    """The prompts of a batch's frames, one a frame, as rows `[G, B]`."""
+    """Joins the prompts of a batch's frames, one a frame, to rows `[G, B]`."""
 
     def rows(part: Callable[[PromptEmbedding], torch.Tensor | None]) -> torch.Tensor | None:
-        found = [tensor for tensor in map(part, prompts) if tensor is not None]
-        return torch.stack(found, 1).flatten(0, 1) if found else None
+        tensors = [tensor for tensor in map(part, prompts) if tensor is not None]
+        return torch.stack(tensors, 1).flatten(0, 1) if tensors else None
 
     words = rows(lambda prompt: prompt.words)
     assert words is not None
@@ -76,7 +76,7 @@ def stack(prompts: Sequence[PromptEmbedding]) -> PromptEmbedding:
 
 
 def mix(one: PromptEmbedding, other: PromptEmbedding, share: float) -> PromptEmbedding:
-    """Between two prompts; the shorter one's last token stands in for those that it lacks."""
+    """Interpolates between two prompts; the shorter one is padded."""
     length = max(one.words.shape[1], other.words.shape[1])
     words = torch.lerp(pad(one.words, length), pad(other.words, length), share)
     pooled = one.pooled
@@ -86,6 +86,6 @@ def mix(one: PromptEmbedding, other: PromptEmbedding, share: float) -> PromptEmb
 
 
 def pad(words: torch.Tensor, length: int) -> torch.Tensor:
-    """As many tokens as `length`; the last one stands in for those that there are not."""
+    """Repeats the last token until there are `length` of them."""
     missing = length - words.shape[1]
     return torch.cat([words, words[:, -1:].expand(-1, missing, -1)], 1) if missing else words

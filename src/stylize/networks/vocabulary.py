@@ -1,4 +1,4 @@
-"""The words that a small model was taught, and what of a prompt it can follow."""
+"""The words that a small model was taught, and the part of a prompt that it can follow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLAIN = "photo"
 
 @dataclass(frozen=True)
 class Reading:
-    """What a model makes of a prompt."""
+    """The part of a prompt that a model understands."""
 
     text: str
     """The prompt without the words that the model does not know."""
@@ -22,14 +22,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Looks and tones, each by name with the phrases that ask for it, and every single word that was ever taught."""
+    """The looks and tones of a model, each by name with the phrases that ask for it, and every word it was taught."""
 
     looks: Mapping[str, tuple[str, ...]]
     tones: Mapping[str, tuple[str, ...]]
     words: frozenset[str]
 
     def read(self, prompt: str) -> Reading:
-        """Keeps the known words in their order; a word is letters and digits, with "-" or "'" inside."""
+        """Splits a prompt into known words, in their order, and unknown ones; words may have "-" or "'" inside."""
         kept, unknown = [], []
         for token in re.findall(r"[^\W_]+(?:['-][^\W_]+)*|[,.;:!?]", prompt.lower()):
             if not token[0].isalnum() or token in self.words:
@@ -40,11 +40,11 @@ class Vocabulary:
         return Reading(text, tuple(unknown), self.names_look(text))
 
     def names_look(self, text: str) -> bool:
-        """Whether any phrase of any look stands in the text, as whole words."""
+        """Whether the text has any phrase of any look, as whole words."""
         padded = f" {re.sub(r'[^a-z0-9]+', ' ', text.lower()).strip()} "
         phrases = (phrase for phrases in self.looks.values() for phrase in phrases)
         return any(f" {re.sub(r'[^a-z0-9]+', ' ', phrase)} " in padded for phrase in phrases)
 
     def describe(self) -> str:
-        """The looks and tones by name, in one line."""
+        """Lists the looks and tones by name, in one line."""
         return f"looks: {', '.join(self.looks)}; tones: {', '.join(self.tones)}"

@@ -1,4 +1,4 @@
-"""The words of a prompt to embeddings: diffusers' own way, and compel's where words are weighted or many."""
+"""Words of a prompt to embeddings: by diffusers, and by compel where words are weighted or many."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from stylize.errors import StyleError
 from stylize.networks.family import is_sdxl
 
 MARKED = re.compile(r"[)\w\"'][+-]{1,}(\s|,|$)|\)\d*\.?\d+|\)\.(and|blend|swap)\(")
-"""compel's marks: `word++`, `(some words)1.3`, `("one", "other").blend(0.7, 0.3)`."""
+"""The marks that compel reads: `word++`, `(some words)1.3`, `("one", "other").blend(0.7, 0.3)`."""
 
 
 def encode_words(
     pipe: Any, prompt: str, negative: str, *, guided: bool, clip_skip: int, device: torch.device, general: bool = True
 ) -> tuple[torch.Tensor | None, ...]:
-    """Embeddings of prompt and negative prompt, then, with SDXL, the pooled ones of both.
+    """Returns the embeddings of prompt and negative prompt, then, with SDXL, the pooled embeddings of both.
 
     Args:
-        general: a model that reads weighted and long prompts; for others, what is longer than their limit is cut off.
+        general: the model reads weighted and long prompts; for others a prompt is cut off at their limit.
 
     Raises:
         StyleError: weights or a length that cannot go together with `clip_skip`.
@@ -36,22 +36,26 @@ def encode_words(
             do_classifier_free_guidance=guided,
             negative_prompt=negative or None,
             **(
-                {"clip_skip": clip_skip or None} if xl else {"prompt_embeds": _skipped(pipe, prompt, clip_skip, device)}
+                {"clip_skip": clip_skip or None}
+                if xl
+                else {"prompt_embeds": _encode_with_skip(pipe, prompt, clip_skip, device)}
             ),
         )
         return encoded
     if clip_skip:
         raise StyleError("clip skip goes with plain prompts of up to 75 tokens", "take the weights out, or shorten it")
-    kind = compel.CompelForSDXL if xl else compel.CompelForSD
+    encoder_class = compel.CompelForSDXL if xl else compel.CompelForSD
     inversions = compel.DiffusersTextualInversionManager(pipe)
-    seen = kind(pipe, textual_inversion_manager=inversions, device=str(device))(prompt, negative_prompt=negative)
-    return seen.embeds, seen.negative_embeds, seen.pooled_embeds, seen.negative_pooled_embeds
+    result = encoder_class(pipe, textual_inversion_manager=inversions, device=str(device))(
+        prompt, negative_prompt=negative
+    )
+    return result.embeds, result.negative_embeds, result.pooled_embeds, result.negative_pooled_embeds
 
 
-def _skipped(pipe: Any, prompt: str, clip_skip: int, device: torch.device) -> torch.Tensor | None:
-    """The prompt without the last `clip_skip` layers but for the final norm, as diffusers' SD 1.5 pipeline has it.
+def _encode_with_skip(pipe: Any, prompt: str, clip_skip: int, device: torch.device) -> torch.Tensor | None:
+    """Encodes the prompt without the last `clip_skip` layers, with the final norm, as diffusers' SD 1.5 pipeline does.
 
-    That one looks for the norm where transformers before 5.6 had it.
+    That pipeline looks for the norm where transformers before 5.6 had it, and fails.
     """
     if not clip_skip:
         return None
@@ -65,5 +69,5 @@ def _skipped(pipe: Any, prompt: str, clip_skip: int, device: torch.device) -> to
 
 
 def _is_long(pipe: Any, text: str) -> bool:
-    """Longer than one pass of the text encoder, with the marks for beginning and end."""
+    """Whether the text, with the marks for beginning and end, is longer than one pass of the text encoder takes."""
     return bool(len(pipe.tokenizer(text).input_ids) > pipe.tokenizer.model_max_length)

@@ -1,1 +1,1 @@
-"""The local page."""
+"""The local web page."""

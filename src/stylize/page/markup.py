@@ -1,4 +1,4 @@
-"""What the page says of a run, as HTML: how far it is, what went wrong, and source and result to wipe between."""
+"""HTML for a run on the page: its progress, its error, and source and result with a wipe between them."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ PARTS: Any = Environment(loader=PackageLoader("stylize.page"), autoescape=True).
 
 
 def note_html(*lines: str) -> str:
-    """Lines of text; empty ones are left out."""
+    """Returns lines of text as HTML; empty ones are left out."""
     return str(PARTS.note(lines))
 
 
 def problem_html(text: str) -> str:
-    """An error, in the command line's own words."""
+    """Returns an error as HTML; the text is the same as on the command line."""
     return str(PARTS.problem(text))
 
 
 def status_html(order: Order | None) -> str:
-    """How far a run is."""
+    """Returns the progress of a run as HTML; empty if there is no run."""
     if order is None:
         return ""
     if order.stage == "failed":
@@ -54,10 +54,10 @@ def status_html(order: Order | None) -> str:
     if order.stage == "done":
         return note_html(f"Done: {order.done} frames, with the source's timing and sound.")
     share = 100 * order.done / order.total if order.total else 0
-    return note_html(_line(order)) + str(PARTS.bar(share))
+    return note_html(_describe_progress(order)) + str(PARTS.bar(share))
 
 
-def _line(order: Order) -> str:
+def _describe_progress(order: Order) -> str:
     line = f"{order.done}/{order.total or '?'} frames"
     if order.stage == "stopped":
         return f"Stopped at {line}; “Go on” begins at the last whole segment." if order.done else "Not begun yet."
@@ -67,6 +67,6 @@ def _line(order: Order) -> str:
 
 
 def wipe_html(order: Order) -> str:
-    """The result left of an edge that a person draws over the picture, the source right of it, playing together."""
+    """Returns both videos playing together, the result left of an edge that the user moves, the source right of it."""
     before, after = (f"/gradio_api/file={urllib.parse.quote(str(path))}" for path in (order.source, order.output))
     return str(PARTS.wipe(before, after, order.output.name))

@@ -1,4 +1,4 @@
-"""What people ask the page for: one video each, with all that its run needs in a folder of its own."""
+"""Orders from users of the page: one video each, with everything that its run needs in a folder of its own."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ VIDEOS = {
     ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
     ".webm", ".webp", ".wmv", ".y4m",
 }  # fmt: skip
-"""Kinds of files that are taken: they are handed to browsers again, so none may be a page of somebody's."""
+"""File types that are accepted. The page sends these files back to browsers, so web pages must not be among them."""
 KEEP_DAYS = 7
-"""After so long an order goes, with all that is in its folder."""
+"""Days after which an order is deleted, with its files."""
 
 
 @dataclass
 class Order:
-    """One video that somebody wants restyled, and how far it is."""
+    """One video that a user wants restyled, and the progress of its run."""
 
     folder: Path
-    """What it needs."""
+    """Holds `order.json` and what the run needs beside the source: reference and mask."""
     shown: Path
-    """The source and the result, which the page hands out."""
+    """Holds the source and the result, which the page sends to browsers."""
     name: str
-    """Of the video, as it was given."""
+    """Name of the video, as it was given."""
     source: Path
     settings: Mapping[str, Any]
     """Fields of `Style`."""
@@ -49,16 +49,16 @@ class Order:
     total: int | None = None
     error: str = ""
     afresh: bool = False
-    """Not from the last whole segment, but from the beginning."""
+    """True if the run starts over instead of going on from its last complete segment."""
     began: float = 0.0
-    """When this sitting's first frame was done, on the monotonic clock."""
+    """Time when the first frame was done since the run was started or resumed; seconds of the monotonic clock."""
     before: int = 0
-    """Frames that were done then."""
+    """Number of frames that were done at that time."""
     stopping: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @property
     def key(self) -> str:
-        """Tells it from other orders, sorted by time."""
+        """The identifier of the order; identifiers sort by time."""
         return self.folder.name
 
     @property
@@ -68,12 +68,12 @@ class Order:
 
     @property
     def output(self) -> Path:
-        """Where the result will be."""
+        """The path of the result."""
         words = re.sub(r"[^\w-]+", "-", self.title).strip("-")[:80]
         return self.shown / f"{words}-restyled.mp4"
 
     def save(self) -> None:
-        """Writes what another sitting needs to know."""
+        """Writes what a later session of the page needs to know."""
         known = {
             "name": self.name, "source": self.source.name, "settings": dict(self.settings), "model": self.model,
             "stage": self.stage, "error": self.error, "done": self.done, "total": self.total,
@@ -82,7 +82,7 @@ class Order:
 
     @classmethod
     def load(cls, folder: Path, shown: Path) -> Order:
-        """What `save` wrote; a run that was under way then was cut off."""
+        """Loads what `save` wrote; a run that waited or was under way then is now stopped."""
         known = json.loads((folder / "order.json").read_text(encoding="utf-8"))
         order = cls(
             folder, shown, known["name"], shown / known["source"], known["settings"], known["model"],
@@ -96,17 +96,17 @@ class Order:
 
 
 def set_stage(order: Order, stage: Stage, error: str = "") -> None:
-    """Brings an order to a stage; on a full disk another sitting will not know."""
+    """Sets the stage of an order and saves it; if the disk is full, a later session does not know the stage."""
     order.stage, order.error = stage, error
     with suppress(OSError):
         order.save()
 
 
 def check_video(source: str | Path | None) -> Path:
-    """The video, if one was given and can be read.
+    """Returns the path of the video, if one was given and can be read.
 
     Raises:
-        StylizeError: neither.
+        StylizeError: no video was given, or it cannot be read.
     """
     if not source:
         raise StyleError("there is no video yet", "drop one on the page")
@@ -118,7 +118,7 @@ def check_video(source: str | Path | None) -> Path:
 
 
 def check_file(what: str, file: str | Path) -> Path:
-    """The file of a setting, if it is still there.
+    """Returns the path of a file that a setting names, if it still exists.
 
     Raises:
         StyleError: it is gone, as uploads are after a day.
@@ -129,7 +129,7 @@ def check_file(what: str, file: str | Path) -> Path:
 
 
 def link_or_copy(path: Path, target: Path) -> Path:
-    """The file under another name, as a link where that can be."""
+    """Makes the file available at `target`, as a hard link where possible, else as a copy."""
     try:
         os.link(path, target)
     except OSError:
@@ -138,15 +138,15 @@ def link_or_copy(path: Path, target: Path) -> Path:
 
 
 def load_orders(folder: Path, shown: Path) -> list[Order]:
-    """Orders of earlier sittings; old ones go."""
+    """Loads the orders of earlier sessions and deletes the old ones."""
     orders = []
-    for place in folder.iterdir():
-        if not (place / "order.json").is_file():
+    for path in folder.iterdir():
+        if not (path / "order.json").is_file():
             continue
-        if time.time() - place.stat().st_mtime > KEEP_DAYS * 86400:
-            for old in (place, shown / place.name):
+        if time.time() - path.stat().st_mtime > KEEP_DAYS * 86400:
+            for old in (path, shown / path.name):
                 shutil.rmtree(old, ignore_errors=True)
             continue
         with suppress(OSError, ValueError, KeyError, TypeError):
-            orders.append(Order.load(place, shown / place.name))
+            orders.append(Order.load(path, shown / path.name))
     return orders

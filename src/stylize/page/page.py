@@ -1,4 +1,4 @@
-"""The local page: a video in, a look chosen, a preview, the run, before and after, all on this machine."""
+"""The local page: upload a video, choose a look, preview, run and compare, all on this machine."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from stylize.page.studio import Studio
 from stylize.style import parse_timeline
 
 LOOKS = Path(__file__).parent / "looks"
-"""A picture for each look of the built-in model."""
+"""Folder with a picture for each look of the built-in model."""
 DETAIL = {"quick (512 pixels)": 512, "fine (768 pixels)": 768, "as the source": None}
-"""The longer side at which the networks work."""
+"""Longer side at which the networks work, in pixels, by its label; `None` is the source's."""
 PARTS = {"everything": None, "the subject": "subject", "the background": "background"}
-"""Without a matte, the subject is what moves."""
+"""Part that is restyled, by its label; `None` is everything. Without a matte, the subject is what moves."""
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def page(studio: Studio) -> Any:
-    """The page as Gradio's blocks."""
+    """Builds the page as Gradio blocks."""
     with gr.Blocks(title="stylize", analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
         gr.Markdown("# stylize\nGive a video a new look; its motion and its forms stay. Nothing leaves this machine.")
         shown = gr.State("")
@@ -38,15 +38,15 @@ def page(studio: Studio) -> Any:
             with gr.Column(min_width=320):
                 video = gr.Video(label="Video", sources=["upload"], elem_id="video", height=280)
                 prompt = gr.Textbox(label="Look", placeholder="woodcut print, at night", elem_id="prompt", max_lines=2)
-                _gallery(studio.stylizer.networks.vocabulary, prompt)
+                _add_gallery(studio.stylizer.networks.vocabulary, prompt)
                 reference = gr.Image(
                     label="Reference picture (optional)", type="filepath", sources=["upload"], height=160,
                     elem_id="reference",
                 )  # fmt: skip
-                knobs = _knobs(studio)
+                knobs = _add_knobs(studio)
             with gr.Column(min_width=320):
                 with gr.Row():
-                    look = gr.Button("Preview", elem_id="preview")
+                    preview = gr.Button("Preview", elem_id="preview")
                     begin = gr.Button("Restyle the video", variant="primary", elem_id="run")
                 message = gr.HTML(elem_id="message")
                 sheet = gr.Image(
@@ -62,9 +62,9 @@ def page(studio: Studio) -> Any:
                 wipe = gr.HTML(elem_id="wipe")
         asked = [video, prompt, reference, *knobs]
         state, view = [chosen, shown], [chosen, status, stop, go_on, again, remove, wipe, shown]
-        refresh = _refresher(studio)
-        look.click(_previewer(studio), asked, [message, sheet], api_visibility="private")
-        begin.click(_submitter(studio), asked, [message, chosen], api_visibility="private").then(
+        refresh = _make_refresher(studio)
+        preview.click(_make_previewer(studio), asked, [message, sheet], api_visibility="private")
+        begin.click(_make_submitter(studio), asked, [message, chosen], api_visibility="private").then(
             refresh, state, view, **HIDDEN
         )
         afresh = functools.partial(studio.go_on, afresh=True)
@@ -75,8 +75,8 @@ def page(studio: Studio) -> Any:
     return blocks
 
 
-def _gallery(vocabulary: Vocabulary | None, prompt: Any) -> None:
-    """Pictures of the looks, which fill in the words."""
+def _add_gallery(vocabulary: Vocabulary | None, prompt: Any) -> None:
+    """Adds pictures of the looks; a click on one writes its words into the prompt."""
     if vocabulary is None:
         return
     words = {name: phrases[0] for name, phrases in vocabulary.looks.items() if (LOOKS / f"{name}.jpg").is_file()}
@@ -91,8 +91,8 @@ def _gallery(vocabulary: Vocabulary | None, prompt: Any) -> None:
     gallery.select(choose, None, prompt, **HIDDEN)
 
 
-def _knobs(studio: Studio) -> list[Any]:
-    """What may be turned, in the order of `_settings`."""
+def _add_knobs(studio: Studio) -> list[Any]:
+    """Adds the knobs and returns them in the order that `_make_settings` expects."""
     strength = studio.stylizer.networks.defaults.strength
     with gr.Accordion("Knobs", open=False, elem_id="knobs"):
         return [
@@ -112,16 +112,16 @@ def _knobs(studio: Studio) -> list[Any]:
         ]
 
 
-def _settings(own: float, prompt: str | None, reference: str | None, *knobs: Any) -> dict[str, Any]:
-    """The page's values as fields of `Style`; `own` is the model's own strength."""
+def _make_settings(default_strength: float, prompt: str | None, reference: str | None, *knobs: Any) -> dict[str, Any]:
+    """Returns the page's values as fields of `Style`; `default_strength` is the model's."""
     mode, detail, strength, style_weight, structure, temporal, weight, footage, part, mask, seed = knobs
     settings = {
         "prompt": prompt or "", "reference": reference, "mode": mode, "fit": DETAIL[detail], "strength": strength,
         "style_weight": style_weight, "structure": structure, "temporal": temporal, "reference_weight": weight,
         "footage": footage, "seed": int(seed or 0),
     }  # fmt: skip
-    if footage != "video":  # what was not turned follows from what it is
-        settings |= {"strength": None if strength == own else strength}
+    if footage != "video":  # knobs that were not turned are left to the kind of footage
+        settings |= {"strength": None if strength == default_strength else strength}
         settings |= {"structure": None if structure == 1 else structure}
     if mask:
         settings |= {"mask": mask, "mask_part": PARTS[part] or "subject"}
@@ -130,37 +130,37 @@ def _settings(own: float, prompt: str | None, reference: str | None, *knobs: Any
     return settings
 
 
-def _previewer(studio: Studio) -> Callable[..., tuple[str, Any]]:
+def _make_previewer(studio: Studio) -> Callable[..., tuple[str, Any]]:
     def show(video: str | None, prompt: str | None, reference: str | None, *knobs: Any) -> tuple[str, Any]:
         try:
             sheet, cost = studio.preview(
-                video, _settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
+                video, _make_settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
             )
         except StylizeError as error:
             return problem_html(str(error)), gr.skip()
-        return note_html(_unknown(studio, prompt), cost), gr.update(value=str(sheet), visible=True)
+        return note_html(_list_unknown(studio, prompt), cost), gr.update(value=str(sheet), visible=True)
 
     return show
 
 
-def _submitter(studio: Studio) -> Callable[..., tuple[str, Any]]:
+def _make_submitter(studio: Studio) -> Callable[..., tuple[str, Any]]:
     def submit(video: str | None, prompt: str | None, reference: str | None, *knobs: Any) -> tuple[str, Any]:
         try:
             order = studio.submit(
-                video, _settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
+                video, _make_settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
             )
         except StylizeError as error:
             return problem_html(str(error)), gr.skip()
-        return note_html(_unknown(studio, prompt)), gr.update(choices=_choices(studio), value=order.key)
+        return note_html(_list_unknown(studio, prompt)), gr.update(choices=_list_choices(studio), value=order.key)
 
     return submit
 
 
-def _refresher(studio: Studio) -> Callable[[str | None, str], list[Any]]:
-    """Shows what has changed since the last time, and leaves alone what has not: a playing video plays on."""
+def _make_refresher(studio: Studio) -> Callable[[str | None, str], list[Any]]:
+    """Returns a function that updates only what has changed since its last call, so that a playing video plays on."""
 
     def refresh(chosen: str | None, shown: str) -> list[Any]:
-        choices = _choices(studio)
+        choices = _list_choices(studio)
         keys = [key for _, key in choices]
         key = chosen if chosen in keys else next(iter(keys), None)
         order = studio.order(key)
@@ -181,12 +181,12 @@ def _refresher(studio: Studio) -> Callable[[str | None, str], list[Any]]:
     return refresh
 
 
-def _choices(studio: Studio) -> list[tuple[str, str]]:
+def _list_choices(studio: Studio) -> list[tuple[str, str]]:
     return [(f"{order.title} ({order.stage})", order.key) for order in studio.orders()]
 
 
-def _unknown(studio: Studio, prompt: str | None) -> str:
-    """What the built-in model does not know of a prompt."""
+def _list_unknown(studio: Studio, prompt: str | None) -> str:
+    """Names the words of a prompt that the built-in model does not know."""
     vocabulary = studio.stylizer.networks.vocabulary
     if vocabulary is None:
         return ""
@@ -195,7 +195,7 @@ def _unknown(studio: Studio, prompt: str | None) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
+    """True if only this machine can reach the host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -203,21 +203,21 @@ def is_loopback(host: str) -> bool:
 
 
 def default_folder() -> Path:
-    """Where runs are kept: in the user's cache."""
+    """Returns the folder where runs are kept, in the user's cache."""
     return platformdirs.user_cache_path("stylize") / "page"
 
 
 def check_size(text: str) -> None:
-    """Raises StyleError where it is not a file size."""
+    """Raises StyleError if the text is not a file size."""
     if not re.fullmatch(r"\d+(\.\d+)?\s*(b|kb|mb|gb|tb)", text.lower()):
         raise StyleError(f"'{text}' is not a size", "write it as 500mb or 4gb")
 
 
 def serve(studio: Studio, *, host: str, port: int, token: str | None, max_upload: str) -> Any:
-    """Opens the page and returns its blocks; with a token, a person must give it as the password.
+    """Opens the page and returns its blocks; if there is a token, users must enter it as the password.
 
     Raises:
-        StylizeError: the address or the port cannot be had.
+        StylizeError: the address or the port is not available.
     """
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(studio.uploads)}
 

@@ -1,6 +1,6 @@
-"""Runs that people ask the page for: a queue that one thread works off; previews come in between.
+"""The queue of the page: one thread carries out the orders one after the other, with previews in between.
 
-A run that was stopped, or cut off with the whole program, can go on from its last segment.
+A run that was stopped, or cut off when the program ended, can go on from its last complete segment.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 SHEETS = 8
-"""Previews that are kept."""
+"""Number of previews that are kept."""
 
 
 class Stopped(Exception):
-    """A person stopped the run."""
+    """The user stopped the run."""
 
 
 class NetworkLock:
@@ -40,7 +40,7 @@ class NetworkLock:
 
     @contextmanager
     def short(self) -> Iterator[None]:
-        """For something short, which a run gives way to."""
+        """Holds the networks for something short, such as a preview; a long run gives way to it."""
         with self._changed:
             self._waiting += 1
             self._changed.wait_for(lambda: not self._busy)
@@ -52,7 +52,7 @@ class NetworkLock:
 
     @contextmanager
     def run(self) -> Iterator[None]:
-        """For a long run, which calls `give_way` now and then."""
+        """Holds the networks for a long run, which must call `give_way` after every frame."""
         self._acquire()
         try:
             yield
@@ -60,7 +60,7 @@ class NetworkLock:
             self._release()
 
     def give_way(self) -> None:
-        """Between two frames of a run: lets everything short that waits go first."""
+        """Lets waiting short uses, such as previews, go first; called between two frames of a run."""
         if self._waiting:
             self._release()
             self._acquire()
@@ -77,10 +77,10 @@ class NetworkLock:
 
 
 class Studio:
-    """Takes orders and works them off, one after the other.
+    """Takes orders and carries them out, one after the other.
 
     Args:
-        folder: where orders are kept; it is made. Orders of an earlier sitting are found again.
+        folder: where orders are kept; it is made if it is missing. Orders of earlier sessions are loaded from it.
 
     Raises:
         VideoError: the folder cannot be made.
@@ -89,10 +89,10 @@ class Studio:
     def __init__(self, stylizer: Stylizer, folder: Path) -> None:
         self.stylizer, self.folder, self.shown = stylizer, folder / "orders", folder / "shown"
         self.uploads, self.sheets = folder / "uploads", folder / "previews"
-        shutil.rmtree(self.uploads, ignore_errors=True)  # of an earlier sitting; orders have their own
+        shutil.rmtree(self.uploads, ignore_errors=True)  # from an earlier session; orders keep their own copies
         try:
-            for place in (self.folder, self.shown, self.uploads, self.sheets):
-                place.mkdir(parents=True, exist_ok=True)
+            for directory in (self.folder, self.shown, self.uploads, self.sheets):
+                directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise VideoError(f"{folder}: cannot be made ({error.strerror})", "name another with --folder") from error
         self._orders = {order.key: order for order in load_orders(self.folder, self.shown)}
@@ -102,17 +102,17 @@ class Studio:
         self._worker.start()
 
     def orders(self) -> list[Order]:
-        """The newest first."""
+        """Returns all orders, the newest first."""
         with self._changed:
             return sorted(self._orders.values(), key=lambda order: order.key, reverse=True)
 
     def order(self, key: str | None) -> Order | None:
-        """The one of this key, if there still is one."""
+        """Returns the order with this key; `None` if it does not exist any more."""
         with self._changed:
             return self._orders.get(key or "")
 
     def submit(self, source: str | Path | None, settings: Mapping[str, Any]) -> Order:
-        """Copies what the run needs and puts it at the end of the queue.
+        """Copies the files that the run needs, and puts the order at the end of the queue.
 
         Raises:
             StylizeError: a setting has no meaning, or the video cannot be read.
@@ -130,8 +130,8 @@ class Studio:
             order = Order(folder, shown, path.stem, copy, dict(settings) | kept, self.stylizer.networks.name)
             order.save()
         except OSError as error:
-            for place in (folder, shown):
-                shutil.rmtree(place, ignore_errors=True)
+            for directory in (folder, shown):
+                shutil.rmtree(directory, ignore_errors=True)
             raise VideoError(f"{folder}: cannot be written ({error.strerror})", "free space on the disk") from error
         with self._changed:
             self._orders[order.key] = order
@@ -139,7 +139,7 @@ class Studio:
         return order
 
     def stop(self, key: str | None) -> None:
-        """Ends a run after the frame that it is at; whole segments stay."""
+        """Stops a run after its current frame and keeps its complete segments; a waiting run leaves the queue."""
         with self._changed:
             order = self._orders.get(key or "")
             if order is not None and order.stage == "waiting":
@@ -151,7 +151,7 @@ class Studio:
         """Puts a run that was stopped, cut off or failed into the queue again.
 
         Args:
-            afresh: begin with the first frame, not where it ended.
+            afresh: start over with the first frame, not where the run ended.
         """
         with self._changed:
             order = self._orders.get(key or "")
@@ -163,16 +163,16 @@ class Studio:
                 self._changed.notify()
 
     def remove(self, key: str | None) -> None:
-        """Deletes a run that is not under way, with its files."""
+        """Deletes an order and its files, unless its run is under way."""
         with self._changed:
             order = self._orders.get(key or "")
             if order is not None and order.stage != "running":
                 del self._orders[order.key]
-                for place in (order.folder, order.shown):
-                    shutil.rmtree(place, ignore_errors=True)
+                for directory in (order.folder, order.shown):
+                    shutil.rmtree(directory, ignore_errors=True)
 
     def preview(self, source: str | Path | None, settings: Mapping[str, Any], count: int = 3) -> tuple[Path, str]:
-        """A sheet of frames, source above result, and what the whole will take, in a sentence.
+        """Writes a sheet of frames, source above result; returns it with a sentence on what the whole run will take.
 
         Raises:
             StylizeError: as `make_preview`.
@@ -185,7 +185,7 @@ class Studio:
             return sheet, make_preview(self.stylizer, path, sheet, style, count=count).cost(style)
 
     def close(self, timeout: float = 30.0) -> None:
-        """Stops what is under way, so that it can go on another time, and ends the thread."""
+        """Stops the current run so that it can go on later, and ends the thread; waits up to `timeout` seconds."""
         with self._changed:
             self._closed = True
             for order in self._orders.values():
@@ -194,11 +194,11 @@ class Studio:
         self._worker.join(timeout)
 
     def _work(self) -> None:
-        while (order := self._taken()) is not None:
+        while (order := self._take_next()) is not None:
             self._carry_out(order)
 
-    def _taken(self) -> Order | None:
-        """The next order, once there is one; none when the studio closes."""
+    def _take_next(self) -> Order | None:
+        """Waits for the next order and returns it; `None` when the studio closes."""
         with self._changed:
             while not self._closed:
                 waiting = [order for order in self._orders.values() if order.stage == "waiting"]
@@ -219,14 +219,14 @@ class Studio:
                 raise Stopped
             self._networks.give_way()
 
-        stage, error = self._outcome(order, progress)
+        stage, error = self._restyle(order, progress)
         with self._changed:
             set_stage(order, stage, error)
 
-    def _outcome(self, order: Order, progress: Callable[[int, int | None], None]) -> tuple[Stage, str]:
-        own = self.stylizer.networks.name
-        if order.model != own:
-            return "failed", f"it was begun with {order.model}, this page has {own}: begin again, or start the other"
+    def _restyle(self, order: Order, progress: Callable[[int, int | None], None]) -> tuple[Stage, str]:
+        model = self.stylizer.networks.name
+        if order.model != model:
+            return "failed", f"it was begun with {order.model}, this page has {model}: begin again, or start the other"
         style, again = Style(**order.settings), order.afresh
         try:
             with self._networks.run():
@@ -240,6 +240,6 @@ class Studio:
             return "failed", f"{error.what}: begin again"
         except StylizeError as error:
             return "failed", str(error)
-        except Exception as error:  # one run must not end the queue; what it was is said
+        except Exception as error:  # a bug in one run must not end the queue; the message names it
             return "failed", f"{type(error).__name__}: {error}: please report this"
         return "done", ""

@@ -11,11 +11,11 @@ from stylize.motion import CutDetector, FramePair, Motion, motion_between, stead
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Consecutive frames of a shot that go on together, and how their restyled selves become the result."""
+    """Consecutive frames of a shot that are restyled together, and steadied afterwards."""
 
     clip: Clip
     cuts: CutDetector
-    """After the last frame."""
+    """The cut detector after the last frame."""
 
     @property
     def to_restyle(self) -> Clip | None:
@@ -23,7 +23,7 @@ class Batch:
         return self.clip
 
     def find_motion(self, before: Picture | None) -> Sequence[Motion | None]:
-        """How each frame moved from the one before it.
+        """Finds the motion of each frame from the one before it.
 
         Args:
             before: the source frame before the batch; `None` at the start of a shot.
@@ -37,10 +37,10 @@ class Batch:
     def finish(
         self, styled: Sequence[Image], last: FramePair | None, motions: Sequence[Motion | None], weight: float
     ) -> tuple[list[Image], FramePair]:
-        """All frames of the batch as they will be.
+        """Turns restyled frames into the result.
 
         Args:
-            styled: what became of `to_restyle`.
+            styled: the restyled frames of `to_restyle`.
             last: the frame before the batch; `None` at the start of a shot.
             motions: from `find_motion`.
             weight: of what is carried along the motion, in [0, 1].
@@ -53,5 +53,5 @@ class Batch:
 
 
 def cut_batches(frames: Iterable[tuple[Clip, CutDetector]], size: int) -> Iterator[Batch]:
-    """Batches of up to `size` frames; see `frames.batches`."""
+    """Cuts frames into batches of up to `size`; see `frames.batches`."""
     return (Batch(clip, cuts) for clip, cuts in batches(frames, size))

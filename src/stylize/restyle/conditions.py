@@ -1,4 +1,4 @@
-"""What a style and a model make together: the numbers of a run, its prompts, its schedule."""
+"""Style and model together: the numbers of a run, its prompt embeddings, its schedule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stylize.style.footage import Footage
 
 @dataclass(frozen=True)
 class Conditions:
-    """What is the same for every frame of a video: the prompt's embeddings and the numbers of the run."""
+    """Everything that is the same for all frames of a video: prompt embeddings and the numbers of the run."""
 
     prompts: Timeline
     guidance_scale: float
@@ -32,18 +32,18 @@ class Conditions:
     temporal: Temporal
     seed: int
     schedule: tuple[Any, torch.Tensor]
-    """The scheduler with its steps laid, and the timesteps to run; each frame takes a copy, for it counts the steps."""
+    """The scheduler with its timesteps set, and those to run; each batch copies it, as schedulers count steps."""
     footage: Footage = FOOTAGE["video"]
     structure: float = 1.0
-    """How tightly forms are held, in [0, 1]."""
+    """How tightly forms are held, in [0, 1]; 1 is fully."""
 
     @property
     def load(self) -> MemoryLoad:
-        """What it asks of the device's memory."""
+        """The settings that decide how much memory a frame takes."""
         return MemoryLoad(self.prompts.groups, len(self.schedule[1]), attends=self.temporal.attention > 0)
 
     def weights_at(self, step: int, steps: int) -> dict[str, float]:
-        """The ControlNets that count in this step."""
+        """Returns the weights of the ControlNets that count in a step."""
         return {name: control.weight for name, control in self.controls.items() if control.counts_at(step, steps)}
 
 
@@ -67,8 +67,8 @@ def conditions_for(networks: Networks, style: Style, reference: PillowImage.Imag
         raise StyleError(f"strength {strength:g} of {steps} steps leaves none to run", "raise either")
     if style.negative_prompt and guidance <= 1:
         raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
-    own = {n: w for n, w in defaults.controls.items() if n in networks.controlnets}
-    wanted = style.asked_controls if style.controls is not None else to_controls(footage.weights(own))
+    weights = {n: w for n, w in defaults.controls.items() if n in networks.controlnets}
+    wanted = style.asked_controls if style.controls is not None else to_controls(footage.weights(weights))
     structure = footage.structure if style.structure is None else style.structure
     held = {n: loosen(c, structure, to_run) for n, c in wanted.items()}
     controls = {n: c for n, c in held.items() if c.weight > 0}
@@ -76,19 +76,19 @@ def conditions_for(networks: Networks, style: Style, reference: PillowImage.Imag
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
     prompts = prompts_for(networks, style, reference, guided=guidance > 1 and not networks.embeds_guidance)
-    rescale, schedule = style.guidance_rescale, _schedule(networks, steps, to_run, strength)
+    rescale, schedule = style.guidance_rescale, _make_schedule(networks, steps, to_run, strength)
     return Conditions(
         prompts, guidance, rescale, strength, controls, style.temporal_weights, style.seed, schedule, footage, structure
     )
 
 
 def to_controls(weights: Mapping[str, float]) -> dict[str, Control]:
-    """Each for all of the steps."""
+    """Returns a `Control` of each weight, for all of the steps."""
     return {name: Control(weight) for name, weight in weights.items()}
 
 
 def loosen(control: Control, structure: float, steps: int) -> Control:
-    """The control where forms are held less tightly: it weighs less, and in fewer of its steps, at least in one."""
+    """Returns the control for forms that are held less tightly: less weight, in fewer steps, but at least in one."""
     if structure >= 1:
         return control
     counted = max(1, round(steps * (control.end - control.start) * (0.5 + 0.5 * structure)))
@@ -97,7 +97,7 @@ def loosen(control: Control, structure: float, steps: int) -> Control:
 
 
 def steps_to_run(scheduler: Any, steps: int, strength: float) -> int:
-    """How many of the steps `strength` leaves.
+    """Returns how many steps are run at a strength.
 
     Few-step schedulers (LCM, TCD) lay all of them below `strength`, as LatentConsistencyModelImg2ImgPipeline does; of
     the others' steps that share is run, as in StableDiffusionImg2ImgPipeline.
@@ -108,12 +108,12 @@ def steps_to_run(scheduler: Any, steps: int, strength: float) -> int:
 
 
 def _takes_strength(scheduler: Any) -> bool:
-    """Few-step schedulers lay their steps below a strength themselves."""
+    """Whether the scheduler sets its timesteps below a strength by itself, as few-step schedulers do."""
     return "strength" in inspect.signature(scheduler.set_timesteps).parameters
 
 
-def _schedule(networks: Networks, steps: int, run: int, strength: float) -> tuple[Any, torch.Tensor]:
-    """A scheduler with its steps laid, and the timesteps of the last `run` of them, on the CPU."""
+def _make_schedule(networks: Networks, steps: int, run: int, strength: float) -> tuple[Any, torch.Tensor]:
+    """Returns a scheduler with its timesteps set, and the last `run` of them, on the CPU."""
     scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
     if _takes_strength(scheduler):
         scheduler.set_timesteps(run, device="cpu", strength=strength)

@@ -29,7 +29,7 @@ def denoise(
         latents: the source frames', scaled, `[B, C, h, w]`.
         controls: embedded maps by name (`Networks.embed_control`), `[B, C', h, w]`.
         prompt: of the frames, `stack`ed.
-        memory: what the frames before left; their shot's first frame and the one before the batch are looked at.
+        memory: of the frames before; the batch attends to the shot's first frame and to the frame before it.
         generators: one a frame, all in the same state: fresh noise a frame would be flicker.
 
     Returns:
@@ -45,7 +45,7 @@ def denoise(
     options = networks.step_options(generators)
     first, last = list[StepCache](), list[StepCache]()
     for step, timestep in enumerate(timesteps):
-        exchange = _exchange(memory, step, len(latents), conditions.temporal.attention, prompt.image_weight)
+        exchange = _make_exchange(memory, step, len(latents), conditions.temporal.attention, prompt.image_weight)
         inputs = scheduler.scale_model_input(torch.cat([noisy] * groups), timestep)
         weights = conditions.weights_at(step, len(timesteps))
         t = on_device[step].expand(len(inputs))
@@ -59,20 +59,20 @@ def denoise(
 
 
 def _copy_scheduler(scheduler: Any) -> Any:
-    """A scheduler with counts and lists of its own; tensors are shared, for steps replace them."""
-    own = copy.copy(scheduler)
-    vars(own).update({name: list(value) for name, value in vars(scheduler).items() if isinstance(value, list)})
-    return own
+    """Returns a scheduler with counts and lists of its own; tensors are shared, as steps replace them."""
+    clone = copy.copy(scheduler)
+    vars(clone).update({name: list(value) for name, value in vars(scheduler).items() if isinstance(value, list)})
+    return clone
 
 
-def _exchange(memory: Memory, step: int, frames: int, weight: float, image_weight: float) -> Exchange:
-    """What a batch looks at in this step."""
-    known = {name: cache[step] for name in ("style_anchor", "anchor", "previous") if (cache := getattr(memory, name))}
-    return Exchange(frames, memory.frames_in_shot, **known, weight=weight, image_weight=image_weight)
+def _make_exchange(memory: Memory, step: int, frames: int, weight: float, image_weight: float) -> Exchange:
+    """Returns the exchange of a batch in one step."""
+    caches = {name: cache[step] for name in ("style_anchor", "anchor", "previous") if (cache := getattr(memory, name))}
+    return Exchange(frames, memory.frames_in_shot, **caches, weight=weight, image_weight=image_weight)
 
 
 def _guide(prediction: torch.Tensor, scale: float, rescale: float) -> torch.Tensor:
-    """Classifier-free guidance (Ho and Salimans 2022), its deviation brought back by `rescale` (Lin et al. 2023)."""
+    """Applies classifier-free guidance (Ho and Salimans 2022), then brings its deviation back (Lin et al. 2023)."""
     without, with_prompt = prediction.chunk(2)
     guided = without + scale * (with_prompt - without)
     if rescale == 0:

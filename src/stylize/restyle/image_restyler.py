@@ -30,28 +30,28 @@ class ImageRestyler:
 
     @property
     def name(self) -> str:
-        """Of the model."""
+        """The model's name."""
         return self.networks.name
 
     @property
     def device(self) -> str:
-        """Where the networks are."""
+        """The networks' device."""
         return str(self.networks.device)
 
     @property
     def estimate_depth(self) -> DepthEstimator:
-        """The model's own, or what it was loaded with."""
+        """The depth network of the model, or the one that it was loaded with."""
         return self.networks.estimate_depth
 
     def prepare(self, style: Style, reference: PillowImage.Image | None) -> Conditions:
-        """As `conditions_for`."""
+        """Turns a style into conditions; see `conditions_for`."""
         return conditions_for(self.networks, style, reference)
 
     @torch.inference_mode()
     def restyle(
         self, start: Clip, maps: StructureMaps, memory: Memory, conditions: Conditions
     ) -> tuple[Sequence[Image], Memory]:
-        """As `Restyler.restyle`."""
+        """Restyles a batch; see `Restyler.restyle`."""
         networks, (width, height) = self.networks, start.size
         seed = _seed_of_shot(conditions.seed, memory.shot)
         generators = [torch.Generator("cpu").manual_seed(seed) for _ in start.frames]
@@ -66,13 +66,13 @@ class ImageRestyler:
 
 
 def _to_signed(frames: Picture) -> torch.Tensor:
-    """uint8 `[T, H, W, 3]` to float32 `[T, 3, H, W]` in [-1, 1], in this thread: too little to wait for others."""
+    """Converts uint8 `[T, H, W, 3]` to float32 `[T, 3, H, W]` in [-1, 1]; in NumPy, as torch's threads cost more."""
     signed = np.divide(frames, np.float32(127.5), dtype=np.float32)
     return torch.from_numpy(np.subtract(signed, 1, out=signed)).permute(0, 3, 1, 2)
 
 
 def _to_images(pixels: torch.Tensor) -> list[Image]:
-    """`[T, 3, H, W]` around [-1, 1] to images in [0, 1], each by itself in memory."""
+    """Converts `[T, 3, H, W]` around [-1, 1] to images in [0, 1], each contiguous by itself."""
     images = []
     for frame in pixels.permute(0, 2, 3, 1).cpu().numpy():
         halves = np.ascontiguousarray(frame) / np.float32(2)  # decoders that lie channels first give a view
@@ -81,7 +81,7 @@ def _to_images(pixels: torch.Tensor) -> list[Image]:
 
 
 def _seed_of_shot(seed: int, shot: int) -> int:
-    """Every frame of a shot draws the same noise: fresh noise a frame would be flicker."""
+    """Returns the seed that all frames of a shot share: fresh noise for each frame would flicker."""
     return int(np.random.SeedSequence([seed, max(shot, 0)]).generate_state(1, np.uint64)[0] >> 1)
 
 

@@ -42,13 +42,13 @@ class Gap(Batch):
         return self.clip.part(count - 1, count, starts_shot=self.clip.starts_shot)
 
     def find_motion(self, before: Picture | None) -> Sequence[Motion | None]:
-        """None: it is known."""
+        """Returns nothing: the motion is known already."""
         return ()
 
     def finish(
         self, styled: Sequence[Image], last: FramePair | None, motions: Sequence[Motion | None], weight: float
     ) -> tuple[list[Image], FramePair]:
-        """As `Batch.finish`; the keyframe is steadied along the motion from the last one, the others are filled in."""
+        """Steadies the keyframe along the motion from the last one, fills in the frames between; see `Batch.finish`."""
         *pictures, source = self.clip.frames
         if self.is_still and last is not None:
             return [last.styled], last
@@ -88,7 +88,7 @@ def cut_gaps(frames: Iterable[tuple[Clip, CutDetector]], last: FramePair | None 
 
 
 def _join(waiting: Sequence[Gap]) -> Iterator[Gap]:
-    """Gaps of one frame as a single one; nothing of none."""
+    """Yields gaps of one frame as a single gap; nothing if there are none."""
     if waiting:
         motions = ([gap.back[0] for gap in waiting], [gap.ahead[0] for gap in waiting])
         clip = join_clips([gap.clip for gap in waiting])
@@ -96,7 +96,7 @@ def _join(waiting: Sequence[Gap]) -> Iterator[Gap]:
 
 
 def is_still(before: Picture, after: Picture) -> bool:
-    """Nothing has moved that a person would see; noise of a camera is not movement."""
+    """Whether nothing has moved that a person would see; a camera's noise is not movement."""
     small = [
         cv2.resize(x, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA).astype(np.float32)
         for x in (before, after)
@@ -106,6 +106,6 @@ def is_still(before: Picture, after: Picture) -> bool:
 
 
 def _news(before: Picture, picture: Picture, back: Motion) -> float:
-    """Share of a frame that the one before does not explain."""
+    """Returns the share of a frame that the one before does not explain."""
     error = cv2.absdiff(warp(to_floats(before), back.flow), to_floats(picture)).mean(-1)
     return float((~back.visible | (error > UNEXPLAINED)).mean())

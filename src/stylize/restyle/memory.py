@@ -1,4 +1,4 @@
-"""What earlier frames of a video contribute to the next ones inside the networks: a bounded value, in and out."""
+"""The keys and values of earlier frames that later frames attend to: a value with a bound, handed in and out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Memory:
     """
 
     style_anchor: FrameCache = field(default=(), repr=False)
-    """The video's first frame; only the first frame of each later shot looks at it."""
+    """The video's first frame; only the first frame of each later shot attends to it."""
     anchor: FrameCache = field(default=(), repr=False)
     """The shot's first frame; never replaced within the shot, so that the look cannot drift."""
     previous: FrameCache = field(default=(), repr=False)
@@ -33,11 +33,11 @@ class Memory:
     """Frames done since the cut."""
 
     def cut(self) -> Memory:
-        """The memory with which the next shot starts."""
+        """Returns the memory with which the next shot starts."""
         return Memory(style_anchor=self.style_anchor, shot=self.shot + 1)
 
     def after(self, first: FrameCache, last: FrameCache, frames: int) -> Memory:
-        """The memory once a batch is done.
+        """Returns the memory after a batch.
 
         Args:
             first: of the batch's first frame; counts only where that is the shot's first.
@@ -54,13 +54,13 @@ class Memory:
         )
 
     def tensors(self) -> Iterator[torch.Tensor]:
-        """Every tensor held, each once."""
-        seen: set[int] = set()
+        """Yields every tensor held, each once."""
+        yielded: set[int] = set()
         for frame in (self.style_anchor, self.anchor, self.previous):
             for keys, values in (pair for step in frame for pair in step.values()):
                 for tensor in (keys, values):
-                    if id(tensor) not in seen:
-                        seen.add(id(tensor))
+                    if id(tensor) not in yielded:
+                        yielded.add(id(tensor))
                         yield tensor
 
     @property

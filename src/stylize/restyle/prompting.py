@@ -1,4 +1,4 @@
-"""From the words and the reference of a style to what the UNet reads."""
+"""From the words and the reference picture of a style to prompt embeddings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stylize.style import Style, parse_timeline
 
 
 def prompts_for(networks: Networks, style: Style, reference: Image.Image | None = None, *, guided: bool) -> Timeline:
-    """The style's prompt, or, where it changes over time, each of them with its second; as `prompt_for`."""
+    """Encodes the style's prompt, or, where it changes over time, each prompt with its second; see `prompt_for`."""
     moments = parse_timeline(style.prompt)
     return make_timeline(
         [(at, prompt_for(networks, replace(style, prompt=t), reference, guided=guided)) for at, t in moments]
@@ -26,7 +26,7 @@ def prompts_for(networks: Networks, style: Style, reference: Image.Image | None 
 def prompt_for(
     networks: Networks, style: Style, reference: Image.Image | None = None, *, guided: bool
 ) -> PromptEmbedding:
-    """The style's words and reference as the UNet reads them; guided, the negative prompt's beside them.
+    """Encodes the style's words and reference; with guidance the negative prompt's embedding comes first.
 
     Args:
         reference: the style's reference picture.
@@ -47,8 +47,8 @@ def prompt_for(
     if reference is None or not referred:
         return _without_image(networks, words)
     if networks.has_ip_adapter:
-        seen = networks.pipe.prepare_ip_adapter_image_embeds([reference], None, networks.device, 1, guided)
-        return replace(words, image=seen[0].to(networks.dtype), image_weight=style.reference_weight)
+        embeddings = networks.pipe.prepare_ip_adapter_image_embeds([reference], None, networks.device, 1, guided)
+        return replace(words, image=embeddings[0].to(networks.dtype), image_weight=style.reference_weight)
     if networks.image_prompt is None:
         raise ModelError(f"{networks.name} reads no reference picture", "use --model pocket, or add --ip-adapter")
     tokens = networks.image_prompt(reference)
@@ -58,7 +58,7 @@ def prompt_for(
 
 
 def with_positive(words: PromptEmbedding, other: PromptEmbedding) -> PromptEmbedding:
-    """`words`, but for the prompt itself, which is the last of the group: that is `other`'s."""
+    """Replaces the prompt in `words`, which is its last row, by that of `other`."""
     rows = torch.cat([pad(words.words[:-1], other.words.shape[1]), other.words[-1:]])
     if words.pooled is None or other.pooled is None:
         return replace(words, words=rows)
@@ -66,16 +66,16 @@ def with_positive(words: PromptEmbedding, other: PromptEmbedding) -> PromptEmbed
 
 
 def _without_image(networks: Networks, words: PromptEmbedding) -> PromptEmbedding:
-    """IP-Adapter's layers ask for a picture even where none is wanted: they get a grey one, and no weight."""
+    """Gives IP-Adapter's layers, which need a picture in any case, a grey one with no weight."""
     if not networks.has_ip_adapter:
         return words
     grey = Image.new("RGB", (64, 64), (128, 128, 128))
-    seen = networks.pipe.prepare_ip_adapter_image_embeds([grey], None, networks.device, 1, words.groups == 2)
-    return replace(words, image=seen[0].to(networks.dtype), image_weight=0.0)
+    embeddings = networks.pipe.prepare_ip_adapter_image_embeds([grey], None, networks.device, 1, words.groups == 2)
+    return replace(words, image=embeddings[0].to(networks.dtype), image_weight=0.0)
 
 
 def _drop_unknown_words(networks: Networks, texts: list[str], *, needs_look: bool) -> list[str]:
-    """The texts without words that the model was not taught, and one warning about those; the last is the prompt."""
+    """Removes words that the model was not taught, and warns once; the last of the texts is the prompt."""
     vocabulary = networks.vocabulary
     if vocabulary is None:
         return texts

@@ -1,4 +1,4 @@
-"""What restyles a batch of frames, whatever the model: the interface."""
+"""The interface of everything that restyles a batch of frames."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Restyler(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the model, for messages."""
+        """The model's name, for messages."""
         ...
 
     @property
@@ -32,16 +32,16 @@ class Restyler(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it computes; detectors with weights run there, too."""
+        """The device that it computes on; detectors with weights run there, too."""
         ...
 
     @property
     def estimate_depth(self) -> DepthEstimator:
-        """What the depth control is made with."""
+        """Makes the depth control."""
         ...
 
     def prepare(self, style: Style, reference: PillowImage.Image | None) -> Conditions:
-        """What the model makes of a style; the same for all frames.
+        """Turns a style into the conditions that are the same for all frames.
 
         Raises:
             StylizeError: a setting does not fit the model.

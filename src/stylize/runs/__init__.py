@@ -1,4 +1,4 @@
-"""From file to file. `stylizer.Stylizer` and `preview.make_preview` are imported by themselves: they need torch."""
+"""Runs from file to file. Import `stylizer.Stylizer` and `preview.make_preview` from their modules: they need torch."""
 
 from __future__ import annotations
 

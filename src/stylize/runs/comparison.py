@@ -1,4 +1,4 @@
-"""Source and result in one: side by side, a wipe that goes over the picture and back, or a sheet of frames."""
+"""Shows source and result in one file: side by side, as a wipe over the picture and back, or as a sheet of frames."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from stylize.runs.sheets import SUFFIXES, lay_out, write_sheet
 from stylize.style.values import View
 
 PERIOD = 6.0
-"""Seconds that the wipe takes to go over the picture and back."""
+"""Seconds that the wipe takes to cross the picture and come back."""
 LINE = 3
-"""Width of its edge, in pixels."""
+"""Width of the line at the edge of the wipe, in pixels."""
 
 
 def compare(
@@ -37,13 +37,14 @@ def compare(
     force: bool = False,
     say: Say | None = None,
 ) -> Path:
-    """Writes a video that shows both, at the result's size, times and sound.
+    """Writes a video that shows source and result, each at the result's size, with the result's times and sound.
 
     Args:
         start: second of the source at which the result begins, where only a part was restyled.
 
     Raises:
-        VideoError: one of them cannot be read, or the output not be written.
+        StyleError: the view is not known.
+        VideoError: a video cannot be read, or the output cannot be written.
     """
     if view not in get_args(View):
         raise StyleError(f"view '{view}' is not known", f"use {' or '.join(get_args(View))}")
@@ -53,8 +54,8 @@ def compare(
         with VideoReader(source, start=start, size=after.size) as before:
             size = (2 * width, height) if view == "side-by-side" else after.size
             with VideoWriter(path, after.info, size, say=say) as writer:
-                for one, other in _pairs(before, after):
-                    both = _beside(one, other) if view == "side-by-side" else _wiped(one, other)
+                for one, other in _read_pairs(before, after):
+                    both = _put_side_by_side(one, other) if view == "side-by-side" else _wipe(one, other)
                     writer.write(replace(other, frames=both[None], alpha=None))
     return path
 
@@ -68,17 +69,17 @@ def before_after(
     start: float | None = None,
     force: bool = False,
 ) -> Path:
-    """Writes a picture of `count` frames spread over the result, each below the source's.
+    """Writes a picture of `count` frames spread over the result, each below the same frame of the source.
 
     Raises:
-        VideoError: one of them cannot be read, or the sheet not be written.
+        VideoError: a video cannot be read, or the sheet cannot be written.
     """
     path = check_place(sheet, SUFFIXES, force=force)
     check_no_input(path, source, styled)
     with VideoReader(styled) as after, VideoReader(source, start=start, size=after.size) as before:
-        pairs = ((one.frames[0], other.frames[0]) for one, other in _pairs(before, after))
+        pairs = ((one.frames[0], other.frames[0]) for one, other in _read_pairs(before, after))
         first = next(pairs)
-        total = after.frame_count or count  # counted, now that reading has begun
+        total = after.frame_count or count  # the packets are counted only once reading has begun
         wanted = {total * (2 * i + 1) // (2 * count) for i in range(count)}
         chosen = [pair for i, pair in enumerate(itertools.chain([first], pairs)) if i in wanted]
     rows = list(zip(*chosen, strict=True))
@@ -86,7 +87,7 @@ def before_after(
     return path
 
 
-def _pairs(before: VideoReader, after: VideoReader) -> Iterator[tuple[Clip, Clip]]:
+def _read_pairs(before: VideoReader, after: VideoReader) -> Iterator[tuple[Clip, Clip]]:
     for one, other in itertools.zip_longest(before.clips(1), after.clips(1)):
         if other is None:
             return  # only a part was restyled
@@ -95,12 +96,12 @@ def _pairs(before: VideoReader, after: VideoReader) -> Iterator[tuple[Clip, Clip
         yield one, other
 
 
-def _beside(one: Clip, other: Clip) -> Picture:
+def _put_side_by_side(one: Clip, other: Clip) -> Picture:
     return np.hstack([one.frames[0], other.frames[0]])
 
 
-def _wiped(one: Clip, other: Clip) -> Picture:
-    """The result left of an edge that swings from side to side, the source right of it."""
+def _wipe(one: Clip, other: Clip) -> Picture:
+    """Shows the result left of an edge that swings from side to side, and the source right of it."""
     height, width = other.frames.shape[1:3]
     part = 0.5 - 0.5 * math.cos(2 * math.pi * float(other.times[0]) / PERIOD)
     edge = round(width * (0.05 + 0.9 * part))

@@ -1,4 +1,4 @@
-"""One run from file to file: frames read ahead, restyled, encoded behind, and safe on disk a segment at a time."""
+"""One run from file to file: frames are read ahead, restyled, encoded in a thread, and saved segment by segment."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ from stylize.style.values import Layout
 
 @dataclass(frozen=True)
 class Run:
-    """What is to be done, all of it checked."""
+    """Everything that a run needs, checked."""
 
     restyler: Restyler
     plan: Plan
     reader: VideoReader
     target: Target
     identity: Mapping[str, Any]
-    """All that the frames depend on."""
+    """Everything that the frames depend on."""
 
     def restyle(
         self, manifest: Manifest | None, state: State | None, evaluations: Evaluations, progress: Progress | None
     ) -> Mapping[str, int]:
-        """Restyles the video, or the rest of it, and sums up: frames, shots, keyframes, UNet samples.
+        """Restyles the video, or the rest of it, and returns the counts of frames, shots, keyframes and UNet samples.
 
         Args:
-            manifest, state: of an unfinished run.
-            evaluations: what went through the networks, counted meanwhile.
+            manifest, state: those of an unfinished run.
+            evaluations: counts what goes through the networks during the run.
         """
         before = manifest.counts if manifest else {}
         frames, shots, keyframes = manifest.frames if manifest else 0, before.get("shots", 0), 0
 
-        def counts() -> dict[str, int]:
-            # the networks are a batch ahead of what is written; every keyframe costs as many samples
+        def sum_up() -> dict[str, int]:
+            # the networks are a batch ahead: count only the samples of written keyframes, which all cost the same
             samples = keyframes * evaluations.unet // max(evaluations.frames, 1)
             return {
                 "frames": frames, "shots": shots, "keyframes": before.get("keyframes", 0) + keyframes,
@@ -66,9 +66,9 @@ class Run:
 
         writer = VideoWriter.for_run(self.target, self.identity, manifest)
         if manifest is not None and manifest.complete:
-            with writer:  # nothing is left but to join the segments
+            with writer:  # only the segments are left to be joined
                 return before
-        # one by one, so that little more is read ahead than goes through the networks together
+        # clips of one frame, so that hardly more than one batch is read ahead
         clips = self.reader.clips(length=1, skip=frames)
         with writer, ReadAhead(clips, depth=max(4, self.restyler.batch)) as ahead:
             for clip, after in restyle_clips(ahead, self.restyler, self.plan, state):
@@ -80,9 +80,9 @@ class Run:
                     frames += 1
                     if progress is not None:
                         progress(frames, self.reader.frame_count)
-                writer.checkpoint(functools.partial(to_bytes, after), counts())
-            writer.counts = counts()
-        return counts()
+                writer.checkpoint(functools.partial(to_bytes, after), sum_up())
+            writer.counts = sum_up()
+        return sum_up()
 
 
 def restyle_video(
@@ -100,7 +100,7 @@ def restyle_video(
     output = check_output(job.output, source=job.source, force=job.force, resume=job.resume, also=style.files)
     with job.open() as reader, explain_memory():
         run = _prepare(networks, job, style, reader, output, layout, batch, say)
-        manifest, state = _unfinished(job, run, networks.device)
+        manifest, state = _load_unfinished(job, run, networks.device)
         with networks.counting() as evaluations:
             counts = run.restyle(manifest, state, evaluations, progress)
         return Report(
@@ -129,14 +129,14 @@ def _prepare(
     batch: int | None,
     say: Say | None,
 ) -> Run:
-    """Opens and checks everything, and lays the networks out for the size."""
+    """Opens and checks everything, and chooses the networks' layout and batch for the size."""
     size = style.size or reader.size
     reader.size = style.fit_to(size)
     restyler = ImageRestyler(networks)
     plan = make_plan(restyler, style, reader.info.path)
     if plan.given_depth is not None and job.is_whole and reader.frame_count is not None:
         plan.given_depth.check_enough(reader.frame_count)
-    begun = unfinished_identity(output) if job.resume else {}  # what fits may be another today
+    begun = unfinished_identity(output) if job.resume else {}  # what fits into memory may differ today
     load = plan.conditions.load
     layout = arrange(networks, reader.size, layout or begun.get("memory"), say, load)
     batch = choose_batch(networks, reader.size, batch or begun.get("batch"), load)
@@ -150,11 +150,13 @@ def _prepare(
     return Run(replace(restyler, batch=batch), plan, reader, target, identity)
 
 
-def _unfinished(job: Job, run: Run, device: torch.device) -> tuple[Manifest | None, State | None]:
-    """What an earlier run of the same kind left, if it is to be gone on with.
+def _load_unfinished(job: Job, run: Run, device: torch.device) -> tuple[Manifest | None, State | None]:
+    """Loads the manifest and the state of an unfinished run that is to be resumed.
+
+    Both are `None` if the run begins with the first frame; the state is `None` if only the joining is left.
 
     Raises:
-        UnfinishedRun: there is one and nobody said what to do with it, or it does not fit this run.
+        UnfinishedRun: there is one but the job neither resumes nor replaces it, or it does not fit this run.
     """
     output, folder = run.target.path, WorkFolder(run.target.path)
     if job.force and not job.resume:
@@ -177,7 +179,7 @@ def _unfinished(job: Job, run: Run, device: torch.device) -> tuple[Manifest | No
 
 
 def _resize_clip(clip: Clip, size: tuple[int, int]) -> Clip:
-    """The clip at the size of the result, by Lanczos where it grows."""
+    """Returns the clip at the size of the result, enlarged by Lanczos."""
     if clip.size == size:
         return clip
     alpha = None
@@ -189,7 +191,7 @@ def _resize_clip(clip: Clip, size: tuple[int, int]) -> Clip:
 
 @contextmanager
 def explain_memory() -> Iterator[None]:
-    """Too little memory, in one line."""
+    """Turns out-of-memory errors into a StylizeError of one line."""
     try:
         yield
     except torch.OutOfMemoryError as error:

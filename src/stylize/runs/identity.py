@@ -1,4 +1,4 @@
-"""Everything that the frames of a run depend on: an unfinished one goes on only if nothing of it has changed."""
+"""Identity of a run: everything that its frames depend on. An unfinished run resumes only if none of it has changed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from stylize.structure import GivenDepth
 from stylize.style import Style
 
 ENDS = 1 << 20
-"""Bytes at both ends of a file that tell it from another of the same length."""
+"""Bytes read at each end of a file, to tell it from another file of the same length."""
 
 
 def identity_of(
     networks: Networks, style: Style, reader: VideoReader, target: Target, part: tuple[float | None, float | None]
 ) -> dict[str, Any]:
-    """Of a run, as JSON has it; what is chosen to fit the machine (layout, batch) is for the caller to add.
+    """Returns everything that the frames of a run depend on, as JSON values.
+
+    The caller adds what is chosen to fit the machine: layout and batch.
 
     Args:
         part: start and end, in seconds.
@@ -35,7 +37,7 @@ def identity_of(
     given["controls"] = None if style.controls is None else {n: asdict(c) for n, c in style.asked_controls.items()}
     given["reference"] = None if style.reference is None else fingerprint(Path(style.reference))
     given["mask"] = None if style.mask is None else fingerprint(Path(style.mask))
-    given["depth from"] = None if style.depth_from is None else _digest(GivenDepth(style.depth_from).files())
+    given["depth from"] = None if style.depth_from is None else _hash_files(GivenDepth(style.depth_from).files())
     given["size"], given["fit"] = list(target.size), list(reader.size)
     return given | {
         "version": __version__,
@@ -49,10 +51,10 @@ def identity_of(
 
 
 def fingerprint(path: Path) -> str:
-    """Of a file: its length and both ends; of other sources: the names and lengths of the pictures.
+    """Identifies a file by its length and both ends, and other sources by the names and lengths of their pictures.
 
     Raises:
-        VideoError: there is nothing of that name.
+        VideoError: there is no file of that name.
     """
     digest = hashlib.sha256()
     if path.is_file():
@@ -64,23 +66,23 @@ def fingerprint(path: Path) -> str:
         return f"{path.name} ({length} bytes, {digest.hexdigest()[:12]})"
     if not (files := files_of(path)):
         raise VideoError(f"{path}: there is nothing of that name", "check the name")
-    return f"{path.name} ({_digest(files)})"
+    return f"{path.name} ({_hash_files(files)})"
 
 
-def _digest(files: Iterable[Path]) -> str:
-    """Of names and lengths."""
+def _hash_files(files: Iterable[Path]) -> str:
+    """Hashes the names and lengths of the files."""
     lines = "".join(f"{file.name} {file.stat().st_size}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 
 def unfinished_identity(output: Path) -> Mapping[str, Any]:
-    """All that the frames of an unfinished run depend on; nothing if there is none."""
+    """Returns the identity of the unfinished run of an output; empty if there is no such run."""
     manifest = WorkFolder(output).manifest()
     return {} if manifest is None else manifest.identity
 
 
 def check_fits(manifest: Manifest, identity: Mapping[str, Any], output: Path) -> None:
-    """Raises UnfinishedRun where an unfinished run is not this one, and says in what they differ."""
+    """Raises UnfinishedRun if the unfinished run was begun with anything else; the message names the difference."""
     for name, value in identity.items():
         if (before := manifest.identity.get(name)) != value:
             raise UnfinishedRun(

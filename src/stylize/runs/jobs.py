@@ -1,4 +1,4 @@
-"""Many videos with one model: each by itself, a bad one does not stop the others."""
+"""Jobs: many videos restyled with one model, one after the other; a failed one does not stop the others."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Views:
-    """What is to be made of source and result after a run, and where."""
+    """The comparisons of source and result to write after a run: the path of each, or `None`."""
 
     side_by_side: Path | None = None
     split: Path | None = None
     before_after: Path | None = None
 
     def make(self, source: str, styled: Path, *, start: float | None, force: bool) -> None:
-        """Writes them."""
+        """Writes the comparisons."""
         from stylize.runs.comparison import before_after, compare
 
         if self.side_by_side is not None:
@@ -42,7 +42,7 @@ class Views:
             before_after(source, styled, self.before_after, start=start, force=force)
 
     def check(self, source: str, styled: Path, *, force: bool) -> None:
-        """Raises StylizeError where one of them cannot be written, or would be written over another or the source."""
+        """Raises StylizeError if a comparison cannot be written, or would overwrite source, result or another one."""
         wanted = [path for path in (self.side_by_side, self.split, self.before_after) if path is not None]
         for number, path in enumerate(wanted):
             if path is self.before_after:
@@ -56,53 +56,53 @@ class Views:
 
 @dataclass(frozen=True)
 class Job:
-    """One video to restyle, and how its file is to be read and written."""
+    """One video to restyle, and how its files are read and written."""
 
     source: str = ""
     """A file that FFmpeg reads, a folder or pattern of pictures, or an animation."""
     output: Path = Path()
     force: bool = False
-    """Replace an existing output, and begin an unfinished run again."""
+    """Replace an existing output, and start an unfinished run over."""
     resume: bool = False
-    """Go on with an unfinished run; its frames equal an uninterrupted one's, bit by bit."""
+    """Go on with an unfinished run; the frames equal those of an uninterrupted run, bit by bit."""
     start: float | None = None
     end: float | None = None
-    """Seconds from the first frame; only that part is read, and the output starts at 0."""
+    """Seconds from the first frame. Only the part from `start` to `end` is read, and the output starts at 0."""
     fps: Fraction | None = None
-    """Pictures a second, where the source is pictures without times."""
+    """Pictures per second, if the source is pictures without times."""
     strict: bool = False
-    """Refuse a damaged source; otherwise frames that cannot be decoded repeat the one before."""
+    """Refuse a damaged source; otherwise a frame that cannot be decoded repeats the one before."""
     backend: Backend = "auto"
-    """What decodes: "av", "decord", or "auto", which takes decord where it is exact."""
+    """The decoder: "av", "decord", or "auto", which takes decord where it is exact."""
     codec: str | None = None
     crf: int | None = None
     preset: str = "medium"
     pixel_format: str | None = None
-    """As in `encode.choose_encoding`; the kind of file has good ones."""
+    """Encoding options as in `encode.choose_encoding`; `None` takes a good value for the file format."""
     settings: Mapping[str, Any] | None = None
-    """What the result's comment says it was made with, as options of `stylize run`; the style if left out."""
+    """Options of `stylize run` that the result's comment records; `None` records those of the style and model."""
     views: Views = Views()
 
     @property
     def is_whole(self) -> bool:
-        """The whole source is restyled."""
+        """True if the whole source is restyled."""
         return self.start is None and self.end is None
 
     def open(self) -> VideoReader:
-        """The source, to be read as the job says."""
+        """Opens the source, to be read as the job says."""
         return VideoReader(
             self.source, start=self.start, end=self.end, fps=self.fps, strict=self.strict, backend=self.backend
         )
 
     def choose_encoding(self, size: tuple[int, int], *, alpha: bool) -> Encoding:
-        """How the output is encoded."""
+        """Returns the encoding of the output."""
         return choose_encoding(
             self.output, size, codec=self.codec, crf=self.crf, preset=self.preset, pixel_format=self.pixel_format,
             alpha=alpha,
         )  # fmt: skip
 
     def check(self, style: Style) -> None:
-        """Raises StylizeError for everything about the files that can be known before the work."""
+        """Raises StylizeError for every fault of the files that can be known before the run."""
         check_output(self.output, source=self.source, force=self.force, resume=self.resume, also=style.files)
         self.views.check(self.source, self.output, force=self.force)
         reader = self.open()
@@ -115,43 +115,50 @@ class Job:
         return self.resume and there and not WorkFolder(self.output).path.exists()
 
     def carry_out(self, stylizer: Stylizer, style: Style, progress: Progress, say: Say) -> Report:
-        """Restyles the video and makes the views of it."""
+        """Restyles the video and writes its comparisons."""
         report = stylizer.restyle(self, style, progress, say)
         self.views.make(self.source, self.output, start=self.start, force=self.force)
         return report
 
 
 def jobs(sources: Sequence[str], output: str, settings: Job) -> list[Job]:
-    """One a source: into the file `output`, or, of many or for a folder, into that folder under the source's name.
+    """Makes one job per source.
+
+    A single source is written to the file `output`. Results of several sources go into the folder `output`, each under
+    its source's name, and so does a single one if `output` is a folder.
 
     Raises:
-        VideoError: many sources and no folder, or two of them with one name.
+        VideoError: there are several sources and `output` is a file, two sources have the same name, comparisons are
+            asked for with a folder, or the folder cannot be made.
     """
-    place = Path(output)
-    if len(sources) == 1 and not place.is_dir() and not output.endswith(("/", "\\")):
-        return [replace(settings, source=sources[0], output=place)]
+    path = Path(output)
+    if len(sources) == 1 and not path.is_dir() and not output.endswith(("/", "\\")):
+        return [replace(settings, source=sources[0], output=path)]
     if settings.views != Views():
         raise VideoError("side-by-side, split and before-after are of one video", "name one source and one output")
-    if place.suffix and not place.is_dir() and not output.endswith(("/", "\\")):
+    if path.suffix and not path.is_dir() and not output.endswith(("/", "\\")):
         raise VideoError(f"{output}: is one file for {len(sources)} videos", "name a folder: -o results/")
-    try:
-        place.mkdir(exist_ok=True)
-    except OSError as error:
-        raise VideoError(f"{place}: cannot be made ({error.strerror})", "name a folder in one that exists") from error
     suffix = {"vp9": ".webm", "prores": ".mov", "ffv1": ".mkv"}.get(settings.codec or "", ".mp4")
-    todo = [replace(settings, source=s, output=place / f"{_stem(s)}{suffix}") for s in sources]
+    todo = [replace(settings, source=s, output=path / f"{_choose_stem(s)}{suffix}") for s in sources]
     names = [job.output for job in todo]
     if doubled := {name for name in names if names.count(name) > 1}:
         raise VideoError(
             f"{min(doubled)}: would be written twice", "restyle videos of one name into folders of their own"
         )
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be made ({error.strerror})", "name a folder in one that exists") from error
     return todo
 
 
-def _stem(source: str) -> str:
-    """A file's name; pictures have their folder's."""
+def _choose_stem(source: str) -> str:
+    """Returns the source's name without its suffix; for a pattern of pictures, the name of their folder."""
     path = Path(source)
-    return (path.absolute().parent.name if "*" in path.name else path.stem or path.absolute().name) or "pictures"
+    if "*" in path.name:
+        return path.absolute().parent.name or "pictures"
+    name = path.absolute().name if path.is_dir() else path.stem
+    return name or "pictures"
 
 
 def restyle_all(
@@ -162,10 +169,10 @@ def restyle_all(
     say: Say,
     show: Callable[[Report], None],
 ) -> int:
-    """Goes through the jobs and returns how many failed; of a single one, the error is raised.
+    """Carries out the jobs and returns how many failed; if there is only one, its error is raised.
 
     Raises:
-        KeyboardInterrupt: with a line on what is done, where that is safe on disk.
+        KeyboardInterrupt: the run was interrupted; the message counts the frames that are safe on disk, if any.
     """
     failed: list[StylizeError] = []
     for job in todo:
@@ -182,7 +189,7 @@ def restyle_all(
                 raise explained from error
             failed.append(explained)
             say(str(explained))
-        except Exception as error:  # a fault of ours, or of a library's: the other videos are not to wait for it
+        except Exception as error:  # a bug here or in a library must not stop the other videos
             if len(todo) == 1:
                 raise
             failed.append(StylizeError(f"{job.source}: {type(error).__name__}: {error}", "restyle it by itself"))
@@ -200,7 +207,7 @@ def restyle_all(
 
 
 def frames_done(output: Path) -> int:
-    """Frames that an unfinished run has safely on disk."""
+    """Returns the number of frames that an unfinished run has safely on disk."""
     try:
         manifest = WorkFolder(output).manifest()
     except VideoError:
@@ -209,7 +216,7 @@ def frames_done(output: Path) -> int:
 
 
 def _add_frames_done(error: StylizeError, output: Path) -> StylizeError:
-    """The error, and how much of the work is safe; an `UnfinishedRun` says so itself."""
+    """Adds to the error how many frames are safe on disk; an `UnfinishedRun` says so itself."""
     done = frames_done(output)
     if not done or isinstance(error, UnfinishedRun):
         return error

@@ -1,4 +1,4 @@
-"""Two files to figures: how steady a restyled video is, and how much of its source it kept."""
+"""Measures a restyled video file against its source file."""
 
 from __future__ import annotations
 
@@ -32,36 +32,36 @@ def measure(
     prompt: str | None = None,
     report: str | PathLike[str] | None = None,
 ) -> Measurement:
-    """How steady a restyled video is, how much of its source it kept, and how far it was restyled.
+    """Measures how steady a restyled video is, how much of its source it kept, and how far it was restyled.
 
     Args:
-        depth: also compare near and far, with the built-in depth network.
+        depth: also compare the depth of both videos, estimated by the built-in depth network.
         clip: folder or hub id of CLIP weights; adds `frame_consistency` and, with a prompt, `prompt_consistency`.
-        report: write one self-contained HTML page with curves, the worst pairs of frames and this table.
+        report: HTML file to write, self-contained, with curves, the worst pairs of frames and the table of figures.
 
     Raises:
-        StylizeError: a video cannot be read, they differ in length, or the weights cannot be loaded.
+        StylizeError: a video cannot be read, the videos differ in length, or the weights cannot be loaded.
     """
     if prompt is not None and clip is None:
         raise StyleError(
             "comparing with a prompt needs CLIP", "name its weights, such as openai/clip-vit-large-patch14"
         )
-    place = None if report is None else check_place(report, SUFFIXES, force=True)
+    report_path = None if report is None else check_place(report, SUFFIXES, force=True)
     meter = Meter(depth=_load_depth() if depth else None, similarity=None if clip is None else _load_clip(clip, prompt))
     page = Page()
-    for one, other in _frame_pairs(source, styled):
+    for one, other in _read_frame_pairs(source, styled):
         figures = meter.add(one, other)
-        if place is not None:
+        if report_path is not None:
             page.add(one, other, figures)
     result = meter.result()
-    if place is not None:
-        with explain_writing(place):
+    if report_path is not None:
+        with explain_writing(report_path):
             text = page.render(result, f"{Path(source).name} → {Path(styled).name}")
-            write_atomically(place, text.encode())
+            write_atomically(report_path, text.encode())
     return result
 
 
-def _frame_pairs(source: str | PathLike[str], styled: str | PathLike[str]) -> Iterator[tuple[Picture, Picture]]:
+def _read_frame_pairs(source: str | PathLike[str], styled: str | PathLike[str]) -> Iterator[tuple[Picture, Picture]]:
     with ExitStack() as stack:
         readers = [stack.enter_context(VideoReader(path)) for path in (source, styled)]
         streams = [(frame for clip in reader.clips() for frame in clip.frames) for reader in readers]

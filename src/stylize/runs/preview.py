@@ -1,4 +1,4 @@
-"""A look before a long run: a few frames, source above result, and how long the whole will take."""
+"""Previews a run: restyles a few frames onto a sheet, and estimates the time, memory and disk of the whole run."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from stylize.networks import choose_batch
 from stylize.networks.budget import needs_of
 from stylize.pipeline import make_plan, restyle_clips
 from stylize.restyle import ImageRestyler
+from stylize.runs.convert import explain_memory
 from stylize.runs.progress import duration
 from stylize.runs.sheets import SUFFIXES, lay_out, write_sheet
 from stylize.style import Style
@@ -30,34 +31,34 @@ if TYPE_CHECKING:
 
 
 SHARE = {"full": 1.05, "fast": 0.35}
-"""Time of a frame in a run, of what one takes by itself: going together saves what flow, fusion and encoding cost
-(80 frames of 512x288 on two cores: 16 s, of 0.19 s each by itself; `fast` docs/performance.md)."""
+"""Time of a frame in a run, as a share of its time in a preview: batches save about what flow, fusion and encoding cost
+(80 frames of 512x288 on two cores: 16 s, at 0.19 s for each frame alone; for `fast` see docs/performance.md)."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a preview found out."""
+    """The result of a preview: its sheet, and estimates for the whole run."""
 
     output: str
     frames: int
-    """On the sheet."""
+    """Frames of the source on the sheet."""
     seconds_a_frame: float
-    """That diffusing one takes here."""
+    """Seconds to restyle one frame on this machine, the median."""
     frames_in_all: int | None
-    """Of the whole run, as far as the header tells."""
+    """Frames of the whole run; `None` if the header does not tell."""
     memory: int
-    """Bytes that the networks take for a frame, an estimate."""
+    """Bytes that the networks take, an estimate."""
     bytes_a_frame: int
-    """Of the result at the most: frames that follow each other take less than these, which do not."""
+    """Bytes of one frame of the result at most: consecutive frames compress better than the distant ones of a sheet."""
 
     def seconds(self, style: Style) -> float | None:
-        """How long the whole run will take."""
+        """Returns the seconds that the whole run will take; `None` if its number of frames is not known."""
         if self.frames_in_all is None:
             return None
         return self.frames_in_all * self.seconds_a_frame * SHARE[style.mode]
 
     def cost(self, style: Style) -> str:
-        """What the whole run will take, in a sentence."""
+        """Returns one sentence on the time, memory and disk space that the whole run will take."""
         line = f"{self.seconds_a_frame:.2f} s a frame here"
         if (seconds := self.seconds(style)) is None or self.frames_in_all is None:
             return line
@@ -81,13 +82,13 @@ def make_preview(
     sweep: Sequence[Style] = (),
     captions: Sequence[str] = (),
 ) -> Preview:
-    """Writes a sheet of `count` frames spread over the source, each above its restyled self.
+    """Writes a sheet of `count` frames spread over the source, each above its restyled version.
 
-    Every frame is restyled as the first of a shot, so nothing is carried over from frames that were not made.
+    Each frame is restyled as the first of a shot: nothing is carried over, as the frames before it are not restyled.
 
     Args:
-        sweep: styles to compare, one row each, in place of `style` alone.
-        captions: what is written above the rows, the source's first; nothing if left out.
+        sweep: styles to compare, one row each; if empty, `style` makes the only row.
+        captions: texts above the rows, the source's first; no text if empty.
 
     Raises:
         StylizeError: a setting has no meaning, or a file cannot be read or written.
@@ -101,14 +102,15 @@ def make_preview(
     begin = start or 0.0
     length = float((total or count) / rate)
     moments = [begin + length * (i + 0.5) / count for i in range(count)]
-    clips = [_frame_at(source, moment, begin, end, style.fit_to(size), fps) for moment in moments]
+    clips = [_read_frame(source, moment, begin, end, style.fit_to(size), fps) for moment in moments]
     rows, spent = [[clip.frames[0] for clip in clips]], []
     restyler = ImageRestyler(stylizer.networks)
     for asked in sweep or [style]:
         plan, row = make_plan(restyler, asked, Path(source)), []
         for clip in clips:
             began = time.perf_counter()
-            ((styled, _),) = restyle_clips([clip], restyler, plan)
+            with explain_memory():
+                ((styled, _),) = restyle_clips([clip], restyler, plan)
             spent.append(time.perf_counter() - began)
             row.append(styled.frames[0])
         rows.append(row)
@@ -120,7 +122,7 @@ def make_preview(
     return Preview(str(sheet), count, seconds, total, memory, sample_bytes(rows[1], size))
 
 
-def _frame_at(
+def _read_frame(
     source: str | PathLike[str],
     second: float,
     begin: float,
@@ -128,7 +130,7 @@ def _frame_at(
     size: tuple[int, int],
     fps: Fraction | None,
 ) -> Clip:
-    """The first frame from `second` on, or, where a header promised too much, from the beginning."""
+    """Reads the first frame from `second` on, or from `begin` on if the header promised more frames than there are."""
     for moment in (second, begin):
         with VideoReader(source, start=moment, end=end, size=size, fps=fps) as reader:
             try:

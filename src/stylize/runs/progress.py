@@ -1,4 +1,4 @@
-"""What a run says while it works and when it is done."""
+"""Progress, speed and report of a run; durations as text; the peak memory of the process."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Progress = Callable[[int, int | None], None]
-"""Called with the frames done and the frames there will be, as far as known."""
+"""Called with the number of frames done and the number of all frames; the latter is `None` if not known."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run did and what it took."""
+    """The result of a run: what was done, and the time and memory that it took."""
 
     output: str
     model: str
@@ -23,33 +23,33 @@ class Report:
     """Frames that were diffused; the others were filled in between them or repeated."""
     seconds: float
     unet_evals_per_frame: float
-    """Samples that went through the UNet, guidance counted double."""
+    """Samples that went through the UNet per frame; guidance counts double."""
     peak_rss_mb: float | None
     peak_vram_mb: float | None
     concealed: int = 0
-    """Frames of the source that could not be decoded and show the one before."""
+    """Frames of the source that could not be decoded and repeat the one before."""
     resumed_from: int = 0
-    """Frames that an earlier, unfinished run had done."""
+    """Frames that an earlier, unfinished run had already done."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How quickly a run gets on."""
+    """The speed of a run."""
 
     done: int
-    """Frames done in this sitting."""
+    """Frames done since the run was started or resumed."""
     seconds: float
-    """That they took."""
+    """Seconds that they took."""
     left: int | None = None
-    """Frames still to do, as far as known."""
+    """Frames still to do; `None` if not known."""
 
     @property
     def rate(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self.done / max(self.seconds, 1e-6)
 
     def __str__(self) -> str:
-        """Rate and time left: "3.21 frames/s, 40 s left"."""
+        """Returns rate and time left: "3.21 frames/s, 40 s left"; empty before the first frame."""
         if self.done < 1:
             return ""
         left = f", {duration(self.left / self.rate)} left" if self.left is not None else ""
@@ -57,7 +57,7 @@ class Pace:
 
 
 def duration(seconds: float) -> str:
-    """As people say it: "40 s", "12 min", "3 h 20 min"."""
+    """Returns seconds as people say them: "40 s", "12 min", "3 h 20 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -65,10 +65,10 @@ def duration(seconds: float) -> str:
 
 
 def peak_rss_mb() -> float | None:
-    """The process's peak resident memory; not known on Windows."""
+    """Returns the peak resident memory of this process in megabytes; `None` on Windows."""
     if sys.platform == "win32":
         return None
     import resource
 
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, other systems kibibytes
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

@@ -1,4 +1,4 @@
-"""Sheets: pictures in rows and columns, each with its caption, as one file that is complete or not there."""
+"""Sheets: pictures in rows, each row with its caption, as one file that is complete or not there."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from stylize.frames import Picture, resize
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 TILE = 640
-"""Width of a picture on a sheet at most, in pixels."""
+"""Largest width of a picture on a sheet, in pixels."""
 CAPTION = 28
-"""Height of a line of caption, in pixels."""
+"""Height of a caption, in pixels."""
 
 
 def tile(picture: Picture, width: int = TILE) -> Picture:
-    """The picture, no wider than a tile."""
+    """Returns the picture, shrunk if it is wider than `width` pixels."""
     scale = min(1.0, width / picture.shape[1])
     return resize(picture, (round(picture.shape[1] * scale), round(picture.shape[0] * scale)))
 
 
 def lay_out(rows: Sequence[Sequence[Picture]], captions: Sequence[str] = ()) -> Picture:
-    """Rows of pictures of one size under each other; with captions, each above its row."""
+    """Stacks rows of pictures of one size; with captions, each stands above its row."""
     lines = []
     for i, row in enumerate(rows):
         line = np.hstack([tile(picture) for picture in row])
@@ -45,10 +45,10 @@ def _draw_caption(text: str, width: int) -> Picture:
 
 
 def write_sheet(sheet: Path, picture: Picture) -> None:
-    """Writes it, complete or not at all.
+    """Writes the sheet, complete or not at all.
 
     Raises:
-        VideoError: the disk is full, or the folder gone.
+        VideoError: the disk is full, or the folder is gone.
     """
     _, encoded = cv2.imencode(sheet.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with explain_writing(sheet):

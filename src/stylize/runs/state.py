@@ -1,4 +1,4 @@
-"""A run's state as bytes, one safetensors file, and back."""
+"""Turns the state of a run into the bytes of one safetensors file, and back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PICTURES = ("cuts/", "last/", "matte/")
 
 
 def to_bytes(state: State) -> bytes:
-    """The state as one safetensors file, whose metadata hold the numbers."""
+    """Returns the state as one safetensors file, whose metadata hold the numbers."""
     memory, tensors = state.memory, dict[str, torch.Tensor]()
     for name in CACHES:
         for step, layers in enumerate(getattr(memory, name)):
@@ -43,18 +43,18 @@ def to_bytes(state: State) -> bytes:
 
 
 def from_bytes(content: bytes, device: torch.device) -> State:
-    """What `to_bytes` wrote, with the tensors of the memory on the networks' device.
+    """Restores the state that `to_bytes` wrote, with the tensors of the memory on the networks' device.
 
     Raises:
-        UnfinishedRun: it is broken.
+        UnfinishedRun: the content is broken.
     """
     try:
-        # copies lie aligned in memory, as tensors that were computed do; on others kernels may round otherwise
+        # copies are aligned in memory, as computed tensors are; kernels may round differently on unaligned ones
         tensors = {name: tensor.clone() for name, tensor in load(content).items()}
         length = int.from_bytes(content[:8], "little")
         numbers: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
         arrays = {name: x.numpy() for name, x in tensors.items() if name.startswith(PICTURES)}
-        caches = {name: _cache(name, tensors, device) for name in CACHES}
+        caches = {name: _restore_cache(name, tensors, device) for name in CACHES}
         depth = numbers["depth_range"]
         last = FramePair(arrays["last/source"], arrays["last/styled"]) if "last/source" in arrays else None
         return State(
@@ -68,7 +68,7 @@ def from_bytes(content: bytes, device: torch.device) -> State:
         raise UnfinishedRun("the state of the unfinished run is broken", "pass --force to begin again") from error
 
 
-def _cache(name: str, tensors: dict[str, torch.Tensor], device: torch.device) -> FrameCache:
+def _restore_cache(name: str, tensors: dict[str, torch.Tensor], device: torch.device) -> FrameCache:
     steps: list[dict[str, tuple[torch.Tensor, torch.Tensor]]] = []
     for key in (k for k in tensors if k.startswith(f"{name}/") and k.endswith("/k")):
         _, step, layer, _ = key.split("/")

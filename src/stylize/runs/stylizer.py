@@ -19,7 +19,7 @@ from stylize.networks import Networks, choose_batch
 from stylize.networks.budget import check_batch
 from stylize.pipeline import make_plan, restyle_clips
 from stylize.restyle import ImageRestyler
-from stylize.runs.convert import restyle_video
+from stylize.runs.convert import explain_memory, restyle_video
 from stylize.runs.jobs import Job
 from stylize.runs.progress import Progress, Report
 from stylize.style import Style
@@ -36,9 +36,9 @@ class Stylizer:
         self.networks, self.layout, self.batch = networks, layout, check_batch(batch)
 
     def stream(self, video: VideoReader | Iterable[Clip], style: Style) -> Iterator[Clip]:
-        """Restyled clips of one frame each, at the same times, as many as there are frames.
+        """Yields every restyled frame as a clip of one frame, at the same time as in the input.
 
-        How the input is cut into clips changes no pixel. Nothing is done until the result is iterated.
+        The result does not depend on how the input is cut into clips. Nothing is done until it is iterated.
 
         Raises:
             StylizeError: a setting does not fit the model, or the video cannot be read.
@@ -50,7 +50,8 @@ class Stylizer:
         plan = make_plan(restyler, style, path)
         batch = choose_batch(self.networks, first.size, self.batch, plan.conditions.load)
         restyled = restyle_clips(itertools.chain([first], clips), replace(restyler, batch=batch), plan)
-        yield from one_by_one(clip for clip, _ in restyled)
+        with explain_memory():
+            yield from one_by_one(clip for clip, _ in restyled)
 
     def convert(
         self,
@@ -62,21 +63,21 @@ class Stylizer:
         say: Say | None = None,
         **options: Any,
     ) -> Report:
-        """Restyles a video file into another, with the same times, size, sound and all else that it can hold.
+        """Restyles a video file into another, with the same times, size, sound and all else that the output can hold.
 
         Args:
             progress: called after every frame.
-            say: gets a line about what had to be converted or left out; a warning if left out.
+            say: called with a line about each thing that was converted or dropped; `None` makes each line a warning.
             options: any further field of `Job`, such as `force=True`, `start=2.5` or `codec="h265"`.
 
         Raises:
-            StylizeError: anything expected that went wrong, in one line; the output is then not there, and whole
-                segments of the run are kept for `resume`.
+            StylizeError: any expected failure, in one line; the output is then not there, and complete segments are
+                kept for `resume`.
         """
         return self.restyle(Job(fspath(source), Path(output), **options), style, progress, say)
 
     def restyle(self, job: Job, style: Style, progress: Progress | None = None, say: Say | None = None) -> Report:
-        """As `convert`, with everything about the files in one value."""
+        """Does the same as `convert`, with everything about the files in one `Job`."""
         return restyle_video(
             self.networks, job, style, layout=self.layout, batch=self.batch, progress=progress, say=say
         )
@@ -101,28 +102,29 @@ def load_stylizer(
 ) -> Stylizer:
     """Loads a model once, to restyle any number of videos.
 
-    What is named beside the model is a path, a hub id, or a hub id with a file: `owner/repository/file.safetensors`.
+    The other files are given as a path, a hub id, or a hub id with a file: `owner/repository/file.safetensors`.
 
     Args:
         model: "pocket" (built in), another name of `stylize models`, a folder in diffusers format, a .safetensors
             checkpoint of SD 1.5, SD 2.1 or SDXL, or a hub id.
-        device: "cpu", "cuda", "mps", ...; the best one here when `None`.
-        dtype: of the networks; what the device does well when `None`.
+        device: "cpu", "cuda", "mps", ...; `None` chooses the best one of this machine.
+        dtype: number format of the networks; `None` chooses one that suits the device.
         controlnets: ControlNets by control name ("depth", "canny", "lineart", ...), in place of the model's own.
-        controls: names of the controls that will be asked for: only their ControlNets are loaded then, and those that
-            the model lacks ("lineart", "openpose", ...) are the family's published ones.
+        controls: names of the controls that styles will use: only their ControlNets are loaded then. For those that the
+            model lacks ("lineart", "openpose", ...), the ones published for its family are loaded.
         loras: LoRAs with their weights, such as `{"ink.safetensors": 0.8}`.
         ip_adapter: an IP-Adapter, which lets a Stable Diffusion model read reference pictures.
-        textual_inversions: each is a word of the prompt, the one that its file is named by.
-        vae: in place of the model's own; also TAESD.
-        depth: a depth network of transformers (Depth Anything V2) in place of MiDaS.
-        memory: how the networks are laid out; what fits is chosen when `None`.
-        batch: frames that go through the networks together, 1 to 32; up to 4 (8 on a GPU) if they fit when `None`.
-        offline: never ask the hub, whatever is missing.
-        say: gets a line before each download, with its size.
+        textual_inversions: files of learned words; in a prompt, each is written as the name of its file.
+        vae: a VAE in place of the model's own; may be TAESD.
+        depth: a depth network in transformers format (Depth Anything V2), in place of MiDaS.
+        memory: layout of the networks; `None` chooses one that fits.
+        batch: frames that go through the networks together, 1 to 32; `None` takes up to 4 (8 on a GPU) if they fit.
+        offline: never ask the hub, even if a file is missing.
+        say: called with a line before each download, with its size.
 
     Raises:
-        ModelError: the model or one of the others cannot be found or loaded, or does not fit the model's family.
+        ModelError: the model or one of the other files cannot be found or loaded, or a file does not fit the model's
+            family.
         StyleError: `batch` is out of range.
     """
     check_batch(batch)
@@ -146,7 +148,7 @@ def stylize_video(
         style: any further field of `Style`, such as `strength=0.6` or `seed=7`.
 
     Raises:
-        StylizeError: anything expected that went wrong, in one line; the output is then not there.
+        StylizeError: any expected failure, in one line; the output is then not there.
     """
     asked = Style(prompt=prompt, **style)
     return load_stylizer(model).convert(source, output, asked, force=force)

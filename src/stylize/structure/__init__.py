@@ -1,4 +1,4 @@
-"""What holds the forms of a frame: edges, depth and other controls, as maps."""
+"""Makes maps of a frame's structure for ControlNets: edges, depth and others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The built-in depth network: a small U-Net from an RGB picture to relative inverse depth."""
+"""The built-in depth network: a small U-Net that estimates relative inverse depth from an RGB picture."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class _Residual(nn.Module):
 
 
 class DepthNetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is untyped
-    """Relative inverse depth (near is large) from one picture, without scale or shift.
+    """Estimates relative inverse depth (near is large) from one picture; scale and shift are arbitrary.
 
     Args:
-        channels: width of each level; level 0 works at half the resolution, each next one at half of that.
+        channels: width of each level; level 0 works at half the input's resolution, each further level halves it again.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -48,17 +48,17 @@ class DepthNetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers 
 
     @property
     def multiple(self) -> int:
-        """Both sides of the input must be divisible by this."""
+        """Number by which both sides of the input must be divisible."""
         return int(2 ** (len(self.down) + 1))
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """`[B, 3, H, W]` in [-1, 1] to inverse depth `[B, 1, H, W]`."""
+        """Returns inverse depth `[B, 1, H, W]` of pictures `[B, 3, H, W]` in [-1, 1]."""
         x = self.encode[0](self.stem(pictures))
         skips = []
         for down, encode in zip(self.down, self.encode[1:], strict=True):
             skips.append(x)
             x = encode(down(x))
-        x = x + self.context(x.mean((2, 3)))[:, :, None, None]  # the whole picture says what kind of scene it is
+        x = x + self.context(x.mean((2, 3)))[:, :, None, None]  # the mean over the picture tells the type of scene
         for skip, up, decode in zip(reversed(skips), reversed(self.up), reversed(self.decode), strict=True):
             x = F.interpolate(up(x), size=skip.shape[-2:], mode="bilinear", align_corners=False)
             x = decode(torch.cat([x, skip], dim=1))

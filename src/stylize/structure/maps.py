@@ -1,4 +1,4 @@
-"""What holds the forms of a frame: edges, depth and more, as maps in [0, 1] that stay steady over a shot."""
+"""Makes the maps that ControlNets take (edges, depth and others), in [0, 1] and steady over a shot."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from stylize.structure.given import GivenDepth
 
 @dataclass(frozen=True)
 class DepthRange:
-    """The raw depths that become 0 and 1 in this shot.
+    """The raw depths that become 0 and 1 in a shot.
 
-    It starts at the first frame's 2nd and 98th percentile and follows slowly, so that an object that comes near does
-    not push everything else back in one frame, as scaling each frame by itself does.
+    The range starts at the first frame's 2nd and 98th percentiles and follows those of later frames slowly. If each
+    frame were scaled by itself, an object that comes near would push everything else back in one frame.
     """
 
     low: float
     high: float
 
     FOLLOW: ClassVar[float] = 0.05
-    """Share of the way to the new frame's percentiles, per frame."""
+    """Share of the difference to the new frame's percentiles that is added per frame."""
 
     @classmethod
     def after(cls, previous: DepthRange | None, raw: Map) -> DepthRange:
-        """The range once a frame with this raw depth was seen; every second pixel tells it as well as all."""
+        """Returns the range after a frame with this raw depth; every second pixel is enough to measure it."""
         low, high = (float(x) for x in np.percentile(raw[::2, ::2], (2, 98)))
         if previous is None:
             return cls(low, high)
@@ -39,7 +39,7 @@ class DepthRange:
         )
 
     def scale(self, raw: Map) -> Map:
-        """Raw inverse depth to [0, 1], near is 1; a flat picture is far."""
+        """Scales raw inverse depth to [0, 1], near is 1; a flat picture becomes 0 (far)."""
         span = max(self.high - self.low, 1e-6)
         return np.asarray(np.clip((raw - self.low) / span, 0, 1), np.float32)
 
@@ -54,20 +54,20 @@ def take_maps(
     structure: float = 1.0,
     given: GivenDepth | None = None,
 ) -> tuple[StructureMaps, DepthRange | None]:
-    """The maps that the named controls need, and the shot's depth range after the clip.
+    """Returns the maps that the named controls need, and the shot's depth range after the clip.
 
     Args:
         depth_range: the shot's range before the clip; `None` at the start of a shot.
-        device: where detectors with weights run.
-        structure: how tightly forms are held, in [0, 1]; below 1 the maps are those of coarser pictures.
-        given: depth that came with the source, in place of an estimate.
+        device: device for detectors with weights.
+        structure: how much of the structure is kept, in [0, 1]; below 1 the maps are made from coarser pictures.
+        given: depth that comes with the source and replaces the estimate.
 
     Raises:
-        ModelError: no detector is known for a control, or its weights are not to be had.
+        ModelError: no detector is known for a control, or its weights cannot be loaded.
     """
     maps: dict[str, list[Map]] = {name: [] for name in names}
     detectors = {name: detector(name, device) for name in maps if name != "depth"}
-    raws = _raw_depths(clip, estimate_depth, given) if "depth" in maps else []
+    raws = _get_raw_depths(clip, estimate_depth, given) if "depth" in maps else []
     for i, picture in enumerate(clip.frames):
         coarse = blur_forms(picture, structure)
         for name, detect in detectors.items():
@@ -79,14 +79,14 @@ def take_maps(
     return StructureMaps({name: _stack(values) for name, values in maps.items()}), depth_range
 
 
-def _raw_depths(clip: Clip, estimate_depth: DepthEstimator, given: GivenDepth | None) -> list[Map]:
-    """Of every frame; estimated in one call."""
+def _get_raw_depths(clip: Clip, estimate_depth: DepthEstimator, given: GivenDepth | None) -> list[Map]:
+    """Returns the raw depth of every frame; all are estimated in one call."""
     if given is None:
         return list(estimate_depth(clip.frames))
     return [given.at(clip.index + i, clip.size) for i in range(len(clip))]
 
 
 def _stack(maps: list[Map]) -> Map:
-    """`[T, C, H, W]`; C is 1 or 3."""
+    """Stacks the maps to `[T, C, H, W]`; C is 1 or 3."""
     stacked = np.stack(maps)
     return stacked[:, None] if stacked.ndim == 3 else np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))

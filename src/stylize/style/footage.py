@@ -1,7 +1,8 @@
-"""What kind of footage a source is, and the numbers that follow from it: Gen-1's ways to begin.
+"""The kinds of footage, after the modes of Gen-1, and the numbers that follow from each.
 
 An ordinary video keeps its forms, its edges and its light. A storyboard of boxes and cardboard stands for something
-else: its depth leads, its colours and textures are let go. A render without textures has exact forms and little else.
+else: its depth leads, and its colours and textures are dropped. A render without textures has exact forms and little
+else.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from stylize.style.values import FootageKind
 
 @dataclass(frozen=True)
 class Footage:
-    """What a style leaves open, this kind of footage settles."""
+    """The values that a kind of footage sets where a style leaves them open."""
 
     strength: float | None = None
-    """`None` is the model's own."""
+    """`None` is the model's default."""
     controls: Mapping[str, float] = field(default_factory=dict)
-    """Factors on the model's own weights; controls that are not named keep theirs."""
+    """Factors on the model's own ControlNet weights; controls that are not named keep their weight."""
     structure: float = 1.0
     smooth: float = 0.0
-    """How much of the source's textures goes before it is noised, in [0, 1]."""
+    """Share of the source's textures that is removed before noise is added, in [0, 1]."""
     grey: float = 0.0
-    """How much of its colours."""
+    """Share of the source's colours that is removed, in [0, 1]."""
 
     def weights(self, own: Mapping[str, float]) -> dict[str, float]:
-        """The controls' weights, from the model's own."""
+        """Returns the weights of the controls, at most 2, from the model's weights `own`."""
         return {name: min(2.0, weight * self.controls.get(name, 1.0)) for name, weight in own.items()}
 
 

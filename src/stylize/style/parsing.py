@@ -1,4 +1,4 @@
-"""What is typed on the command line to values: sizes, rates, and names with weights or places."""
+"""Turns text from the command line into values: sizes, rates, and names with weights or paths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SWEPT: dict[str, Callable[[str], Any]] = {
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """`"512x288"` to `(512, 288)`."""
+    """Parses `"512x288"` into `(512, 288)`."""
     width, _, height = text.lower().partition("x")
     if not (width.isascii() and height.isascii() and width.isdigit() and height.isdigit()):
         raise StyleError(f"'{text}' is not a size", "write WIDTHxHEIGHT, such as 512x288")
@@ -25,23 +25,23 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def show_size(size: tuple[int, int]) -> str:
-    """`(512, 288)` to `"512x288"`."""
+    """Writes `(512, 288)` as `"512x288"`."""
     return f"{size[0]}x{size[1]}"
 
 
 def parse_controls(texts: Iterable[str]) -> dict[str, Control] | None:
-    """Each as `parse_control`; `None` where there is none."""
+    """Parses each text as `parse_control` does; returns `None` if there are no texts."""
     return dict(map(parse_control, texts)) or None
 
 
 def show_controls(controls: Mapping[str, float | Control]) -> list[str]:
-    """As `parse_controls` reads them."""
+    """Writes controls as texts that `parse_controls` reads back."""
     known = {name: c if isinstance(c, Control) else Control(c) for name, c in controls.items()}
     return [f"{name}:{c.weight:g}@{c.start:g}-{c.end:g}" for name, c in known.items()]
 
 
 def parse_control(text: str) -> tuple[str, Control]:
-    """`"depth:0.5"` to `("depth", Control(0.5))`; `"canny:0.8@0-0.6"` counts in the first 60 % of the steps."""
+    """Parses `"depth:0.5"` into `("depth", Control(0.5))`; `"canny:0.8@0-0.6"` counts in the first 60 % of steps."""
     name, _, rest = text.partition(":")
     weight, at, part = rest.partition("@")
     start, dash, end = part.partition("-")
@@ -54,7 +54,7 @@ def parse_control(text: str) -> tuple[str, Control]:
 
 
 def parse_rate(text: str | None) -> Fraction | None:
-    """`"24"` or `"30000/1001"` to pictures a second."""
+    """Parses `"24"` or `"30000/1001"` into pictures per second; `None` stays `None`."""
     if text is None:
         return None
     try:
@@ -67,7 +67,7 @@ def parse_rate(text: str | None) -> Fraction | None:
 
 
 def parse_weighted(text: str) -> tuple[str, float]:
-    """`"ink.safetensors:0.8"` to `("ink.safetensors", 0.8)`; without a weight it is 1."""
+    """Parses `"ink.safetensors:0.8"` into `("ink.safetensors", 0.8)`; the weight is 1 if it is left out."""
     name, colon, weight = text.rpartition(":")
     try:
         return (name, float(weight)) if colon else (text, 1.0)
@@ -76,25 +76,25 @@ def parse_weighted(text: str) -> tuple[str, float]:
 
 
 def parse_named(text: str) -> tuple[str, str]:
-    """`"lineart=lllyasviel/control_v11p_sd15_lineart"` to the control's name and its place."""
-    name, equals, place = text.partition("=")
-    if not (name and equals and place):
+    """Splits `"lineart=lllyasviel/control_v11p_sd15_lineart"` into the control's name and the folder or hub id."""
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
         raise StyleError(f"'{text}' names no ControlNet", "write NAME=FOLDER or NAME=owner/repository")
-    return name, place
+    return name, folder
 
 
 def parse_sweep(text: str) -> dict[str, dict[str, Any]]:
-    """`"strength=0.5|0.7"` to what changes, by a caption for each: `{"strength 0.5": {"strength": 0.5}, ...}`.
+    """Parses `"strength=0.5|0.7"` into changed options by caption: `{"strength 0.5": {"strength": 0.5}, ...}`.
 
     Raises:
-        StyleError: no option that can be swept, or a value that is none of its.
+        StyleError: the text names no option of `SWEPT`, or a value that the option cannot have.
     """
     name, equals, values = text.partition("=")
     name = name.strip().replace("-", "_")
     if not equals or name not in SWEPT or not values.strip():
         raise StyleError(f"'{text}' is not a comparison", f"write 'strength=0.5|0.7'; it goes with {', '.join(SWEPT)}")
     try:
-        found = {value.strip(): SWEPT[name](value.strip()) for value in values.split("|")}
+        parsed_values = {value.strip(): SWEPT[name](value.strip()) for value in values.split("|")}
     except ValueError:
         raise StyleError(f"'{text}' has a value that {name} cannot have", "write 'strength=0.5|0.7'") from None
-    return {f"{name.replace('_', ' ')} {value}": {name: parsed} for value, parsed in found.items()}
+    return {f"{name.replace('_', ' ')} {value}": {name: parsed} for value, parsed in parsed_values.items()}

@@ -1,4 +1,4 @@
-"""Settings in files: a style file holds everything that a run needs, and every result carries what made it."""
+"""Settings in files: a style file holds the options of a run, and every result records the options that made it."""
 
 from __future__ import annotations
 
@@ -15,64 +15,66 @@ from stylize.style.style import Style
 from stylize.style.values import Option
 
 MARK = "stylize settings: "
-"""Stands in a result's comment, after the source's own; settings as JSON follow."""
+"""Separates the parts of a result's comment: the source's own comment before it, the settings as JSON after it."""
 STYLE_OPTIONS: dict[str, tuple[str, Option]] = {
     (option := f.metadata["option"]).name or f.name: (f.name, option) for f in fields(Style)
 }
-"""The fields of `Style` by the name of their option, each with what the command line needs to know of it."""
+"""The fields of `Style` by the name of their option: the name of the field, and its description as an option."""
 PATHS = (
     *(name for name, (_, option) in STYLE_OPTIONS.items() if option.is_path),
     "model", "lora", "ip_adapter", "textual_inversion", "vae", "depth_model",
 )  # fmt: skip
-"""Options that may name files; relative ones are meant from the style file's folder."""
+"""Options that may name files; in a style file, relative paths start from the folder of that file."""
 
 
 def read_style_file(path: str | PathLike[str], known: Sequence[str]) -> dict[str, Any]:
-    """Options by name from TOML: those of `stylize run`, with - or _: `strength = 0.6`, `control = ["depth:1"]`.
+    """Reads options of `stylize run` by name from TOML, with - or _: `strength = 0.6`, `control = ["depth:1"]`.
 
     Args:
-        known: the options that there are.
+        known: names of the options that exist.
 
     Raises:
-        StyleError: it cannot be read, or has an option that there is not.
+        StyleError: the file cannot be read, or has an unknown option.
     """
     file = Path(path)
     try:
-        found = {name.replace("-", "_"): value for name, value in tomllib.loads(file.read_text()).items()}
+        options = {
+            name.replace("-", "_"): value for name, value in tomllib.loads(file.read_text(encoding="utf-8")).items()
+        }
     except OSError as error:
         raise StyleError(f"{file}: cannot be read ({error.strerror})", "check the name") from error
     except ValueError as error:
         raise StyleError(f"{file}: is not TOML ({error})", "write lines such as strength = 0.6") from error
-    return {name: _resolve(file.parent, name, value) for name, value in _check_names(found, known, file).items()}
+    return {name: _resolve(file.parent, name, value) for name, value in _check_names(options, known, file).items()}
 
 
 def parse_settings(comment: str, known: Sequence[str], path: str | PathLike[str]) -> dict[str, Any]:
-    """The options that a result was made with, out of its comment.
+    """Returns the options that a result was made with, from its comment.
 
     Args:
-        path: of the result, for messages.
+        path: path of the result, for messages.
 
     Raises:
-        StyleError: it carries none.
+        StyleError: the comment has no settings.
     """
     _, mark, settings = comment.rpartition(MARK)
     try:
         if not mark:
             raise ValueError
-        found = dict(json.loads(settings))
-    except ValueError as error:
+        options = dict(json.loads(settings))
+    except (TypeError, ValueError) as error:
         raise StyleError(f"{path}: carries no settings", "name a video that stylize made") from error
-    return {name: value for name, value in found.items() if name in known}
+    return {name: value for name, value in options.items() if name in known}
 
 
 def settings_comment(options: Mapping[str, Any]) -> str:
-    """The options as text that `parse_settings` reads back."""
+    """Returns the options as text that `parse_settings` reads back."""
     kept = {name: str(v) if isinstance(v, Path) else v for name, v in options.items() if v not in (None, [], "")}
     return MARK + json.dumps(kept, ensure_ascii=False)
 
 
 def options_of(style: Style, model: str) -> dict[str, Any]:
-    """A style as options of `stylize run`; what is left open stays so."""
+    """Returns a style as options of `stylize run`; values that the style leaves open stay open."""
     values = {"model": model}
     for name, (field_name, option) in STYLE_OPTIONS.items():
         value = getattr(style, field_name)
@@ -82,7 +84,7 @@ def options_of(style: Style, model: str) -> dict[str, Any]:
 
 
 def style_from(options: Mapping[str, Any]) -> Style:
-    """The style that options of `stylize run` describe; those that are missing keep their defaults.
+    """Returns the style that options of `stylize run` describe; missing options keep their defaults.
 
     Raises:
         StyleError: a value has no meaning.
@@ -96,15 +98,15 @@ def style_from(options: Mapping[str, Any]) -> Style:
 
 
 def append_settings(comment: str, settings: str) -> str:
-    """Adds our settings to the source's comment, in place of those that it may carry already."""
-    own = comment.partition(MARK)[0].rstrip()
-    return f"{own}\n{settings}" if own else settings
+    """Adds our settings to the source's comment, in place of settings that it may have already."""
+    source_comment = comment.partition(MARK)[0].rstrip()
+    return f"{source_comment}\n{settings}" if source_comment else settings
 
 
-def _check_names(found: dict[str, Any], known: Sequence[str], file: Path) -> dict[str, Any]:
-    if strange := [name for name in found if name not in known]:
+def _check_names(options: dict[str, Any], known: Sequence[str], file: Path) -> dict[str, Any]:
+    if strange := [name for name in options if name not in known]:
         raise StyleError(f"{file}: there is no option '{strange[0]}'", f"use {', '.join(known)}")
-    return found
+    return options
 
 
 def _resolve(folder: Path, name: str, value: Any) -> Any:
@@ -113,5 +115,5 @@ def _resolve(folder: Path, name: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_resolve(folder, name, item) for item in value]
     path, colon, weight = str(value).partition(":") if name == "lora" else (str(value), "", "")
-    found = (folder / path).exists() or ("*" in path and next(folder.glob(path), None) is not None)
-    return f"{folder / path}{colon}{weight}" if found else value
+    exists = (folder / path).exists() or ("*" in path and next(folder.glob(path), None) is not None)
+    return f"{folder / path}{colon}{weight}" if exists else value

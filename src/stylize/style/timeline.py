@@ -1,4 +1,4 @@
-"""TODO"""
+"""Parses prompts that change over time: `0s: ink; 4s: oil` into texts with seconds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from fractions import Fraction
 from stylize.errors import StyleError
 
 MARK = re.compile(r"(?:^|;)\s*(\d+(?:\.\d+)?)\s*s\s*:\s*")
-"""A moment in seconds, at the beginning or after a semicolon."""
+"""A time in seconds, at the beginning of the prompt or after a semicolon."""
 
 
 def parse_timeline(prompt: str) -> list[tuple[Fraction, str]]:
-    """Texts with the second from which on each holds; a plain prompt is one text at 0.
+    """Returns each text with the second from which it holds; a plain prompt is one text at 0.
 
     Raises:
-        StyleError: moments that do not rise, a text that is empty, or words before the first moment.
+        StyleError: the times do not rise, a text is empty, or words stand before the first time.
     """
     marks = list(MARK.finditer(prompt))
     if not marks:

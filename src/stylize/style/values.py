@@ -1,4 +1,4 @@
-"""The values that a style is made of, and what the command line needs to know of each."""
+"""The types of values that a style is made of, and their description as options of the command line."""
 
 from __future__ import annotations
 
@@ -9,62 +9,62 @@ from typing import Any, Literal, TypeAlias
 Mode: TypeAlias = Literal["full", "fast"]
 Part: TypeAlias = Literal["subject", "background"]
 Layout: TypeAlias = Literal["whole", "tiled", "offloaded"]
-"""Where networks are: all on the device; decoding in tiles too; or brought to it layer by layer."""
+"""Layout of the networks: all on the device; the same with decoding in tiles; or moved to the device layer by layer."""
 
 FootageKind: TypeAlias = Literal["video", "storyboard", "render"]
-"""What a source is: an ordinary video, a mock-up of boxes and cardboard, a render without textures."""
+"""Kind of source: an ordinary video, a mock-up of boxes and cardboard, a render without textures."""
 
 Large: TypeAlias = Literal["near", "far"]
-"""What large numbers of a depth map mean."""
+"""Meaning of large numbers in a depth map."""
 
 View: TypeAlias = Literal["side-by-side", "split"]
-"""How source and result are shown in one video."""
+"""Arrangement of source and result in one video."""
 
 
 @dataclass(frozen=True)
 class Temporal:
-    """How much each of the means against flicker counts, in [0, 1]; 0 switches it off."""
+    """Weights of the two methods against flicker, in [0, 1]; 0 switches a method off."""
 
     attention: float = 1.0
     """Self-attention also reads the shot's first and the previous frame (`networks.attention`)."""
     fusion: float = 1.0
-    """The previous result is carried along the source's motion and the new one mixed in (`motion.fusion`)."""
+    """The previous result is warped along the source's motion and mixed with the new one (`motion.fusion`)."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """A ControlNet's part in a run."""
+    """Weight of a ControlNet, and the part of the steps in which it counts."""
 
     weight: float = 1.0
     """In [0, 2]."""
     start: float = 0.0
     end: float = 1.0
-    """The share of the steps from which on and up to which it counts, in [0, 1]."""
+    """The ControlNet counts from `start` to `end`, as shares of the steps, in [0, 1]."""
 
     def counts_at(self, step: int, steps: int) -> bool:
-        """Whether it does in `step` of `steps`, from 0, as diffusers' pipelines reckon."""
+        """True if the ControlNet counts in `step` (from 0) of `steps`, by the rule of diffusers' pipelines."""
         return step / steps >= self.start and (step + 1) / steps <= self.end
 
 
 @dataclass(frozen=True)
 class Option:
-    """A field of `Style` on the command line, in style files, and in the settings that a result carries."""
+    """Describes a field of `Style` as an option: on the command line, in style files, and in a result's settings."""
 
     help: str
     name: str = ""
-    """With underscores; the field's own where empty."""
+    """Name of the option, with underscores; the field's name if empty."""
     type: Any = None
-    """Of the option; the field's own where `None`."""
+    """Type of the option; the field's type if `None`."""
     parse: Callable[[Any], Any] | None = None
-    """From the option's value to the field's; not asked for `None`."""
+    """Converts the option's value to the field's; not called for the value `None`."""
     show: Callable[[Any], Any] | None = None
-    """From the field's value back to the option's."""
+    """Converts the field's value back to the option's; not called for the value `None`."""
     is_path: bool = False
-    """Names a file; a relative one is meant from the style file's folder."""
+    """True if it names a file; a relative path in a style file starts from the folder of that file."""
     is_carried: bool = True
-    """Belongs to the look, so that a result carries it; others belong to one source."""
+    """True if it belongs to the look, so that a result records it; other options belong to one source."""
 
 
 def option(default: Any, help: str, **more: Any) -> Any:
-    """A dataclass field with its `Option`."""
+    """Makes a dataclass field with its `Option`."""
     return field(default=default, metadata={"option": Option(help, **more)})
