@@ -27,9 +27,9 @@ from common import hardware, moving_clips, source_video
 from stylize import Style, Stylizer, load_stylizer, pipeline
 from stylize.decode import reader as video
 from stylize.encode import writer as encode
-from stylize.motion import fusion, shots
+from stylize.motion import flow, shots
 from stylize.networks import Networks
-from stylize.restyle import batches, keyframes
+from stylize.restyle import keyframes
 from stylize.structure import depth as estimators
 from stylize.style import parse_size
 
@@ -38,9 +38,9 @@ STAGES = {
     "depth network": (estimators.PocketDepth, "__call__"),
     MAPS: (pipeline, "take_maps"),
     "cuts": (shots.CutDetector, "see"),
-    "flow": (batches, "motion_between"),
-    "flow both ways": (keyframes, "motions_between"),
-    "fusion": (fusion, "fuse"),
+    "flow": (flow, "motion_between"),
+    "flow both ways": (flow, "motions_between"),
+    "fusion": (pipeline, "fuse"),
     "frames between": (keyframes, "between"),
     "decoding": (video.VideoReader, "_clip"),
     "encoding": (encode.VideoWriter, "_encode"),

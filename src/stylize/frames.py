@@ -152,3 +152,10 @@ class StructureMaps:
 
     def __repr__(self) -> str:
         return f"StructureMaps({', '.join(f'{n} {v.shape}' for n, v in self.maps.items())})"
+
+
+def join_maps(parts: Sequence[StructureMaps]) -> StructureMaps:
+    """Joins the maps of consecutive clips."""
+    if len(parts) == 1:
+        return parts[0]
+    return StructureMaps({name: np.concatenate([part.maps[name] for part in parts]) for name in parts[0].maps})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,12 +14,22 @@ import numpy as np
 
 from stylize.decode import read_picture
 from stylize.errors import StyleError
-from stylize.frames import Clip, DepthEstimator, Image, Picture, one_by_one, to_bytes
+from stylize.frames import (
+    Clip,
+    DepthEstimator,
+    Image,
+    Picture,
+    StructureMaps,
+    join_clips,
+    join_maps,
+    one_by_one,
+    to_bytes,
+)
 from stylize.masks import Masking, MattedFrame, apply_mask, masking_for
-from stylize.motion import CutDetector, FramePair, Motion, split_shots
+from stylize.motion import CutDetector, FlowPool, FramePair, Motion, fuse, split_shots
 from stylize.restyle import Conditions, Memory, Restyler
 from stylize.restyle.batches import Batch, cut_batches
-from stylize.restyle.keyframes import cut_gaps
+from stylize.restyle.keyframes import batch_gaps, cut_gaps
 from stylize.structure import DepthRange, GivenDepth, coarsen, take_maps
 from stylize.style import Style
 
@@ -85,33 +96,46 @@ def restyle_clips(
         state: of a run that was broken off; `clips` then begin with the first frame that it did not restyle.
     """
     state = state or State()
-    frames = split_shots(one_by_one(clips), state.cuts)
-    batches = cut_gaps(frames, state.last) if plan.fast else cut_batches(frames, restyler.batch)
-    with Finisher(plan, state) as finisher:
-        for batch in batches:
+    frames, conditions = split_shots(one_by_one(clips), state.cuts), plan.conditions
+    with FlowPool() as flows, Finisher(plan, state, flows) as finisher:
+        gaps = batch_gaps(cut_gaps(frames, flows, state.last), restyler.batch) if plan.fast else None
+        for batch in gaps or cut_batches(frames, restyler.batch):
             state = replace(state.cut() if batch.clip.starts_shot else state, cuts=batch.cuts)
             finisher.find_motion(batch)
             styled: Sequence[Image] = ()
-            if (clip := batch.to_restyle) is not None:
-                maps, depth_range = take_maps(
-                    clip, plan.conditions.controls, plan.estimate_depth, state.depth_range, plan.device,
-                    structure=plan.conditions.structure, given=plan.given_depth,
-                )  # fmt: skip
-                start = coarsen(clip, plan.conditions.footage, plan.conditions.structure)
-                styled, memory = restyler.restyle(start, maps, state.memory, plan.conditions)
+            if batch.to_restyle:
+                maps, depth_range = _take_maps(batch.to_restyle, plan, state.depth_range)
+                start = coarsen(join_clips(batch.to_restyle), conditions.footage, conditions.structure)
+                styled, memory = restyler.restyle(start, maps, state.memory, conditions)
                 state = replace(state, depth_range=depth_range, memory=memory)
             yield from finisher.finish(batch, styled, state)
         yield from finisher.rest()
 
 
+def _take_maps(
+    clips: Sequence[Clip], plan: Plan, depth_range: DepthRange | None
+) -> tuple[StructureMaps, DepthRange | None]:
+    """Takes the maps of clips of one shot, one after the other, as `take_maps`."""
+    maps = []
+    for clip in clips:
+        one, depth_range = take_maps(
+            clip, plan.conditions.controls, plan.estimate_depth, depth_range, plan.device,
+            structure=plan.conditions.structure, given=plan.given_depth,
+        )  # fmt: skip
+        maps.append(one)
+    return join_maps(maps), depth_range
+
+
 class Finisher:
     """Steadies and masks restyled batches in a thread, in their order, while the networks have the next one."""
 
-    def __init__(self, plan: Plan, state: State) -> None:
-        self._masking, self._weight = plan.masking, plan.conditions.temporal.fusion
+    def __init__(self, plan: Plan, state: State, flows: FlowPool) -> None:
+        self._masking, self._flows = plan.masking, flows
+        weight = plan.conditions.temporal.fusion
+        self._fuse = functools.partial(fuse, weight=weight) if weight > 0 else None
         self._last, self._matte = state.last, state.matte  # of the batch that was finished last
         self._before = None if state.last is None else state.last.source
-        self._motions = deque[Future[Sequence[Motion | None]]]()
+        self._motions = deque[list[Future[Motion] | None]]()
         self._finished = deque[Future[tuple[Clip, State]]]()
         self._thread = ThreadPoolExecutor(1, "stylize-finish")
 
@@ -127,10 +151,9 @@ class Finisher:
         """Starts finding the motion of the source, which needs no result of the networks."""
         before: Picture | None = None if batch.clip.starts_shot else self._before
         self._before = batch.clip.frames[-1]
-        if self._weight > 0:
-            self._motions.append(self._thread.submit(batch.find_motion, before))
-        else:
-            self._motions.append(self._thread.submit(list[Motion | None], [None] * len(batch.clip)))
+        pairs = batch.list_pairs(before)
+        wanted = self._fuse is not None
+        self._motions.append([self._flows.between(*pair) if pair and wanted else None for pair in pairs])
 
     def finish(self, batch: Batch, styled: Sequence[Image], state: State) -> Iterator[tuple[Clip, State]]:
         """Adds a restyled batch, and yields those that were added before it.
@@ -148,11 +171,12 @@ class Finisher:
             yield self._finished.popleft().result()
 
     def _finish(
-        self, batch: Batch, styled: Sequence[Image], state: State, motions: Future[Sequence[Motion | None]]
+        self, batch: Batch, styled: Sequence[Image], state: State, motions: Sequence[Future[Motion] | None]
     ) -> tuple[Clip, State]:
         if batch.clip.starts_shot:
             self._last = self._matte = None
-        images, self._last = batch.finish(styled, self._last, motions.result(), self._weight)
+        found = [None if motion is None else motion.result() for motion in motions]
+        images, self._last = batch.finish(styled, self._last, found, self._fuse)
         frames = np.stack([to_bytes(image) for image in images])
         if self._masking is not None:
             frames, self._matte = apply_mask(self._masking, batch.clip, frames, self._matte)

@@ -13,9 +13,9 @@ import pytest
 from scenes import HEIGHT, WIDTH, panned, picture
 from stylize import Clip, Style, Stylizer
 from stylize.frames import one_by_one, to_bytes, to_floats
-from stylize.motion import CutDetector
+from stylize.motion import CutDetector, FlowPool, fuse
 from stylize.networks import Networks
-from stylize.restyle.keyframes import MAX_GAP, cut_gaps, is_still
+from stylize.restyle.keyframes import MAX_GAP, batch_gaps, cut_gaps, is_still
 
 
 def clips_of(frames: list[np.ndarray], starts: tuple[int, ...] = (0,)) -> list[Clip]:
@@ -29,17 +29,39 @@ def split(clips: Iterable[Clip]) -> Iterator[tuple[Clip, CutDetector]]:
     return ((clip, CutDetector()) for clip in clips)
 
 
-def restyled(clips: Iterable[Clip], keyframes: list[int]) -> list[Clip]:
+def restyled(clips: Iterable[Clip], keyframes: list[int], size: int = 1, workers: int = 1) -> list[Clip]:
     """A look that needs no network: the negative picture; notes which frames it was asked for."""
     done, last = list[Clip](), None
-    for gap in cut_gaps(split(clips)):
-        last, styled = None if gap.clip.starts_shot else last, []
-        if gap.to_restyle is not None:
-            keyframes.append(gap.to_restyle.index)
-            styled = [1 - to_floats(gap.to_restyle.frames[0])]
-        images, last = gap.finish(styled, last, (), 1.0)
-        done += one_by_one([replace(gap.clip, frames=np.stack([to_bytes(image) for image in images]))])
+    with FlowPool(workers) as flows:
+        for batch in batch_gaps(cut_gaps(split(clips), flows), size):
+            last = None if batch.clip.starts_shot else last
+            keyframes += [clip.index for clip in batch.to_restyle]
+            styled = [1 - to_floats(clip.frames[0]) for clip in batch.to_restyle]
+            images, last = batch.finish(styled, last, (), fuse)
+            done += one_by_one([replace(batch.clip, frames=np.stack([to_bytes(image) for image in images]))])
     return done
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_batches_and_threads_change_nothing(workers: int) -> None:
+    """Much and little moves, stands still, is cut."""
+    frames = [*panned(8, step=9), *[panned(1)[0]] * 4, *panned(14, step=1), *[255 - f[::-1] for f in panned(5, step=6)]]
+    keyframes: list[int] = []
+    alone = restyled(clips_of(frames, starts=(0, 8, 12, 26)), keyframes)
+    together: list[int] = []
+    batched = restyled(clips_of(frames, starts=(0, 8, 12, 26)), together, size=4, workers=workers)
+    assert together == keyframes and [clip.index for clip in batched] == list(range(len(frames)))
+    assert all(np.array_equal(one.frames, other.frames) for one, other in zip(alone, batched, strict=True))
+
+
+def test_short_gaps_go_together_and_little_is_read_ahead() -> None:
+    with FlowPool(1) as flows:
+        sizes = [
+            (len(batch.to_restyle), len(batch.clip))
+            for batch in batch_gaps(cut_gaps(split(clips_of(panned(30, step=12))), flows), 4)
+        ]
+    assert sum(frames for _, frames in sizes) == 30 and max(keys for keys, _ in sizes) > 1
+    assert all(keys <= 4 and frames <= MAX_GAP for keys, frames in sizes)
 
 
 @pytest.mark.parametrize("count", [1, 2, MAX_GAP, MAX_GAP + 1, 3 * MAX_GAP + 2])
@@ -62,8 +84,9 @@ def test_it_streams_with_a_bounded_look_ahead() -> None:
             read.append(clip.index)
             yield clip
 
-    for gap in cut_gaps(split(counted())):
-        assert read[-1] == gap.clip.index + len(gap.clip) - 1 and len(gap.clip) <= MAX_GAP
+    with FlowPool(1) as flows:
+        for gap in cut_gaps(split(counted()), flows):
+            assert read[-1] == gap.clip.index + len(gap.clip) - 1 and len(gap.clip) <= MAX_GAP
 
 
 def test_still_frames_cost_nothing_and_noise_is_not_movement() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from stylize.motion.flow import Motion, motion_between, motions_between, warp
-from stylize.motion.fusion import FramePair, between, chain, fuse, steady
+from stylize.motion.flow import FlowPool, Motion, motion_between, motions_between, warp
+from stylize.motion.fusion import FramePair, Fuse, between, chain, fuse, steady
 from stylize.motion.shots import CutDetector, split_shots
 
 __all__ = [
     "CutDetector",
+    "FlowPool",
     "FramePair",
+    "Fuse",
     "Motion",
     "between",
     "chain",

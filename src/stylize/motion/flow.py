@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -91,3 +93,29 @@ def _get_targets(flow: Flow) -> npt.NDArray[np.float32]:
 @functools.lru_cache(maxsize=4)
 def _make_grid(height: int, width: int) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(np.mgrid[:height, :width][::-1].transpose(1, 2, 0), np.float32)
+
+
+class FlowPool:
+    """Finds the motion of pairs of frames in threads; a context manager.
+
+    Args:
+        workers: threads; half of the cores, up to 8, if left out: optical flow itself uses several.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or max(1, min(8, (os.cpu_count() or 2) // 2))
+        self._threads = ThreadPoolExecutor(self.workers, "stylize-flow")
+
+    def __enter__(self) -> FlowPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def between(self, earlier: Picture, later: Picture) -> Future[Motion]:
+        """Starts `motion_between`."""
+        return self._threads.submit(motion_between, earlier, later)
+
+    def both_ways(self, earlier: Picture, later: Picture) -> Future[tuple[Motion, Motion]]:
+        """Starts `motions_between`."""
+        return self._threads.submit(motions_between, earlier, later)

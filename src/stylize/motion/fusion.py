@@ -8,8 +8,9 @@ new one is mixed in, more strongly where the motion cannot be trusted. This is R
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -38,6 +39,10 @@ class FramePair:
 
     source: Picture
     styled: Image
+
+
+Fuse: TypeAlias = Callable[[FramePair, Picture, Image, Motion], Image]
+"""`fuse` at some weight, on the CPU or on a device."""
 
 
 def fuse(before: FramePair, source: Picture, diffused: Image, motion: Motion, weight: float = 1.0) -> Image:
@@ -71,7 +76,7 @@ def steady(
     styled: Sequence[Image],
     last: FramePair | None,
     motions: Sequence[Motion | None],
-    weight: float = 1.0,
+    fuse: Fuse | None,
 ) -> list[Image]:
     """Fuses consecutive restyled frames, each with the previous one.
 
@@ -79,11 +84,11 @@ def steady(
         frames: the source frames, uint8 RGB.
         last: the frame before the first one; `None` at the start of a video or shot.
         motions: from each frame back to the previous one; `None` leaves the frame unchanged.
-        weight: as in `fuse`.
+        fuse: carries a result along the motion; `None` leaves all frames unchanged.
     """
     results = []
     for source, image, motion in zip(frames, styled, motions, strict=True):
-        result = image if last is None or motion is None else fuse(last, source, image, motion, weight)
+        result = image if last is None or motion is None or fuse is None else fuse(last, source, image, motion)
         last = FramePair(source, result)
         results.append(result)
     return results

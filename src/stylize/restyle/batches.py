@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from stylize.frames import Clip, Image, Picture, batches
-from stylize.motion import CutDetector, FramePair, Motion, motion_between, steady
+from stylize.motion import CutDetector, FramePair, Fuse, Motion, steady
+
+PicturePair: TypeAlias = tuple[Picture, Picture]
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,37 +21,34 @@ class Batch:
     """The cut detector after the last frame."""
 
     @property
-    def to_restyle(self) -> Clip | None:
-        """The frames that go through the networks."""
-        return self.clip
+    def to_restyle(self) -> Sequence[Clip]:
+        """The frames that go through the networks together, in clips of consecutive ones."""
+        return (self.clip,)
 
-    def find_motion(self, before: Picture | None) -> Sequence[Motion | None]:
-        """Finds the motion of each frame from the one before it.
+    def list_pairs(self, before: Picture | None) -> Sequence[PicturePair | None]:
+        """Lists the frames whose motion `finish` needs, each with the one before it; `None` where there is none.
 
         Args:
             before: the source frame before the batch; `None` at the start of a shot.
         """
         earlier = [before, *self.clip.frames[:-1]]
-        return [
-            None if one is None else motion_between(one, other)
-            for one, other in zip(earlier, self.clip.frames, strict=True)
-        ]
+        return [None if one is None else (one, other) for one, other in zip(earlier, self.clip.frames, strict=True)]
 
     def finish(
-        self, styled: Sequence[Image], last: FramePair | None, motions: Sequence[Motion | None], weight: float
+        self, styled: Sequence[Image], last: FramePair | None, motions: Sequence[Motion | None], fuse: Fuse | None
     ) -> tuple[list[Image], FramePair]:
         """Turns restyled frames into the result.
 
         Args:
             styled: the restyled frames of `to_restyle`.
             last: the frame before the batch; `None` at the start of a shot.
-            motions: from `find_motion`.
-            weight: of what is carried along the motion, in [0, 1].
+            motions: of the pairs of `list_pairs`; `None` leaves a frame as it is.
+            fuse: carries a result along the motion; `None` leaves all frames as they are.
 
         Returns:
             The frames, and the pair that the next batch goes on from.
         """
-        images = steady([*self.clip.frames], styled, last, motions, weight)
+        images = steady([*self.clip.frames], styled, last, motions, fuse)
         return images, FramePair(self.clip.frames[-1], images[-1])
 
 

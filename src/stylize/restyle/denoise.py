@@ -68,7 +68,8 @@ def _copy_scheduler(scheduler: Any) -> Any:
 def _make_exchange(memory: Memory, step: int, frames: int, weight: float, image_weight: float) -> Exchange:
     """Returns the exchange of a batch in one step."""
     caches = {name: cache[step] for name in ("style_anchor", "anchor", "previous") if (cache := getattr(memory, name))}
-    return Exchange(frames, memory.frames_in_shot, **caches, weight=weight, image_weight=image_weight)
+    # more than two frames before make no difference: compiled networks are not to see a new number in every batch
+    return Exchange(frames, min(memory.frames_in_shot, 2), **caches, weight=weight, image_weight=image_weight)
 
 
 def _guide(prediction: torch.Tensor, scale: float, rescale: float) -> torch.Tensor:

@@ -146,7 +146,7 @@ def _prepare(
         settings_comment(job.settings or options_of(style, networks.name)), say or warn,
     )  # fmt: skip
     identity = identity_of(networks, style, reader, target, (job.start, job.end))
-    identity |= {"memory": layout, "batch": 1 if plan.fast else batch}
+    identity |= {"memory": layout, "batch": batch}
     return Run(replace(restyler, batch=batch), plan, reader, target, identity)
 
 
