@@ -26,7 +26,7 @@ from stylize.frames import (
     to_bytes,
 )
 from stylize.masks import Masking, MattedFrame, apply_mask, masking_for
-from stylize.motion import CutDetector, FlowPool, FramePair, Motion, fuse, split_shots
+from stylize.motion import CutDetector, FlowPool, FramePair, Fuse, Motion, fuse, split_shots
 from stylize.restyle import Conditions, Memory, Restyler
 from stylize.restyle.batches import Batch, cut_batches
 from stylize.restyle.keyframes import batch_gaps, cut_gaps
@@ -102,7 +102,7 @@ def restyle_clips(
         for batch in gaps or cut_batches(frames, restyler.batch):
             state = replace(state.cut() if batch.clip.starts_shot else state, cuts=batch.cuts)
             finisher.find_motion(batch)
-            styled: Sequence[Image] = ()
+            styled: Iterable[Image] = ()
             if batch.to_restyle:
                 maps, depth_range = _take_maps(batch.to_restyle, plan, state.depth_range)
                 start = coarsen(join_clips(batch.to_restyle), conditions.footage, conditions.structure)
@@ -131,8 +131,7 @@ class Finisher:
 
     def __init__(self, plan: Plan, state: State, flows: FlowPool) -> None:
         self._masking, self._flows = plan.masking, flows
-        weight = plan.conditions.temporal.fusion
-        self._fuse = functools.partial(fuse, weight=weight) if weight > 0 else None
+        self._fuse = _choose_fuse(plan)
         self._last, self._matte = state.last, state.matte  # of the batch that was finished last
         self._before = None if state.last is None else state.last.source
         self._motions = deque[list[Future[Motion] | None]]()
@@ -155,7 +154,7 @@ class Finisher:
         wanted = self._fuse is not None
         self._motions.append([self._flows.between(*pair) if pair and wanted else None for pair in pairs])
 
-    def finish(self, batch: Batch, styled: Sequence[Image], state: State) -> Iterator[tuple[Clip, State]]:
+    def finish(self, batch: Batch, styled: Iterable[Image], state: State) -> Iterator[tuple[Clip, State]]:
         """Adds a restyled batch, and yields those that were added before it.
 
         Args:
@@ -171,7 +170,7 @@ class Finisher:
             yield self._finished.popleft().result()
 
     def _finish(
-        self, batch: Batch, styled: Sequence[Image], state: State, motions: Sequence[Future[Motion] | None]
+        self, batch: Batch, styled: Iterable[Image], state: State, motions: Sequence[Future[Motion] | None]
     ) -> tuple[Clip, State]:
         if batch.clip.starts_shot:
             self._last = self._matte = None
@@ -181,3 +180,15 @@ class Finisher:
         if self._masking is not None:
             frames, self._matte = apply_mask(self._masking, batch.clip, frames, self._matte)
         return replace(batch.clip, frames=frames), replace(state, last=self._last, matte=self._matte)
+
+
+def _choose_fuse(plan: Plan) -> Fuse | None:
+    """Chooses where results are fused: on a GPU where there is one; `None` without fusion."""
+    weight = plan.conditions.temporal.fusion
+    if weight == 0:
+        return None
+    if plan.device.startswith("cuda"):
+        from stylize.motion.gpu import fuse_on
+
+        return fuse_on(plan.device, weight)
+    return functools.partial(fuse, weight=weight)

@@ -55,13 +55,15 @@ def test_whom_each_frame_looks_at(attn: Attention, lengths: tuple[int, ...], gro
     style_anchor = torch.randn(groups, 12, 32)
     past = Exchange()
     run(attn, style_anchor, past)
-    kept: dict[str, StepCache] = {"style_anchor": past.last}
+    kept: dict[str, StepCache] = {"style_anchor": past.copy_row(0)}
     results, position = [], 0
     for length in lengths:
         exchange = Exchange(length, position, **kept, weight=weight)
         rows = torch.stack(frames[position : position + length], 1).flatten(0, 1)
         results += list(run(attn, rows, exchange).view(groups, length, 12, 32).unbind(1))
-        kept = {"anchor": exchange.first or kept["anchor"], "previous": exchange.last}
+        kept = {
+            "anchor": kept["anchor"] if position else exchange.copy_row(0), "previous": exchange.copy_row(length - 1)
+        }  # fmt: skip
         position += length
     for i, result in enumerate(results):
         seen = [style_anchor] if i == 0 else [frames[0]] if i == 1 else [frames[0], frames[i - 1]]
@@ -72,7 +74,7 @@ def test_what_is_kept_is_one_frame_of_the_batch(attn: Attention) -> None:
     """A view would keep the keys and values of all frames alive."""
     exchange = Exchange(frames=3)
     run(attn, torch.randn(6, 12, 32), exchange)
-    for keys, values in (exchange.first[LAYER], exchange.last[LAYER]):
+    for keys, values in (exchange.copy_row(0)[LAYER], exchange.copy_row(2)[LAYER]):
         for tensor in (keys, values):
             assert tensor.shape == (2, 4, 12, 8) and tensor.untyped_storage().nbytes() == tensor.nbytes
 

@@ -144,6 +144,7 @@ def _load_stylizer(given: Mapping[str, Any]) -> Stylizer:
         depth=given["depth_model"],
         memory=given["memory"],
         batch=given["batch"],
+        compile=given["compile"],
         offline=given["offline"],
         say=tell,
     )

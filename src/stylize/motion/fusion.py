@@ -8,7 +8,7 @@ new one is mixed in, more strongly where the motion cannot be trusted. This is R
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -73,7 +73,7 @@ def fuse(before: FramePair, source: Picture, diffused: Image, motion: Motion, we
 
 def steady(
     frames: Sequence[Picture],
-    styled: Sequence[Image],
+    styled: Iterable[Image],
     last: FramePair | None,
     motions: Sequence[Motion | None],
     fuse: Fuse | None,

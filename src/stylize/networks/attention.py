@@ -32,7 +32,7 @@ class Exchange:
     frames: int = 1
     """Frames in the batch. The rows of the call are `[G, frames]`, with guidance the negative prompt's first."""
     position: int = 0
-    """Number of the batch's first frame within its shot."""
+    """Number of the batch's first frame within its shot; 2 stands for all later ones."""
     style_anchor: StepCache = field(default_factory=dict)
     """The video's first frame, at this step; empty in the first shot."""
     anchor: StepCache = field(default_factory=dict)
@@ -43,17 +43,26 @@ class Exchange:
     """g in `self + g (extended - self)`, the temporal guidance of Gen-1 (Esser et al. 2023) inside the attention."""
     image_weight: float = 1.0
     """Weight of the reference picture in IP-Adapter's layers."""
-    first: dict[str, KeysValues] = field(default_factory=dict)
-    """Filled in by the layers: keys and values of the shot's first frame, where that is in the batch."""
-    last: dict[str, KeysValues] = field(default_factory=dict)
-    """Filled in by the layers: those of the batch's last frame."""
+    computed: dict[str, KeysValues] = field(default_factory=dict)
+    """Filled in by the layers: keys and values of the batch, `[G, frames, heads, tokens, C]`."""
+
+    def copy_row(self, row: int) -> StepCache:
+        """Copies one frame's keys and values out of the batch's, which would all stay alive otherwise.
+
+        The copies are contiguous, as a resumed run has them: kernels round other memory layouts differently.
+        """
+
+        def copy(x: torch.Tensor) -> torch.Tensor:
+            return x[:, row].clone(memory_format=torch.contiguous_format)
+
+        return {layer: (copy(keys), copy(values)) for layer, (keys, values) in self.computed.items()}
 
     def attend(self, layer: str, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Attends from every row to itself and to its other frames; all are `[G * frames, heads, tokens, C]`."""
         if self.weight == 0:
             return F.scaled_dot_product_attention(query, keys, values)
         q, k, v = (x.view(-1, self.frames, *x.shape[1:]) for x in (query, keys, values))
-        self._keep(layer, k, v)
+        self.computed[layer] = k, v
         parts = [self._attend_rows(layer, rows, q, k, v) for rows in self._spans()]
         return (parts[0] if len(parts) == 1 else torch.cat(parts, 1)).flatten(0, 1)
 
@@ -108,17 +117,6 @@ class Exchange:
             return batch[:, begin - 1 : end - 1].flatten(0, 1)
         kept = self.previous[layer][which][:, None]
         return torch.cat([kept, batch[:, : end - 1]], 1).flatten(0, 1)
-
-    def _keep(self, layer: str, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Keeps contiguous copies, as a resumed run has them: kernels round other memory layouts differently."""
-
-        def copy(row: int) -> KeysValues:
-            one, other = (x[:, row].clone(memory_format=torch.contiguous_format) for x in (keys, values))
-            return one, other
-
-        self.last[layer] = copy(-1)
-        if self.position == 0:
-            self.first[layer] = self.last[layer] if self.frames == 1 else copy(0)
 
 
 class CrossFrameAttention:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -75,3 +76,25 @@ def full_size_slice(device: torch.device) -> int:
     They take the most memory of all. On CPUs one by one is quicker as well, by the caches (docs/performance.md).
     """
     return 1 if device.type == "cpu" else 4
+
+
+def upload(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Copies a tensor to a device; to a GPU through pinned memory, without waiting for what it is doing."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True).to(dtype)
+    return tensor.to(device, dtype)
+
+
+def start_download(tensor: torch.Tensor) -> tuple[torch.Tensor, Callable[[], None]]:
+    """Starts to copy a tensor from its device.
+
+    Returns:
+        The copy on the CPU, and a function that returns once it is complete.
+    """
+    if tensor.device.type != "cuda":
+        return tensor.cpu(), lambda: None
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    pinned.copy_(tensor, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record()
+    return pinned, copied.synchronize

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from stylize.frames import DepthEstimator
 from stylize.networks.attention import Exchange
 from stylize.networks.controlnets import ControlNet
-from stylize.networks.devices import full_size_slice
+from stylize.networks.devices import full_size_slice, upload
 from stylize.networks.family import family
 from stylize.networks.image_prompt import ImagePrompt
 from stylize.networks.prompts import PromptEmbedding
@@ -122,7 +122,7 @@ class Networks:
             counts.frames += len(pixels)
         latents, size = [], full_size_slice(self.device)
         for i in range(0, len(pixels), size):
-            part = pixels[i : i + size].to(self.device, self.vae.dtype)
+            part = upload(pixels[i : i + size], self.device, self.vae.dtype)
             if isinstance(self.vae, AutoencoderTiny):  # its encoder is small, and its tiles know of 4 latents only
                 latents.append(self.vae.encoder(part))
             else:
@@ -138,7 +138,7 @@ class Networks:
     def embed_control(self, name: str, control: torch.Tensor) -> torch.Tensor:
         """Embeds maps `[B, 3, H, W]` in [0, 1] as the named ControlNet reads them at every step."""
         slices = torch.split(control, full_size_slice(self.device))
-        return torch.cat([self.controlnets[name].embed(part.to(self.device, self.dtype)) for part in slices])
+        return torch.cat([self.controlnets[name].embed(upload(part, self.device, self.dtype)) for part in slices])
 
     def predict(
         self,

@@ -35,7 +35,7 @@ class Batch:
         return [None if one is None else (one, other) for one, other in zip(earlier, self.clip.frames, strict=True)]
 
     def finish(
-        self, styled: Sequence[Image], last: FramePair | None, motions: Sequence[Motion | None], fuse: Fuse | None
+        self, styled: Iterable[Image], last: FramePair | None, motions: Sequence[Motion | None], fuse: Fuse | None
     ) -> tuple[list[Image], FramePair]:
         """Turns restyled frames into the result.
 

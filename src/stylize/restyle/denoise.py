@@ -22,6 +22,7 @@ def denoise(
     prompt: PromptEmbedding,
     memory: Memory,
     generators: Sequence[torch.Generator],
+    kept: int | None = None,
 ) -> tuple[torch.Tensor, Memory]:
     """Noises source latents as far as the strength says and takes them through all steps (SDEdit, Meng et al. 2022).
 
@@ -31,6 +32,7 @@ def denoise(
         prompt: of the frames, `stack`ed.
         memory: of the frames before; the batch attends to the shot's first frame and to the frame before it.
         generators: one a frame, all in the same state: fresh noise a frame would be flicker.
+        kept: frames that count; the rest fill the batch up. All if left out.
 
     Returns:
         The denoised latents, and the memory after the batch.
@@ -38,14 +40,15 @@ def denoise(
     scheduler, timesteps = _copy_scheduler(conditions.schedule[0]), conditions.schedule[1]
     noise = torch.cat([torch.randn((1, *latents.shape[1:]), generator=generator) for generator in generators])
     noisy = scheduler.add_noise(latents, noise.to(latents), timesteps[:1])
-    groups = len(prompt.words) // len(latents)
+    groups, kept = len(prompt.words) // len(latents), kept or len(latents)
     # the scheduler's are on the CPU, where it can look at them without waiting for the device
     on_device = timesteps.to(latents.device, torch.float32 if timesteps.is_floating_point() else timesteps.dtype)
     controls = {name: torch.cat([embedded] * groups) for name, embedded in controls.items()}
     options = networks.step_options(generators)
     first, last = list[StepCache](), list[StepCache]()
     for step, timestep in enumerate(timesteps):
-        exchange = _make_exchange(memory, step, len(latents), conditions.temporal.attention, prompt.image_weight)
+        exchange = _make_exchange(memory, step, conditions, prompt)
+        exchange.frames = len(latents)
         inputs = scheduler.scale_model_input(torch.cat([noisy] * groups), timestep)
         weights = conditions.weights_at(step, len(timesteps))
         t = on_device[step].expand(len(inputs))
@@ -53,9 +56,10 @@ def denoise(
         if groups == 2:
             predicted = _guide(predicted, conditions.guidance_scale, conditions.guidance_rescale)
         noisy = scheduler.step(predicted, timestep, noisy, **options, return_dict=False)[0]
-        first.append(exchange.first)
-        last.append(exchange.last)
-    return noisy, memory.after(tuple(first), tuple(last), len(latents))
+        last.append(exchange.copy_row(kept - 1))
+        if memory.frames_in_shot == 0:
+            first.append(last[-1] if kept == 1 else exchange.copy_row(0))
+    return noisy, memory.after(tuple(first), tuple(last), kept)
 
 
 def _copy_scheduler(scheduler: Any) -> Any:
@@ -65,11 +69,12 @@ def _copy_scheduler(scheduler: Any) -> Any:
     return clone
 
 
-def _make_exchange(memory: Memory, step: int, frames: int, weight: float, image_weight: float) -> Exchange:
-    """Returns the exchange of a batch in one step."""
+def _make_exchange(memory: Memory, step: int, conditions: Conditions, prompt: PromptEmbedding) -> Exchange:
+    """Returns the exchange of a batch in one step, with everything that the memory has for it."""
     caches = {name: cache[step] for name in ("style_anchor", "anchor", "previous") if (cache := getattr(memory, name))}
     # more than two frames before make no difference: compiled networks are not to see a new number in every batch
-    return Exchange(frames, min(memory.frames_in_shot, 2), **caches, weight=weight, image_weight=image_weight)
+    position, weight = min(memory.frames_in_shot, 2), conditions.temporal.attention
+    return Exchange(position=position, **caches, weight=weight, image_weight=prompt.image_weight)
 
 
 def _guide(prediction: torch.Tensor, scale: float, rescale: float) -> torch.Tensor:

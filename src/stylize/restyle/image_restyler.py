@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from stylize.frames import Clip, DepthEstimator, Image, Picture, StructureMaps
 from stylize.networks import Networks
+from stylize.networks.devices import start_download
 from stylize.networks.prompts import stack
 from stylize.restyle.conditions import Conditions, conditions_for
 from stylize.restyle.denoise import denoise
@@ -27,6 +28,8 @@ class ImageRestyler:
 
     networks: Networks
     batch: int = 1
+    static: bool = False
+    """Fills every batch up to one size, as compiled networks want it."""
 
     @property
     def name(self) -> str:
@@ -50,19 +53,21 @@ class ImageRestyler:
     @torch.inference_mode()
     def restyle(
         self, start: Clip, maps: StructureMaps, memory: Memory, conditions: Conditions
-    ) -> tuple[Sequence[Image], Memory]:
+    ) -> tuple[Iterable[Image], Memory]:
         """Restyles a batch; see `Restyler.restyle`."""
-        networks, (width, height) = self.networks, start.size
+        networks, (width, height), count = self.networks, start.size, len(start)
+        rows = [min(i, count - 1) for i in range(max(count, self.batch if self.static else 1))]
         seed = _seed_of_shot(conditions.seed, memory.shot)
-        generators = [torch.Generator("cpu").manual_seed(seed) for _ in start.frames]
-        latents = networks.encode(_pad(_to_signed(start.frames)), generators)
+        generators = [torch.Generator("cpu").manual_seed(seed) for _ in rows]
+        latents = networks.encode(_pad(_to_signed(start.frames)), generators)[rows]
         controls = {
-            name: networks.embed_control(name, _pad(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1)))
+            name: networks.embed_control(name, _pad(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1)))[rows]
             for name in conditions.controls
         }
-        prompt = stack([conditions.prompts.at(time) for time in start.times])
-        latents, memory = denoise(networks, conditions, latents, controls, prompt, memory, generators)
-        return _to_images(networks.decode(latents)[..., :height, :width]), memory
+        prompt = stack([conditions.prompts.at(start.times[row]) for row in rows])
+        latents, memory = denoise(networks, conditions, latents, controls, prompt, memory, generators, count)
+        pixels = networks.decode(latents[:count])[..., :height, :width]
+        return _to_images(*start_download(pixels)), memory
 
 
 def _to_signed(frames: Picture) -> torch.Tensor:
@@ -71,13 +76,16 @@ def _to_signed(frames: Picture) -> torch.Tensor:
     return torch.from_numpy(np.subtract(signed, 1, out=signed)).permute(0, 3, 1, 2)
 
 
-def _to_images(pixels: torch.Tensor) -> list[Image]:
-    """Converts `[T, 3, H, W]` around [-1, 1] to images in [0, 1], each contiguous by itself."""
-    images = []
-    for frame in pixels.permute(0, 2, 3, 1).cpu().numpy():
+def _to_images(pixels: torch.Tensor, wait: Callable[[], None]) -> Iterator[Image]:
+    """Yields images in [0, 1], each contiguous by itself, of `[T, 3, H, W]` around [-1, 1].
+
+    Args:
+        wait: returns once the pixels are there.
+    """
+    wait()
+    for frame in pixels.permute(0, 2, 3, 1).numpy():
         halves = np.ascontiguousarray(frame) / np.float32(2)  # decoders that lie channels first give a view
-        images.append(np.clip(halves + np.float32(0.5), 0, 1, dtype=np.float32))
-    return images
+        yield np.clip(halves + np.float32(0.5), 0, 1, dtype=np.float32)
 
 
 def _seed_of_shot(seed: int, shot: int) -> int:

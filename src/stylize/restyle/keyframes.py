@@ -84,7 +84,7 @@ class GapBatch(Batch):
         return ()
 
     def finish(
-        self, styled: Sequence[Image], last: FramePair | None, motions: Sequence[Motion | None], fuse: Fuse | None
+        self, styled: Iterable[Image], last: FramePair | None, motions: Sequence[Motion | None], fuse: Fuse | None
     ) -> tuple[list[Image], FramePair]:
         """Fills in all gaps; see `Batch.finish`."""
         keyframes, images = iter(styled), list[Image]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 from PIL import Image as PillowImage
@@ -50,7 +50,7 @@ class Restyler(Protocol):
 
     def restyle(
         self, start: Clip, maps: StructureMaps, memory: Memory, conditions: Conditions
-    ) -> tuple[Sequence[Image], Memory]:
+    ) -> tuple[Iterable[Image], Memory]:
         """Restyles up to `batch` consecutive frames of a shot.
 
         Args:
@@ -59,6 +59,7 @@ class Restyler(Protocol):
             memory: what the frames before left; `Memory.cut` at the start of a shot.
 
         Returns:
-            As many frames, each `[H, W, 3]` in [0, 1], and the memory after them.
+            As many frames, each `[H, W, 3]` in [0, 1], and the memory after them. The frames may still be on their way
+            from a device: they are waited for as they are iterated, in another thread.
         """
         ...

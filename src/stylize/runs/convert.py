@@ -21,6 +21,7 @@ from stylize.encode.target import warn
 from stylize.errors import Say, StylizeError, UnfinishedRun
 from stylize.frames import Clip, resize
 from stylize.networks import Networks, arrange, choose_batch
+from stylize.networks.compiling import Compile, choose_compile, compile_networks
 from stylize.networks.image_networks import Evaluations
 from stylize.pipeline import Plan, State, make_plan, restyle_clips
 from stylize.restyle import ImageRestyler, Restyler
@@ -31,6 +32,18 @@ from stylize.runs.state import from_bytes, to_bytes
 from stylize.style import Style
 from stylize.style.settings import options_of, settings_comment
 from stylize.style.values import Layout
+
+
+@dataclass(frozen=True)
+class Resources:
+    """How a machine is used; `None` chooses what fits."""
+
+    layout: Layout | None = None
+    """Where the networks are."""
+    batch: int | None = None
+    """Frames that go through them together."""
+    compile: Compile = "auto"
+    """Whether they are compiled first, on CUDA devices."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +103,7 @@ def restyle_video(
     job: Job,
     style: Style,
     *,
-    layout: Layout | None = None,
-    batch: int | None = None,
+    resources: Resources = Resources(),
     progress: Progress | None = None,
     say: Say | None = None,
 ) -> Report:
@@ -99,7 +111,7 @@ def restyle_video(
     began = time.perf_counter()
     output = check_output(job.output, source=job.source, force=job.force, resume=job.resume, also=style.files)
     with job.open() as reader, explain_memory():
-        run = _prepare(networks, job, style, reader, output, layout, batch, say)
+        run = _prepare(networks, job, style, reader, output, resources, say)
         manifest, state = _load_unfinished(job, run, networks.device)
         with networks.counting() as evaluations:
             counts = run.restyle(manifest, state, evaluations, progress)
@@ -125,8 +137,7 @@ def _prepare(
     style: Style,
     reader: VideoReader,
     output: Path,
-    layout: Layout | None,
-    batch: int | None,
+    resources: Resources,
     say: Say | None,
 ) -> Run:
     """Opens and checks everything, and chooses the networks' layout and batch for the size."""
@@ -138,16 +149,23 @@ def _prepare(
         plan.given_depth.check_enough(reader.frame_count)
     begun = unfinished_identity(output) if job.resume else {}  # what fits into memory may differ today
     load = plan.conditions.load
-    layout = arrange(networks, reader.size, layout or begun.get("memory"), say, load)
-    batch = choose_batch(networks, reader.size, batch or begun.get("batch"), load)
+    layout = arrange(networks, reader.size, resources.layout or begun.get("memory"), say, load)
+    batch = choose_batch(networks, reader.size, resources.batch or begun.get("batch"), load)
+    compiled = begun.get("compiled")
+    if compiled is None or resources.compile != "auto":
+        frames = None if plan.fast else reader.frame_count
+        compiled = choose_compile(networks, resources.compile, reader.size, frames, load)
+    if compiled:
+        (say or warn)("the networks are compiled first, which takes a minute or two (--compile off leaves that)")
+        compile_networks(networks)
     start, end = (None, None) if job.is_whole else reader.part
     target = Target(
         output, reader.info, size, job.choose_encoding(size, alpha=reader.info.has_alpha), start, end,
         settings_comment(job.settings or options_of(style, networks.name)), say or warn,
     )  # fmt: skip
     identity = identity_of(networks, style, reader, target, (job.start, job.end))
-    identity |= {"memory": layout, "batch": batch}
-    return Run(replace(restyler, batch=batch), plan, reader, target, identity)
+    identity |= {"memory": layout, "batch": batch, "compiled": compiled}
+    return Run(replace(restyler, batch=batch, static=compiled), plan, reader, target, identity)
 
 
 def _load_unfinished(job: Job, run: Run, device: torch.device) -> tuple[Manifest | None, State | None]:

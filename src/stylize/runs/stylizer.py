@@ -17,9 +17,10 @@ from stylize.models.loading import load_networks
 from stylize.models.parts import Extras
 from stylize.networks import Networks, choose_batch
 from stylize.networks.budget import check_batch
+from stylize.networks.compiling import Compile
 from stylize.pipeline import make_plan, restyle_clips
 from stylize.restyle import ImageRestyler
-from stylize.runs.convert import explain_memory, restyle_video
+from stylize.runs.convert import Resources, explain_memory, restyle_video
 from stylize.runs.jobs import Job
 from stylize.runs.progress import Progress, Report
 from stylize.style import Style
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 class Stylizer:
     """A loaded model that restyles videos; get one from `load_stylizer`."""
 
-    def __init__(self, networks: Networks, layout: Layout | None = None, batch: int | None = None) -> None:
-        self.networks, self.layout, self.batch = networks, layout, check_batch(batch)
+    def __init__(
+        self, networks: Networks, layout: Layout | None = None, batch: int | None = None, compile: Compile = "auto"
+    ) -> None:
+        self.networks, self.layout, self.batch, self.compile = networks, layout, check_batch(batch), compile
 
     def stream(self, video: VideoReader | Iterable[Clip], style: Style) -> Iterator[Clip]:
         """Yields every restyled frame as a clip of one frame, at the same time as in the input.
@@ -78,9 +81,8 @@ class Stylizer:
 
     def restyle(self, job: Job, style: Style, progress: Progress | None = None, say: Say | None = None) -> Report:
         """Does the same as `convert`, with everything about the files in one `Job`."""
-        return restyle_video(
-            self.networks, job, style, layout=self.layout, batch=self.batch, progress=progress, say=say
-        )
+        resources = Resources(self.layout, self.batch, self.compile)
+        return restyle_video(self.networks, job, style, resources=resources, progress=progress, say=say)
 
 
 def load_stylizer(
@@ -97,6 +99,7 @@ def load_stylizer(
     depth: str | Path | None = None,
     memory: Layout | None = None,
     batch: int | None = None,
+    compile: Compile = "auto",
     offline: bool = False,
     say: Say | None = None,
 ) -> Stylizer:
@@ -119,6 +122,8 @@ def load_stylizer(
         depth: a depth network in transformers format (Depth Anything V2), in place of MiDaS.
         memory: layout of the networks; `None` chooses one that fits.
         batch: frames that go through the networks together, 1 to 32; `None` takes up to 4 (8 on a GPU) if they fit.
+        compile: compile the networks before a run, on CUDA devices: "on", "off", or "auto", which weighs the minutes
+            that it takes against the frames that there are.
         offline: never ask the hub, even if a file is missing.
         say: called with a line before each download, with its size.
 
@@ -130,7 +135,7 @@ def load_stylizer(
     check_batch(batch)
     extras = Extras(controlnets, controls, loras or {}, ip_adapter, textual_inversions, vae, depth)
     networks = load_networks(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
-    return Stylizer(networks, memory, batch)
+    return Stylizer(networks, memory, batch, compile)
 
 
 def stylize_video(
