@@ -1,38 +1,49 @@
 """What does a GPU make of Stable Diffusion class models? Real architectures at full size, with random weights.
 
-    python benchmarks/gpu.py [--family sd15] [--side 512] [--frames 32] [--steps 4] [--compile] [--profile]
+    python benchmarks/gpu.py [--family sd15|sdxl|pocket] [--size 512x512] [--frames 64] [--steps 4] [--compile]
     python benchmarks/gpu.py --small        # proves the script on a CPU, at a size that says nothing about speed
 
-Rows: ours `full` with 1, 2, 4 (and 8) frames denoised together, channels last, compiled, and `fast`; diffusers'
-img2img ControlNet pipeline frame by frame; AnimateDiff's video-to-video ControlNet pipeline (SD 1.5 only). Same
-networks, steps, two ControlNets, in one run. Columns: frames/s, peak VRAM, and FLOP/s of UNet and ControlNets as a
-share of what a large matrix product reaches on the same card. Then the share of each stage. Prints tables, and one
-JSON object as the last line.
+Rows, all with the same networks, steps and two ControlNets, in one run: diffusers' img2img ControlNet pipeline frame by
+frame; AnimateDiff's video-to-video ControlNet pipeline (SD 1.5 only); our networks alone in batches of 1 to 16; `full`
+in those batches; from file to file with the model's VAE and with one of TAESD's architecture, and `fast`. `pocket` is
+the built-in model with its weights, ours alone. Columns: frames/s, peak VRAM, and FLOP/s of UNet and ControlNets as a
+share of what a large matrix product reaches on the same card. Then the share of each stage, and with `--profile` what
+card and processor spend a run on. Prints tables, and one JSON object as the last line.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import diffusers
 import numpy as np
 import torch
-from common import hardware, moving_clips
+from common import hardware, moving_clips, source_video
 from speed import timed
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from stylize import Clip, Style, Stylizer
+from stylize.frames import StructureMaps, join_clips
+from stylize.models.loading import load_networks
 from stylize.models.single_file import CONFIGS
 from stylize.networks import ControlNet, Exchange, Networks, attention
-from stylize.networks.budget import BATCH
-from stylize.networks.prompts import PromptEmbedding
+from stylize.networks.compiling import compile_networks
+from stylize.networks.devices import memory_format
+from stylize.networks.prompts import PromptEmbedding, stack
+from stylize.pipeline import make_plan
+from stylize.restyle import ImageRestyler, Memory
+from stylize.restyle.denoise import denoise
+from stylize.style import parse_size
 from stylize.style.values import Mode
 
 KINDS = {"sd15": "v1", "sdxl": "xl_base"}
@@ -107,15 +118,17 @@ def clocked(device: torch.device, work: Callable[[], Any]) -> float:
 
 
 @torch.inference_mode()
-def step_flops(networks: Networks, side: int) -> float:
+def step_flops(networks: Networks, size: tuple[int, int]) -> float:
     """FLOP of one step: UNet and both ControlNets."""
-    latents = torch.randn(1, 4, side // 8, side // 8, device=networks.device, dtype=networks.dtype)
+    width, height = size
+    channels = networks.unet.config.in_channels
+    latents = torch.randn(1, channels, height // 8, width // 8, device=networks.device, dtype=networks.dtype)
     prompt: PromptEmbedding = networks.encode_prompt("ink", "", guided=False)
-    control = torch.rand(1, 3, side, side)
+    control = torch.rand(1, 3, height, width)
     controls = {name: networks.embed_control(name, control) for name in CONTROLS}
     weights = dict.fromkeys(CONTROLS, 1.0)
     with FlopCounterMode(display=False) as counter:
-        networks.predict(latents, torch.tensor(500, device=networks.device), prompt, controls, weights, Exchange())
+        networks.predict(latents, torch.tensor([500], device=networks.device), prompt, controls, weights, Exchange())
     return float(counter.get_total_flops())
 
 
@@ -159,11 +172,11 @@ def _picture(pixels: np.ndarray) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", choices=list(KINDS), default="sd15")
-    parser.add_argument("--side", type=int, default=512)
-    parser.add_argument("--frames", type=int, default=32)
+    parser.add_argument("--family", choices=[*KINDS, "pocket"], default="sd15")
+    parser.add_argument("--size", type=parse_size, default=(512, 512))
+    parser.add_argument("--frames", type=int, default=64)
     parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--compile", action="store_true", help="a row for torch.compile too, which takes minutes")
+    parser.add_argument("--compile", action="store_true", help="rows for torch.compile too, which takes minutes")
     parser.add_argument("--profile", action="store_true", help="what the card and the processor spend a run on")
     parser.add_argument("--small", action="store_true", help="tiny networks, on any machine")
     args = parser.parse_args()
@@ -172,12 +185,27 @@ def main() -> None:
         raise SystemExit("benchmarks/gpu.py: no CUDA device: run it on one, or prove it with --small")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    side, frames = (64, 12) if args.small else (args.side, args.frames)
-    networks, theirs = build(args.family, device, dtype, small=args.small)
-    rate, flops = matrix_rate(device, dtype, 512 if args.small else 8192), step_flops_of(networks, theirs, side)
-    clips = list(moving_clips(frames, side, side))
-    pixels = [torch.from_numpy(c.frames).permute(0, 3, 1, 2).float() / 255 for c in clips]
+    size, frames = ((64, 64), 12) if args.small else (args.size, args.frames)
     torch.set_grad_enabled(False)
+    rate = matrix_rate(device, dtype, 512 if args.small else 8192)
+    if args.family == "pocket":
+        networks = load_networks("pocket", device=device.type)
+        args.steps = networks.defaults.steps
+        table = Table(args, size, frames, rate, step_flops(networks, size))
+    else:
+        networks, theirs = build(args.family, device, dtype, small=args.small)
+        table = Table(args, size, frames, rate, step_flops_of(networks, theirs, size))
+        peer_rows(table, args, theirs, device, size, frames)
+        networks = prepare(networks)
+    ours_rows(table, args, networks, list(moving_clips(frames, *size)))
+
+
+def peer_rows(
+    table: Table, args: argparse.Namespace, theirs: Any, device: torch.device, size: tuple[int, int], frames: int
+) -> None:
+    """diffusers' own ways."""
+    clips = list(moving_clips(min(frames, 32), *size))
+    pixels = [torch.from_numpy(c.frames).permute(0, 3, 1, 2).float() / 255 for c in clips]
 
     def frame_by_frame() -> None:
         for picture in pixels:
@@ -186,50 +214,101 @@ def main() -> None:
                 num_inference_steps=args.steps, output_type="pt",
             )  # fmt: skip
 
-    table = Table(args, side, frames, rate, flops)
-    table.row("diffusers, frame by frame", measured(device, frames, frame_by_frame))
+    table.row("diffusers, frame by frame", measured(device, len(clips), frame_by_frame))
     if args.family == "sd15":
-        length = min(frames, 16)
+        length = min(len(clips), 16)
         run = animatediff(theirs, [c.frames[0] for c in clips[:length]], pixels[:length], args.steps)
         table.row(f"AnimateDiff, {length} frames at once", measured(device, length, run))
-        del run  # its own UNet would count as ours
-    ours_rows(table, args, networks, clips)
+
+
+def prepare(networks: Networks) -> Networks:
+    """The networks as `load_networks` would give them."""
+    nets = {name: ControlNet(net).to(networks.device) for name, net in networks.controlnets.items()}
+    attention.install(networks.unet)
+    for module in (networks.unet, networks.vae):
+        module.to(memory_format=memory_format(networks.device))
+    return replace(networks, controlnets=nets)
 
 
 def ours_rows(table: Table, args: argparse.Namespace, networks: Networks, clips: list[Clip]) -> None:
-    """Our modes, batch sizes and layouts; from here on the networks are ours."""
+    """Our modes and batch sizes; from here on the networks are ours."""
     device, frames = networks.device, len(clips)
-    nets = {name: ControlNet(net).to(device) for name, net in networks.controlnets.items()}
-    attention.install(networks.unet)
-    ours = Stylizer(replace(networks, controlnets=nets))
-    full = Style(prompt="ink", steps=args.steps, strength=0.8, guidance_scale=1.0)
+    pocket = args.family == "pocket"
+    full = Style(
+        prompt="oil painting", steps=None if pocket else args.steps, strength=None if pocket else 0.8,
+        guidance_scale=None if pocket else 1.0,
+    )  # fmt: skip
+    ours = Stylizer(networks, compile="off")
 
-    def restyled(batch: int = BATCH, mode: Mode = "full") -> list[Clip]:
+    def restyled(batch: int | None = None, mode: Mode = "full") -> list[Clip]:
         ours.batch = batch
         return list(ours.stream(clips, replace(full, mode=mode)))
 
-    modules = [networks.unet, networks.vae, *(part for net in nets.values() for part in (net.network, net._embedding))]
-    lay_out(modules, torch.channels_last)
-    table.row("stylize, full, channels last", measured(device, frames, restyled))
-    lay_out(modules, torch.contiguous_format)
+    batches = [batch for batch in (1, 4, 8, 16) if batch <= frames]
+    for batch in batches:
+        table.row(
+            f"networks alone, batch {batch}", measured(device, batch, networks_alone(networks, full, clips, batch))
+        )
+    for batch in batches:
+        table.row(f"stylize, full, batch {batch}", measured(device, frames, lambda batch=batch: restyled(batch)))
     table.row("stylize, fast", measured(device, frames, lambda: restyled(mode="fast")))
-    for batch in (1, 2, 4, 8):
-        if batch <= args.steps:  # no more can be under way
-            table.row(f"stylize, full, batch {batch}", measured(device, frames, lambda batch=batch: restyled(batch)))
+    file_rows(table, ours, full, clips, "")
     with timed(ours.networks) as (stages, _):
         total = clocked(device, restyled)
     shares = {name: spent / total for name, spent in sorted(stages.items(), key=lambda item: -item[1])}
     print("stages of full: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()), flush=True)
     if args.profile:
         print_profile(device, frames, restyled)
-    if args.compile:
-        for module in modules:
-            module.compile(dynamic=False)
-        table.row("... compiled", measured(device, frames, restyled))
+    if not pocket:
+        small = Stylizer(replace(networks, pipe=with_tiny_vae(networks)), compile="off")
+        file_rows(table, small, full, clips, ", tiny VAE")
+        if args.compile and device.type == "cuda":
+            compile_networks(networks)
+            for stylizer, name in ((ours, ""), (small, ", tiny VAE")):
+                stylizer.compile = "on"
+                file_rows(table, stylizer, full, clips, f"{name}, compiled")
     print(json.dumps({
-        "benchmark": "gpu", "hardware": hardware(), "family": args.family, "side": clips[0].size[0], "rows": table.rows,
-        "share": shares,
+        "benchmark": "gpu", "hardware": hardware(), "family": args.family, "size": list(clips[0].size),
+        "rows": table.rows, "share": shares,
     }))  # fmt: skip
+
+
+def networks_alone(networks: Networks, style: Style, clips: list[Clip], batch: int) -> Callable[[], Any]:
+    """The denoising steps of one batch in the middle of a shot."""
+    restyler = ImageRestyler(networks, batch)
+    plan = make_plan(restyler, style)
+    clip = join_clips(clips[:batch])
+    maps = StructureMaps({name: np.zeros((batch, 1, *clip.frames.shape[1:3]), np.float32) for name in CONTROLS})
+    _, memory = restyler.restyle(clip, maps, Memory().cut(), plan.conditions)
+    latents = networks.encode(torch.rand(batch, 3, *clip.frames.shape[1:3]), [torch.Generator()] * batch)
+    controls = {
+        name: networks.embed_control(name, torch.rand(batch, 3, *clip.frames.shape[1:3])) for name in CONTROLS
+        if name in plan.conditions.controls
+    }  # fmt: skip
+    prompt, generators = stack([plan.conditions.prompts.at(clip.times[0])] * batch), [torch.Generator()] * batch
+    return lambda: denoise(networks, plan.conditions, latents, controls, prompt, memory, generators)
+
+
+def with_tiny_vae(networks: Networks) -> Any:
+    """The pipeline with a VAE of TAESD's architecture and random weights."""
+    pipe = copy.copy(networks.pipe)
+    vae = diffusers.AutoencoderTiny().to(networks.device, networks.dtype).eval()
+    vars(pipe)["vae"] = vae
+    return pipe
+
+
+def file_rows(table: Table, stylizer: Stylizer, style: Style, clips: list[Clip], name: str) -> None:
+    """From file to file, in both modes."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = source_video(Path(folder), len(clips), clips[0].size)
+
+        def convert(mode: Mode) -> None:
+            stylizer.batch = None
+            stylizer.convert(source, Path(folder) / "out.mp4", replace(style, mode=mode), force=True)
+
+        for mode in get_args(Mode):
+            row = measured(stylizer.networks.device, len(clips), lambda mode=mode: convert(mode))
+            table.row(f"file to file, {mode}{name}", row)
 
 
 def print_profile(device: torch.device, frames: int, work: Callable[[], Any]) -> None:
@@ -247,22 +326,14 @@ def print_profile(device: torch.device, frames: int, work: Callable[[], Any]) ->
     print(events.table(sort_by="self_device_time_total" if on_card else "self_cpu_time_total", row_limit=15))
 
 
-def lay_out(modules: list[Any], layout: torch.memory_format) -> None:
-    """How the weights of their convolutions lie in memory."""
-    for module in modules:
-        module.to(memory_format=layout)
-
-
 class Table:
     """Rows that are printed as soon as they are measured."""
 
-    def __init__(self, args: argparse.Namespace, side: int, frames: int, rate: float, flops: float) -> None:
+    def __init__(self, args: argparse.Namespace, size: tuple[int, int], frames: int, rate: float, flops: float) -> None:
         self.rows: dict[str, dict[str, float]] = {}
         self._share = args.steps * flops / rate
-        size = "small networks" if args.small else "full size"
-        print(
-            f"{hardware()}; {args.family}, {size}, random weights, {side}x{side}, {frames} frames, {args.steps} steps"
-        )
+        kind = "small networks" if args.small else "full size"
+        print(f"{hardware()}; {args.family}, {kind}, {size[0]}x{size[1]}, {frames} frames, {args.steps} steps")
         print(f"matrix product: {rate / 1e12:.2f} TFLOP/s; a step of UNet and ControlNets: {flops / 1e12:.4f} TFLOP")
         print(f"{'method':<40} {'frames/s':>9} {'peak GiB':>9} {'of the matrix rate':>19}")
 
@@ -274,11 +345,11 @@ class Table:
         self.rows[name] = row
 
 
-def step_flops_of(networks: Networks, theirs: Any, side: int) -> float:
+def step_flops_of(networks: Networks, theirs: Any, size: tuple[int, int]) -> float:
     """FLOP of a step, counted on copies' behalf before anything is installed: ControlNets are put back after."""
     embeddings = [net.controlnet_cond_embedding for net in theirs.controlnet.nets]
     wrapped = {name: ControlNet(net) for name, net in networks.controlnets.items()}
-    flops = step_flops(replace(networks, controlnets=wrapped), side)
+    flops = step_flops(replace(networks, controlnets=wrapped), size)
     for net, embedding in zip(theirs.controlnet.nets, embeddings, strict=True):
         net.controlnet_cond_embedding = embedding
     return flops

@@ -23,6 +23,7 @@ from stylize import Control, ModelError, Style, Stylizer
 from stylize.models.loading import load_networks
 from stylize.models.parts import Extras
 from stylize.networks import Networks
+from stylize.networks.family import FAMILIES
 from stylize.networks.image_networks import guidance_embedding
 from stylize.restyle import conditions_for
 from tiny_models import CONTROLS, add_lora, build_ip_adapter
@@ -278,6 +279,35 @@ def test_another_vae(family_folder: Folder, tmp_path: Path) -> None:
     assert out.frames.shape == (1, 48, 64, 3)
     with pytest.raises(ModelError, match="is not a VAE that can be loaded"):
         load(family_folder("sd15"), vae=family_folder("sd15") / "unet")
+
+
+@pytest.mark.parametrize(("family", "repository"), [("sd15", "madebyollin/taesd"), ("sdxl", "madebyollin/taesdxl")])
+def test_a_vae_by_its_name(
+    family_folder: Folder, family: str, repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of the hub's cache, each family's own; what it costs and brings is said."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setitem(FAMILIES, 32, "SD 1.5")  # the tiny model's width
+    folder = tmp_path / f"models--{repository.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("1")
+    torch.manual_seed(1)
+    diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8), 
+        num_encoder_blocks=(1, 1, 1, 1), num_decoder_blocks=(1, 1, 1, 1),
+    ).save_pretrained(folder / "snapshots" / "1")  # fmt: skip
+    lines: list[str] = []
+    extras = Extras(vae="taesd")
+    networks = load_networks(family_folder(family), device="cpu", extras=extras, say=lines.append)
+    assert type(networks.vae).__name__ == "AutoencoderTiny" and networks.name.endswith(" + taesd")
+    assert lines == [
+        "vae taesd: a small approximation of the model's own; far quicker and lighter, with less fine detail"
+    ]
+
+
+def test_a_vae_for_other_families() -> None:
+    with pytest.raises(ModelError, match=r"there is no taesd for .*: taesd is for SD 1\.5, SD 2\.1, SDXL"):
+        load_networks("pocket", device="cpu", extras=Extras(vae="taesd"))
 
 
 def union_folder(model: Path, folder: Path) -> Path:

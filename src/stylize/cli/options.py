@@ -21,7 +21,7 @@ ControlNet = Annotated[list[str] | None, typer.Option(help="NAME=FOLDER or hub i
 Lora = Annotated[list[str] | None, typer.Option(help="FILE:WEIGHT of a LoRA, repeatable.")]
 IpAdapter = Annotated[str | None, typer.Option(help="IP-Adapter file, so that the model reads --reference.")]
 TextualInversion = Annotated[list[str] | None, typer.Option(help="File whose name becomes a word, repeatable.")]
-Vae = Annotated[str | None, typer.Option(help="VAE in place of the model's own, such as madebyollin/taesd.")]
+Vae = Annotated[str | None, typer.Option(help="VAE in place of the model's own: taesd (quick), a folder, a hub id.")]
 DepthModel = Annotated[str | None, typer.Option(help="Depth network of transformers in place of MiDaS.")]
 Memory = Annotated[Layout | None, typer.Option(help="whole, tiled or offloaded [default: what fits].")]
 Batch = Annotated[

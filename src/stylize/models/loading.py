@@ -22,7 +22,7 @@ from stylize.models import adapters
 from stylize.models.hub import BROKEN_FILES, PART_FILES, Place, fetch, parse_place
 from stylize.models.parts import MIDAS, Extras, Source, find_source
 from stylize.models.recipes import Recipe
-from stylize.models.registry import KNOWN_CONTROLNETS
+from stylize.models.registry import KNOWN_CONTROLNETS, KNOWN_VAES
 from stylize.models.single_file import load_single_file
 from stylize.networks import ControlNet, Networks, attention, choose_device
 from stylize.networks.controlnets import UnionControlNet
@@ -74,7 +74,8 @@ def load_networks(
         locations = {name: fetch_part(part) for name, part in chosen.items()}
         nets = _load_controlnets(locations, pipe.unet, torch_dtype)
         if source.extras.vae is not None:
-            pipe.register_modules(vae=_load_vae(fetch_part(source.extras.vae), torch_dtype))
+            vae = _find_vae(str(source.extras.vae), family(pipe.unet), say)
+            pipe.register_modules(vae=_load_vae(fetch_part(vae), torch_dtype))
         adapters.add(pipe, source.extras, fetch_part)
         image_prompt = _load_image_prompt(source, torch_device, torch_dtype)
     scheduler = _choose_scheduler(scheduler, source.recipe)
@@ -189,6 +190,21 @@ def _load_controlnet(location: Place, unet: Any, dtype: torch.dtype) -> Any:
             what = f"{location.text}: is a ControlNet for {made_for}, the model is of {given}"
             raise ModelError(what, "use one that was made for the model's family")
     return net
+
+
+def _find_vae(name: str, family_name: str, say: Say | None) -> str:
+    """Returns the hub id of a VAE that has a name, and says what it costs and brings; anything else as it is.
+
+    Raises:
+        ModelError: the name is for other families.
+    """
+    if not any(name in vaes for vaes in KNOWN_VAES.values()):
+        return name
+    if name not in KNOWN_VAES.get(family_name, {}):
+        raise ModelError(f"there is no {name} for {family_name}", f"{name} is for {', '.join(KNOWN_VAES)}")
+    if say is not None:
+        say(f"vae {name}: a small approximation of the model's own; far quicker and lighter, with less fine detail")
+    return KNOWN_VAES[family_name][name]
 
 
 def _load_vae(location: Place, dtype: torch.dtype) -> Any:

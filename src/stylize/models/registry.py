@@ -91,6 +91,14 @@ KNOWN_CONTROLNETS: dict[str, dict[str, str]] = {
 """Published ControlNets by family and control."""
 
 
+KNOWN_VAES: dict[str, dict[str, str]] = {
+    "SD 1.5": {"taesd": "madebyollin/taesd"},
+    "SD 2.1": {"taesd": "madebyollin/taesd"},
+    "SDXL": {"taesd": "madebyollin/taesdxl"},
+}
+"""Published VAEs by family and name."""
+
+
 def _depth_and_canny(family: str) -> dict[str, str]:
     return {name: KNOWN_CONTROLNETS[family][name] for name in ("depth", "canny")}
 
