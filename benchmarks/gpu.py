@@ -185,7 +185,7 @@ def main() -> None:
         raise SystemExit("benchmarks/gpu.py: no CUDA device: run it on one, or prove it with --small")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    size, frames = ((64, 64), 12) if args.small else (args.size, args.frames)
+    size, frames = ((64, 64), 8) if args.small else (args.size, args.frames)
     torch.set_grad_enabled(False)
     rate = matrix_rate(device, dtype, 512 if args.small else 8192)
     if args.family == "pocket":

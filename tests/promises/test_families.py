@@ -19,7 +19,7 @@ from PIL import Image
 from against import SEED, assert_equal, laid_out, ours
 from clips import joined, make_clip, restyled_states
 from media import picture
-from stylize import Control, ModelError, Style, Stylizer
+from stylize import Control, ModelError, Style, Stylizer, Temporal
 from stylize.models.loading import load_networks
 from stylize.models.parts import Extras
 from stylize.networks import Networks
@@ -194,6 +194,23 @@ def test_ip_adapter(family_folder: Folder, family: str, plus: bool, tmp_path: Pa
     plain = joined(list(Stylizer(load(folder)).stream([make_clip(1)], a_style())))
     assert np.abs(without.astype(int) - plain).max() <= 1  # no reference, no change
     assert not np.array_equal(without, joined(list(Stylizer(networks).stream([make_clip(1)], style))))
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_batches_with_guidance_and_a_reference(family_folder: Folder, family: str, tmp_path: Path) -> None:
+    """SDXL's pooled prompts and IP-Adapter's pictures go with their frames."""
+    reference = tmp_path / "painting.png"
+    Image.fromarray(picture(9, 80, 60)).save(reference)
+    networks = load(family_folder(family), ip_adapter=build_ip_adapter(tmp_path / "models", family_folder(family)))
+    style = Style(
+        prompt="0s: ink; 0.2s: oil painting", guidance_scale=3.0, steps=3, strength=1.0, reference=reference,
+        controls={"depth": 1.0, "canny": Control(0.7, 0.0, 0.6)}, temporal=Temporal(1, 0),
+    )  # fmt: skip
+    alone, together = (restyled_states(networks, [make_clip(7)], style, batch) for batch in (1, 3))
+    frames = joined([clip for clip, _ in alone]).astype(int), joined([clip for clip, _ in together])
+    assert np.abs(frames[0] - frames[1]).max() <= 1
+    one, other = alone[-1][1].last, together[-1][1].last
+    assert one is not None and other is not None and np.abs(one.styled - other.styled).max() < 1e-4
 
 
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])

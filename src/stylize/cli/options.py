@@ -25,7 +25,7 @@ Vae = Annotated[str | None, typer.Option(help="VAE in place of the model's own: 
 DepthModel = Annotated[str | None, typer.Option(help="Depth network of transformers in place of MiDaS.")]
 Memory = Annotated[Layout | None, typer.Option(help="whole, tiled or offloaded [default: what fits].")]
 Batch = Annotated[
-    int | None, typer.Option(help="Frames that go through the networks together [default: 4, on a GPU 8, if they fit].")
+    int | None, typer.Option(help="Frames that go through the networks together [default: 8 if they fit].")
 ]
 Compile = Annotated[
     Literal["auto", "on", "off"],

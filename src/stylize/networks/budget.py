@@ -20,7 +20,7 @@ BUFFERS = 6
 SPARE = 0.9
 """Share of the free memory that a run may plan with."""
 
-BATCH, GPU_BATCH = 4, 8
+BATCH = 8
 """Frames that go through the networks together, if they fit; quicker than one by one on CPUs too
 (docs/performance.md)."""
 MAX_BATCH = 32
@@ -92,7 +92,7 @@ def choose_batch(
 ) -> int:
     """Chooses how many frames of `size` (width, height) go through the networks together.
 
-    As many as are `wanted`; else up to `BATCH` (`GPU_BATCH`) where there is room for them; one where that is not known,
+    As many as are `wanted`; else up to `BATCH` where there is room for them; one where that is not known,
     where the VAE goes tile by tile, and where networks are brought in layer by layer.
     """
     if wanted is not None:
@@ -101,8 +101,7 @@ def choose_batch(
     if networks.device.type not in KNOWN or free is None or tiled or _is_offloaded(networks.unet, networks.device):
         return 1
     needs, room = needs_of(networks, size, load), SPARE * (free + loaded_bytes(networks))
-    most = BATCH if networks.device.type == "cpu" else GPU_BATCH
-    return max((n for n in range(1, most + 1) if needs.of("whole", n) <= room), default=1)
+    return max((n for n in range(1, BATCH + 1) if needs.of("whole", n) <= room), default=1)
 
 
 def choose_layout(needs: Needs, free: int | None, loaded: int, wanted: Layout | None = None) -> Layout:

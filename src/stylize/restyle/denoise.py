@@ -10,6 +10,7 @@ import torch
 
 from stylize.networks import Exchange, Networks, PromptEmbedding
 from stylize.networks.attention import StepCache
+from stylize.networks.devices import upload
 from stylize.restyle.conditions import Conditions
 from stylize.restyle.memory import Memory
 
@@ -39,10 +40,11 @@ def denoise(
     """
     scheduler, timesteps = _copy_scheduler(conditions.schedule[0]), conditions.schedule[1]
     noise = torch.cat([torch.randn((1, *latents.shape[1:]), generator=generator) for generator in generators])
-    noisy = scheduler.add_noise(latents, noise.to(latents), timesteps[:1])
+    noisy = scheduler.add_noise(latents, upload(noise, latents.device, latents.dtype), timesteps[:1])
     groups, kept = len(prompt.words) // len(latents), kept or len(latents)
     # the scheduler's are on the CPU, where it can look at them without waiting for the device
-    on_device = timesteps.to(latents.device, torch.float32 if timesteps.is_floating_point() else timesteps.dtype)
+    number = torch.float32 if timesteps.is_floating_point() else timesteps.dtype
+    on_device = upload(timesteps, latents.device, number)
     controls = {name: torch.cat([embedded] * groups) for name, embedded in controls.items()}
     options = networks.step_options(generators)
     first, last = list[StepCache](), list[StepCache]()

@@ -56,18 +56,25 @@ class ImageRestyler:
     ) -> tuple[Iterable[Image], Memory]:
         """Restyles a batch; see `Restyler.restyle`."""
         networks, (width, height), count = self.networks, start.size, len(start)
-        rows = [min(i, count - 1) for i in range(max(count, self.batch if self.static else 1))]
+        size = max(count, self.batch) if self.static else count
         seed = _seed_of_shot(conditions.seed, memory.shot)
-        generators = [torch.Generator("cpu").manual_seed(seed) for _ in rows]
-        latents = networks.encode(_pad(_to_signed(start.frames)), generators)[rows]
-        controls = {
-            name: networks.embed_control(name, _pad(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1)))[rows]
+        generators = [torch.Generator("cpu").manual_seed(seed) for _ in range(size)]
+        latents = networks.encode(_pad(_to_signed(start.frames)), generators)
+        embedded = {
+            name: networks.embed_control(name, _pad(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1)))
             for name in conditions.controls
         }
-        prompt = stack([conditions.prompts.at(start.times[row]) for row in rows])
-        latents, memory = denoise(networks, conditions, latents, controls, prompt, memory, generators, count)
+        if self.static:
+            latents, embedded = _fill(latents, size), {name: _fill(x, size) for name, x in embedded.items()}
+        prompt = stack([conditions.prompts.at(start.times[min(i, count - 1)]) for i in range(size)])
+        latents, memory = denoise(networks, conditions, latents, embedded, prompt, memory, generators, count)
         pixels = networks.decode(latents[:count])[..., :height, :width]
         return _to_images(*start_download(pixels)), memory
+
+
+def _fill(rows: torch.Tensor, size: int) -> torch.Tensor:
+    """Repeats the last row until there are `size` of them; always laid out alike, as compiled networks want it."""
+    return torch.cat([rows, rows[-1:].expand(size - len(rows), -1, -1, -1)]).contiguous()
 
 
 def _to_signed(frames: Picture) -> torch.Tensor:

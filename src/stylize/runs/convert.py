@@ -158,6 +158,8 @@ def _prepare(
     if compiled:
         (say or warn)("the networks are compiled first, which takes a minute or two (--compile off leaves that)")
         compile_networks(networks)
+    elif networks.device.type == "cuda" and say is not None:
+        say("the networks are not compiled: that would not win back the minutes it takes (--compile on does it)")
     start, end = (None, None) if job.is_whole else reader.part
     target = Target(
         output, reader.info, size, job.choose_encoding(size, alpha=reader.info.has_alpha), start, end,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SHARE = {"full": 1.05, "fast": 0.35}
 """Time of a frame in a run, as a share of its time in a preview: batches save about what flow, fusion and encoding cost
-(80 frames of 512x288 on two cores: 16 s, at 0.19 s for each frame alone; for `fast` see docs/performance.md)."""
+(80 frames of 512x288 on two cores: 12.7 s, at 0.15 s for each frame alone; for `fast` see docs/performance.md)."""
 
 
 @dataclass(frozen=True)

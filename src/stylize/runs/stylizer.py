@@ -121,7 +121,7 @@ def load_stylizer(
         vae: a VAE in place of the model's own; may be TAESD.
         depth: a depth network in transformers format (Depth Anything V2), in place of MiDaS.
         memory: layout of the networks; `None` chooses one that fits.
-        batch: frames that go through the networks together, 1 to 32; `None` takes up to 4 (8 on a GPU) if they fit.
+        batch: frames that go through the networks together, 1 to 32; `None` takes up to 8 if they fit.
         compile: compile the networks before a run, on CUDA devices: "on", "off", or "auto", which weighs the minutes
             that it takes against the frames that there are.
         offline: never ask the hub, even if a file is missing.
