@@ -174,8 +174,8 @@ class Finisher:
     ) -> tuple[Clip, State]:
         if batch.clip.starts_shot:
             self._last = self._matte = None
-        found = [None if motion is None else motion.result() for motion in motions]
-        images, self._last = batch.finish(styled, self._last, found, self._fuse)
+        motions_found = [None if motion is None else motion.result() for motion in motions]
+        images, self._last = batch.finish(styled, self._last, motions_found, self._fuse)
         frames = np.stack([to_bytes(image) for image in images])
         if self._masking is not None:
             frames, self._matte = apply_mask(self._masking, batch.clip, frames, self._matte)

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 
-from stylize.frames import Image, Picture
+from stylize.frames import Image, Picture, resize
 from stylize.metrics.figures import (
     Figures,
     drift,
@@ -78,7 +77,7 @@ class Meter:
     def add(self, source: Picture, styled: Picture) -> Figures:
         """Returns the next frame's figures; both are uint8 RGB; a source of another size is resized to the result's."""
         if source.shape != styled.shape:
-            source = np.asarray(cv2.resize(source, styled.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
+            source = resize(source, (styled.shape[1], styled.shape[0]))
         now = source, styled
         figures, floors = frame_figures(*now), {"sharpness": sharpness(source)}
         if self._depth is not None:

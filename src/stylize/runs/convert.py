@@ -36,7 +36,7 @@ from stylize.style.values import Layout
 
 @dataclass(frozen=True)
 class Resources:
-    """How a machine is used; `None` chooses what fits."""
+    """The use of the machine; `None` chooses what fits."""
 
     layout: Layout | None = None
     """Where the networks are."""

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stylize.errors import ModelError
+from stylize.errors import ModelError, explained
 from stylize.frames import Map, Picture
 
 ANNOTATORS = "lllyasviel/Annotators"
@@ -82,12 +82,10 @@ def detector(name: str, device: str = "cpu") -> Callable[[Picture], Map]:
 @functools.cache
 def _load_detector(name: str, device: str) -> Any:
     detector_class = getattr(controlnet_aux(), WITH_WEIGHTS[name])
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # one detector prints while it loads
-            loaded = detector_class.from_pretrained(annotators())
-    except (OSError, ValueError) as error:
-        what = f"the weights of the detector for '{name}' are not on disk"
-        raise ModelError(what, f"go online once: they come from {ANNOTATORS}") from error
+    what = f"the weights of the detector for '{name}' are not on disk"
+    missing = explained(ModelError, what, f"go online once: they come from {ANNOTATORS}", (OSError, ValueError))
+    with missing, contextlib.redirect_stdout(io.StringIO()):  # one detector prints while it loads
+        loaded = detector_class.from_pretrained(annotators())
     return loaded.to(device) if hasattr(loaded, "to") else loaded
 
 
