@@ -11,14 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media import frame_times, frames, make_video
+from media import KINDS, frame_times, frames, make_kind, make_video
 from stylize import DamagedVideo, VideoError, VideoReader
 from stylize.decode import probe
 from stylize.decode.probe import decord_is_exact, reads_like_decord
 from stylize.errors import VideoWarning
 from stylize.frames import Clip
-
-VARIABLE = [0, 900, 2100, 2400, 5000, 5700, 6100, 9000]
 
 
 def read(path: Path, **options: object) -> Clip:
@@ -31,28 +29,12 @@ def read(path: Path, **options: object) -> Clip:
     )
 
 
-@pytest.fixture
-def sources(tmp_path: Path) -> dict[str, Path]:
-    return {
-        "constant": make_video(tmp_path / "constant.mp4", sound=True),
-        "ntsc": make_video(tmp_path / "ntsc.mp4", rate=Fraction(30000, 1001), sound=True),
-        "variable": make_video(tmp_path / "variable.mp4", pts=VARIABLE, time_base=Fraction(1, 90000), sound=True),
-        "variable mkv": make_video(tmp_path / "variable.mkv", pts=VARIABLE, time_base=Fraction(1, 1000)),
-        "odd size": make_video(tmp_path / "odd.mp4", width=61, height=45, pixel_format="yuv444p"),
-        "one frame": make_video(tmp_path / "one.mp4", 1),
-        "b-frames": make_video(tmp_path / "b.mp4", 30, options={"preset": "medium", "bf": "3"}),
-        "late start": make_video(tmp_path / "late.mp4", pts=[100 + i for i in range(8)]),
-    }
-
-
-NAMES = ["constant", "ntsc", "variable", "variable mkv", "odd size", "one frame", "b-frames", "late start"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_reader_gives_every_frame_at_its_time(sources: dict[str, Path], name: str) -> None:
-    clip = read(sources[name])
-    expected = frames(sources[name], accurate=not reads_like_decord(probe(sources[name])))
-    assert list(clip.times) == frame_times(sources[name])
+@pytest.mark.parametrize("name", KINDS)
+def test_reader_gives_every_frame_at_its_time(tmp_path: Path, name: str) -> None:
+    source = make_kind(tmp_path, name)
+    clip = read(source)
+    expected = frames(source, accurate=not reads_like_decord(probe(source)))
+    assert list(clip.times) == frame_times(source)
     assert clip.frames.shape == expected.shape
     assert np.abs(clip.frames.astype(int) - expected).max() <= 2
 
@@ -85,9 +67,9 @@ def test_decord_and_pyav_give_equal_pixels(tmp_path: Path, suffix: str) -> None:
     assert (one.times, one.durations) == (other.times, other.durations)
 
 
-def test_auto_leaves_to_pyav_what_decord_reads_wrong(sources: dict[str, Path], tmp_path: Path) -> None:
-    assert not decord_is_exact(probe(sources["late start"]))
-    assert not decord_is_exact(probe(sources["odd size"]))
+def test_auto_leaves_to_pyav_what_decord_reads_wrong(tmp_path: Path) -> None:
+    assert not decord_is_exact(probe(make_kind(tmp_path, "late start")))
+    assert not decord_is_exact(probe(make_kind(tmp_path, "odd size")))
     assert not decord_is_exact(probe(make_video(tmp_path / "in.ts")))
 
 

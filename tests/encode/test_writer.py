@@ -11,12 +11,10 @@ import av
 import numpy as np
 import pytest
 
-from media import frame_times, frames, make_video, picture, sound_packets, video_duration
+from media import KINDS, frame_times, frames, make_kind, make_video, picture, sound_packets, video_duration
 from stylize import StyleError, VideoError, VideoReader, VideoWriter
 from stylize.decode import probe
 from stylize.encode import check_output
-
-VARIABLE = [0, 900, 2100, 2400, 5000, 5700, 6100, 9000]
 
 
 def copy(source: Path, output: Path, **options: object) -> Path:
@@ -26,29 +24,10 @@ def copy(source: Path, output: Path, **options: object) -> Path:
     return output
 
 
-@pytest.fixture
-def sources(tmp_path: Path) -> dict[str, Path]:
-    return {
-        "constant": make_video(tmp_path / "constant.mp4", sound=True),
-        "ntsc": make_video(tmp_path / "ntsc.mp4", rate=Fraction(30000, 1001), sound=True),
-        "variable": make_video(tmp_path / "variable.mp4", pts=VARIABLE, time_base=Fraction(1, 90000), sound=True),
-        "variable mkv": make_video(tmp_path / "variable.mkv", pts=VARIABLE, time_base=Fraction(1, 1000)),
-        "odd size": make_video(tmp_path / "odd.mp4", width=61, height=45, pixel_format="yuv444p"),
-        "one frame": make_video(tmp_path / "one.mp4", 1),
-        "b-frames": make_video(tmp_path / "b.mp4", 30, options={"preset": "medium", "bf": "3"}),
-        "late start": make_video(tmp_path / "late.mp4", pts=[100 + i for i in range(8)]),
-    }
-
-
-NAMES = ["constant", "ntsc", "variable", "variable mkv", "odd size", "one frame", "b-frames", "late start"]
-
-
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
-@pytest.mark.parametrize("name", NAMES)
-def test_copy_keeps_count_times_size_and_sound(
-    sources: dict[str, Path], tmp_path: Path, name: str, suffix: str
-) -> None:
-    source, output = sources[name], tmp_path / f"out{suffix}"
+@pytest.mark.parametrize("name", KINDS)
+def test_copy_keeps_count_times_size_and_sound(tmp_path: Path, name: str, suffix: str) -> None:
+    source, output = make_kind(tmp_path, name), tmp_path / f"out{suffix}"
     copy(source, output)
     rounding = Fraction(1, 1000) if suffix == ".mkv" else Fraction(0)  # Matroska counts milliseconds
     shifts = [a - b for a, b in zip(frame_times(output), frame_times(source), strict=True)]

@@ -5,9 +5,30 @@ from __future__ import annotations
 import hashlib
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+
+VARIABLE = [0, 900, 2100, 2400, 5000, 5700, 6100, 9000]
+"""Times of eight frames in ticks, none a regular step from the last."""
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "constant": ("constant.mp4", {"sound": True}),
+    "ntsc": ("ntsc.mp4", {"rate": Fraction(30000, 1001), "sound": True}),
+    "variable": ("variable.mp4", {"pts": VARIABLE, "time_base": Fraction(1, 90000), "sound": True}),
+    "variable mkv": ("variable.mkv", {"pts": VARIABLE, "time_base": Fraction(1, 1000)}),
+    "odd size": ("odd.mp4", {"width": 61, "height": 45, "pixel_format": "yuv444p"}),
+    "one frame": ("one.mp4", {"count": 1}),
+    "b-frames": ("b.mp4", {"count": 30, "options": {"preset": "medium", "bf": "3"}}),
+    "late start": ("late.mp4", {"pts": [100 + i for i in range(8)]}),
+}
+"""Kinds of video that differ in timing, size or order: file name and `make_video`'s arguments."""
+
+
+def make_kind(folder: Path, name: str) -> Path:
+    """Writes the video of one of `KINDS`."""
+    file, arguments = KINDS[name]
+    return make_video(folder / file, **arguments)
 
 
 def picture(index: int, width: int = 64, height: int = 48) -> np.ndarray:
