@@ -37,7 +37,7 @@ from stylize.frames import StructureMaps, join_clips
 from stylize.models.loading import load_networks
 from stylize.models.single_file import CONFIGS
 from stylize.networks import ControlNet, Exchange, Networks, attention
-from stylize.networks.compiling import compile_networks
+from stylize.networks.compiling import set_compiled
 from stylize.networks.devices import memory_format
 from stylize.networks.prompts import PromptEmbedding, stack
 from stylize.pipeline import make_plan
@@ -263,7 +263,7 @@ def ours_rows(table: Table, args: argparse.Namespace, networks: Networks, clips:
         small = Stylizer(replace(networks, pipe=with_tiny_vae(networks)), compile="off")
         file_rows(table, small, full, clips, ", tiny VAE")
         if args.compile and device.type == "cuda":
-            compile_networks(networks)
+            set_compiled(networks, True)
             for stylizer, name in ((ours, ""), (small, ", tiny VAE")):
                 stylizer.compile = "on"
                 file_rows(table, stylizer, full, clips, f"{name}, compiled")

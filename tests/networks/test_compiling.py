@@ -17,7 +17,7 @@ from stylize import Clip, Style, StyleError, Stylizer
 from stylize.models.loading import load_networks
 from stylize.networks import Networks
 from stylize.networks.budget import MemoryLoad
-from stylize.networks.compiling import COMPILE_SECONDS, choose_compile, seconds_saved
+from stylize.networks.compiling import COMPILE_SECONDS, choose_compile, seconds_saved, set_compiled
 from stylize.pipeline import make_plan, restyle_clips
 from stylize.restyle import ImageRestyler
 
@@ -57,6 +57,19 @@ def test_filled_batches_change_nothing(tiny: Networks) -> None:
         assert np.abs(one.frames.astype(int) - other.frames).max() <= 1
         for a, b in zip(before.memory.tensors(), after.memory.tensors(), strict=True):
             torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+
+
+def test_the_next_run_is_compiled_only_if_it_says_so(tiny_model: Path, tmp_path: Path) -> None:
+    networks = load_networks(tiny_model, device="cpu", dtype=torch.float32)
+    set_compiled(networks, True)
+    modules = [networks.unet, *(net.network for net in networks.controlnets.values())]
+    assert len(modules) > 1 and all(module._compiled_call_impl is not None for module in modules)
+    first = networks.unet._compiled_call_impl
+    set_compiled(networks, True)
+    assert networks.unet._compiled_call_impl is first
+    source = make_video(tmp_path / "in.mp4", 2)
+    Stylizer(networks, compile="off").convert(source, tmp_path / "out.mp4", Style(prompt="ink"))
+    assert all(module._compiled_call_impl is None for module in modules)
 
 
 @pytest.mark.slow

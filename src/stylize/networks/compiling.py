@@ -45,11 +45,13 @@ def seconds_saved(networks: Networks, size: tuple[int, int], load: MemoryLoad) -
     return FRAME_SECONDS * SAVED * work
 
 
-def compile_networks(networks: Networks) -> None:
-    """Compiles UNet and ControlNets, for batches of one size; each is compiled as it is first called.
+def set_compiled(networks: Networks, compiled: bool) -> None:
+    """Has UNet and ControlNets compiled, for batches of one size, as each is first called; or has them run as they are.
 
     They are compiled one by one: a control that ends early is not called any more, which changes no graph but the last.
     """
     for module in (networks.unet, *{id(net.network): net.network for net in networks.controlnets.values()}.values()):
-        if getattr(module, "_compiled_call_impl", None) is None:
+        if not compiled:
+            module._compiled_call_impl = None  # torch has no public call that undoes `compile`
+        elif module._compiled_call_impl is None:
             module.compile(dynamic=False)

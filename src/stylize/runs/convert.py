@@ -21,7 +21,7 @@ from stylize.encode.target import warn
 from stylize.errors import Say, StylizeError, UnfinishedRun
 from stylize.frames import Clip, resize
 from stylize.networks import Networks, arrange, choose_batch
-from stylize.networks.compiling import Compile, choose_compile, compile_networks
+from stylize.networks.compiling import Compile, choose_compile, set_compiled
 from stylize.networks.image_networks import Evaluations
 from stylize.pipeline import Plan, State, make_plan, restyle_clips
 from stylize.restyle import ImageRestyler, Restyler
@@ -157,9 +157,9 @@ def _prepare(
         compiled = choose_compile(networks, resources.compile, reader.size, frames, load)
     if compiled:
         (say or warn)("the networks are compiled first, which takes a minute or two (--compile off leaves that)")
-        compile_networks(networks)
     elif networks.device.type == "cuda" and say is not None:
-        say("the networks are not compiled: that would not win back the minutes it takes (--compile on does it)")
+        say("the networks are not compiled: it takes minutes, which pay in a long run of the full mode (--compile on)")
+    set_compiled(networks, compiled)  # the run before on these networks may have chosen otherwise
     start, end = (None, None) if job.is_whole else reader.part
     target = Target(
         output, reader.info, size, job.choose_encoding(size, alpha=reader.info.has_alpha), start, end,
