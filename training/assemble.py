@@ -1,6 +1,7 @@
 """Puts the trained networks into one folder in diffusers format, in float16, beside what `stylize` needs to know.
 
 python training/assemble.py --work training/work --out src/stylize/pocket
+python training/assemble.py --back    # the other way round, to go on from a published model
 """
 
 from __future__ import annotations
@@ -11,31 +12,61 @@ import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderTiny, ControlNetModel, LCMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
-from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+from transformers import CLIPImageProcessor, CLIPTokenizer
 
 import prompts
-from denoiser import CONTROLS
-from image import PROJECTION, REFERENCE_SIDE
+from denoiser import REFERENCE_SIDE, Denoiser, build_scheduler, save
+from painters import CELLS
 from stylize.models.loading import IMAGE_PROMPT
 from stylize.structure.depth_network import DepthNetwork
 from tones import TONES
-from windows import LATENT_SCALE
 
 ADAPTER = "ip_adapter"
+CONTROLS = {"depth": "controlnet", "strokes": "controlnet_1"}
+"""Folders of the ControlNets by control."""
 DEFAULTS = {
-    "steps": 2, "strength": 0.8, "guidance_scale": 1.0, "controls": {"depth": 0.5, "canny": 1.0}, "full_strength": 0.94,
+    "steps": 2, "strength": 0.8, "guidance_scale": 1.0, "controls": {"depth": 0.5, "strokes": 1.0},
+    "full_strength": 0.94,
 }  # fmt: skip
+OWN, DIFFUSERS, TRANSFORMERS = "stylize.networks.patches", "diffusers", "transformers"
+INDEX = {
+    "_class_name": "StableDiffusionControlNetImg2ImgPipeline",
+    "controlnet": [DIFFUSERS, "MultiControlNetModel"],
+    "feature_extractor": [TRANSFORMERS, "CLIPImageProcessor"],
+    "image_encoder": [TRANSFORMERS, "CLIPVisionModelWithProjection"],
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+    "scheduler": [DIFFUSERS, "LCMScheduler"],
+    "text_encoder": [TRANSFORMERS, "CLIPTextModel"],
+    "tokenizer": [TRANSFORMERS, "CLIPTokenizer"],
+    "unet": [OWN, "ChangeUNet"],
+    "vae": [OWN, "PatchAutoencoder"],
+}
 
 
-def save_image_prompt(work: Path, out: Path) -> None:
-    """The projection in IP-Adapter's layout, and what a reference picture goes through before the image encoder."""
-    stored = load_file(work / PROJECTION)
-    weights = {
-        f"image_proj.{k.removeprefix('proj.').replace('image_embeds', 'proj')}": v.half().contiguous()
-        for k, v in stored.items() if k.startswith("proj.")
+def get_parts(network: Denoiser) -> dict[str, torch.nn.Module]:
+    """The networks by their folders."""
+    nets = {folder: network.controls[name] for name, folder in CONTROLS.items()}
+    return {
+        "vae": network.vae, "unet": network.unet, "text_encoder": network.text, "image_encoder": network.seeing, **nets
     }  # fmt: skip
+
+
+def save_network(network: torch.nn.Module, folder: Path) -> None:
+    """One part in float16, without the place that it was loaded from."""
+    network.to(torch.float16).save_pretrained(folder)
+    config = folder / "config.json"
+    kept = {key: value for key, value in json.loads(config.read_text()).items() if key != "_name_or_path"}
+    config.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+
+
+def save_image_prompt(projection: torch.nn.Module, out: Path) -> None:
+    """The projection in IP-Adapter's layout, and what a reference picture goes through before the image encoder."""
+    weights = {
+        f"image_proj.{name.replace('image_embeds', 'proj')}": value.half().contiguous()
+        for name, value in projection.state_dict().items()
+    }
     (out / ADAPTER).mkdir(parents=True)
     save_file(weights, out / ADAPTER / IMAGE_PROMPT)
     size = {"height": REFERENCE_SIDE, "width": REFERENCE_SIDE}
@@ -44,76 +75,63 @@ def save_image_prompt(work: Path, out: Path) -> None:
     ).save_pretrained(out / "feature_extractor")
 
 
-def controlnet_folders() -> dict[str, str]:
-    """Their folders in the model by their folders in the work folder."""
-    return {f"controlnet_{name}": "controlnet" + (f"_{i}" if i else "") for i, name in enumerate(CONTROLS)}
-
-
 def take_back(model: Path, work: Path) -> None:
-    """The networks of a finished model, where `--resume` looks for them; the image encoder's two heads start anew."""
-    same = ("unet", "text_encoder", "vae", "depth", "image_encoder")
-    for name, folder in ({name: name for name in same} | controlnet_folders()).items():
-        shutil.copytree(model / folder, work / name, dirs_exist_ok=True)
+    """The networks of a model as weights to go on from."""
+    tokenizer = CLIPTokenizer.from_pretrained(model / "tokenizer")
+    network = Denoiser(tokenizer)
+    for folder, part in get_parts(network).items():
+        (path,) = (model / folder).glob("*.safetensors")
+        part.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     stored = load_file(model / ADAPTER / IMAGE_PROMPT)
-    weights = {
-        k.replace("image_proj.proj.", "proj.image_embeds.").replace("image_proj.", "proj."): v.float()
-        for k, v in stored.items()
+    network.projection.load_state_dict(
+        {
+            name.removeprefix("image_proj.").replace("proj.", "image_embeds."): value.float()
+            for name, value in stored.items()
+        }
+    )
+    tokenizer.save_pretrained(work / "tokenizer")
+    save(network.state_dict(), work / "denoiser.safetensors")
+
+
+def assemble(work: Path, out: Path, depth: Path) -> None:
+    """The whole folder."""
+    tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
+    network = Denoiser(tokenizer)
+    network.load_state_dict(load_file(work / "denoiser.safetensors"))
+    depth_network = DepthNetwork.from_pretrained(depth)
+    for old in out.glob("*/"):
+        shutil.rmtree(old)
+    for folder, part in get_parts(network).items():
+        save_network(part, out / folder)
+    save_network(depth_network, out / "depth")
+    tokenizer.save_pretrained(out / "tokenizer")
+    build_scheduler().save_pretrained(out / "scheduler")
+    save_image_prompt(network.projection, out)
+    settings = {
+        "controlnets": CONTROLS,
+        "depth_estimator": "depth",
+        "defaults": DEFAULTS,
+        "image_prompt": ADAPTER,
+        "looks": prompts.LOOKS,
+        "cells": CELLS,
+        "tones": {name: tone.words for name, tone in TONES.items()},
+        "words": prompts.vocabulary(),
     }
-    (work / PROJECTION).parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, work / PROJECTION)
+    for name, content in (("model_index.json", INDEX), ("stylize.json", settings)):
+        (out / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--out", type=Path, default=Path("src/stylize/pocket"))
+    parser.add_argument("--depth", type=Path, help="the depth network; that of --out if left out")
     parser.add_argument("--back", action="store_true", help="put the networks of --out into --work, to go on from them")
     args = parser.parse_args()
     if args.back:
         take_back(args.out, args.work)
         return
-    for old in args.out.glob("*/"):
-        shutil.rmtree(old)
-    folders = controlnet_folders()
-    modules = {
-        "vae": AutoencoderTiny, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel, "depth": DepthNetwork,
-        "image_encoder": CLIPVisionModelWithProjection, **dict.fromkeys(folders, ControlNetModel),
-    }  # fmt: skip
-    for name, kind in modules.items():
-        network = kind.from_pretrained(args.work / name).to(torch.float16)
-        if name == "vae":
-            network.register_to_config(scaling_factor=LATENT_SCALE)
-        network.save_pretrained(args.out / folders.get(name, name))
-        config = args.out / folders.get(name, name) / "config.json"
-        kept = {key: value for key, value in json.loads(config.read_text()).items() if key != "_name_or_path"}
-        config.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
-    CLIPTokenizer.from_pretrained(args.work / "tokenizer").save_pretrained(args.out / "tokenizer")
-    LCMScheduler.from_pretrained(args.work / "scheduler").save_pretrained(args.out / "scheduler")
-    save_image_prompt(args.work, args.out)
-    index = {
-        "_class_name": "StableDiffusionControlNetImg2ImgPipeline",
-        "controlnet": ["diffusers", "MultiControlNetModel"],
-        "feature_extractor": ["transformers", "CLIPImageProcessor"],
-        "image_encoder": ["transformers", "CLIPVisionModelWithProjection"],
-        "requires_safety_checker": False,
-        "safety_checker": [None, None],
-        "scheduler": ["diffusers", "LCMScheduler"],
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", "CLIPTokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderTiny"],
-    }
-    settings = {
-        "controlnets": {name: folders[f"controlnet_{name}"] for name in CONTROLS},
-        "depth_estimator": "depth",
-        "defaults": DEFAULTS,
-        "image_prompt": ADAPTER,
-        "looks": prompts.LOOKS,
-        "tones": {name: tone.words for name, tone in TONES.items()},
-        "words": prompts.vocabulary(),
-    }
-    for name, content in (("model_index.json", index), ("stylize.json", settings)):
-        (args.out / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    assemble(args.work, args.out, args.depth or args.out / "depth")
     size = sum(p.stat().st_size for p in args.out.rglob("*") if p.is_file())
     print(f"{args.out}: {size / 1e6:.1f} MB")
 

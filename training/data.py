@@ -1,26 +1,16 @@
-"""What every stage of the training shares: the renditions, a schedule by the clock, an average of the weights."""
+"""What the stages of the training share: a schedule by the clock, an average of the weights, other colours."""
 
 from __future__ import annotations
 
 import copy
 import math
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from diffusers import AutoencoderTiny
 
 from stylize.models.loading import default_dtype
-
-
-def renditions(work: Path) -> tuple[list[np.ndarray], list[str]]:
-    """The memory maps uint8 `[N, L, 384, 384, 3]` and the names of their L looks (the first is the photo)."""
-    looks = (work / "looks.txt").read_text().split()
-    arrays = [np.load(p, mmap_mode="c") for p in sorted(work.glob("renditions-*.npy"))]
-    if not arrays:
-        raise SystemExit(f"no renditions in {work}: run training/renditions.py first")
-    return arrays, looks
 
 
 def the_device() -> torch.device:
@@ -81,11 +71,21 @@ class Average:
         torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
 
 
-@torch.no_grad()
-def linear_encoder(vae: AutoencoderTiny) -> tuple[torch.Tensor, torch.Tensor]:
-    """The encoder is linear on 8 x 8 patches: its impulse response is one strided convolution, many times faster."""
-    basis = torch.zeros(192, 3, 8, 8)
-    basis.view(192, 192).fill_diagonal_(1)
-    bias = vae.encoder(torch.full((1, 3, 8, 8), -1.0))
-    kernel = (vae.encoder(basis * 2 - 1) - bias).flatten(1).T.reshape(-1, 3, 8, 8).contiguous()
-    return kernel, bias
+def recolour(count: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function that gives `[count, 3, H, W]` in [0, 1] other hues, saturation and gamma, row by row; half stay."""
+    changed = torch.rand(count, 1, 1, 1) < 0.5
+    angle = (torch.rand(count) * 2 - 1) * math.pi * changed.flatten()
+    cosine, sine = angle.cos(), math.sqrt(1 / 3) * angle.sin()
+    third = (1 - cosine) / 3
+    # a rotation about the gray axis
+    one, two, three = cosine + third, third - sine, third + sine
+    turn = torch.stack([torch.stack(row, -1) for row in ((one, two, three), (three, one, two), (two, three, one))], 1)
+    saturation = torch.where(changed, 0.4 + torch.rand(count, 1, 1, 1), 1.0)
+    gamma = torch.where(changed, 0.7 + 0.7 * torch.rand(count, 1, 1, 1), 1.0)
+
+    def apply(pixels: torch.Tensor) -> torch.Tensor:
+        pixels = torch.einsum("nij,njhw->nihw", turn.to(pixels), pixels)
+        gray = pixels.mean(1, keepdim=True)
+        return (gray + (pixels - gray) * saturation.to(pixels)).clamp(1e-4, 1) ** gamma.to(pixels)
+
+    return apply

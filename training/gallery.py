@@ -16,7 +16,6 @@ import prompts
 from renditions import read, split
 from sheet import CLIPS, label, read_frames, save
 from stylize import Style, load_stylizer
-from teacher import TEACHING
 
 MORE_CLIPS = {"walk-sports2d.mp4": 2.0}
 """Some of its frames were trained on; the three of `CLIPS` were not seen."""
@@ -25,8 +24,8 @@ TILE = (224, 126)
 
 
 def references(folder: Path) -> list[Path]:
-    """Paintings that were not trained on, and that are not the teacher of a look."""
-    return [p for p in split(folder)[1] if not any(name in p.stem for name in TEACHING.values())][:REFERENCES]
+    """Paintings that were not trained on."""
+    return split(folder)[1][:REFERENCES]
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -26,7 +27,7 @@ from data import Clock
 from stylize import Style, load_stylizer
 from stylize.networks import Exchange, Networks
 from stylize.restyle import conditions_for
-from stylize.structure import DepthRange, canny
+from stylize.structure import DepthRange, StrokeOrder, take_strokes
 
 CROP, BATCH, RANK = 160, 6, 16
 LAYERS = r".*\.(to_q|to_k|to_v|to_out\.0|conv1|conv2|proj_in|proj_out|time_emb_proj)"
@@ -84,7 +85,9 @@ class Pairs:
             if one.shape != other.shape or min(one.shape[:2]) < CROP:
                 raise SystemExit(f"{name}: the two sizes differ, or a side is under {CROP} pixels")
             raw = networks.estimate_depth(one)
-            self._sets.append((one, other, canny(one), DepthRange.after(None, raw).scale(raw)))
+            strokes, _ = take_strokes([(one, None, Fraction(0))], StrokeOrder(), None, 0)
+            depth = DepthRange.after(None, raw).scale(raw)
+            self._sets.append((one, other, strokes[0].transpose(1, 2, 0), np.repeat(depth[..., None], 3, -1)))
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """A batch of crops: before and after in [-1, 1], maps in [0, 1]."""
@@ -95,9 +98,11 @@ class Pairs:
             y, x = self._rng.integers(height - CROP + 1), self._rng.integers(width - CROP + 1)
             flip = -1 if self._rng.random() < 0.5 else 1
             rows.append([np.ascontiguousarray(p[y : y + CROP, x : x + CROP][:, ::flip]) for p in pictures])
-        one, other, edges, depth = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
-        before, after = (p.permute(0, 3, 1, 2).float() / 127.5 - 1 for p in (one, other))
-        return before, after, {n: m[:, None].expand(-1, 3, -1, -1) for n, m in (("canny", edges), ("depth", depth))}
+        one, other, strokes, depth = (
+            torch.from_numpy(np.stack(column)).permute(0, 3, 1, 2) for column in zip(*rows, strict=True)
+        )
+        before, after = (p.float() / 127.5 - 1 for p in (one, other))
+        return before, after, {"strokes": strokes, "depth": depth}
 
 
 def train(networks: Networks, pairs: Pairs, minutes: float, rate: float) -> None:
@@ -120,7 +125,8 @@ def train(networks: Networks, pairs: Pairs, minutes: float, rate: float) -> None
         t = int(torch.randint(*NOISE, (), generator=generator))
         noisy = alphas[t].sqrt() * start + (1 - alphas[t]).sqrt() * torch.randn(start.shape, generator=generator)
         made = networks.predict(noisy, torch.tensor(t), prompt, controls, strengths, Exchange(weight=0.0))
-        loss = (made - wanted).square().mean() + 2 * (networks.decode(made) - after).abs().mean()
+        painted = networks.decode(made, maps["strokes"])
+        loss = (made - wanted).square().mean() + 2 * (painted - after).abs().mean()
         for group in optimiser.param_groups:
             group["lr"] = clock.learning_rate()
         optimiser.zero_grad()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stylize.runs.measuring import measure
     from stylize.runs.preview import Preview, make_preview
     from stylize.runs.stylizer import Stylizer, load_stylizer, stylize_video
+    from stylize.structure import stroke_field
     from stylize.style import Control, Style, Temporal
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ __all__ = [
     "load_stylizer",
     "make_preview",
     "measure",
+    "stroke_field",
     "stylize_video",
 ]
 
@@ -59,6 +61,7 @@ _HOMES = {
     "runs.measuring": ("measure",),
     "runs.preview": ("Preview", "make_preview"),
     "runs.stylizer": ("Stylizer", "load_stylizer", "stylize_video"),
+    "structure": ("stroke_field",),
     "style": ("Control", "Style", "Temporal"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -18,6 +18,7 @@ from stylize.frames import (
     Clip,
     DepthEstimator,
     Image,
+    Map,
     Picture,
     StructureMaps,
     join_clips,
@@ -30,7 +31,8 @@ from stylize.motion import CutDetector, FlowPool, FramePair, Fuse, Motion, fuse,
 from stylize.restyle import Conditions, Memory, Restyler
 from stylize.restyle.batches import Batch, cut_batches
 from stylize.restyle.keyframes import batch_gaps, cut_gaps
-from stylize.structure import DepthRange, GivenDepth, coarsen, take_maps
+from stylize.structure import DepthRange, GivenDepth, StrokeOrder, StrokeState, coarsen, take_maps, take_strokes
+from stylize.structure.stroke_maps import STROKES
 from stylize.style import Style
 
 
@@ -48,6 +50,8 @@ class Plan:
     """Only a part of the picture is restyled."""
     fast: bool = False
     """Only keyframes are restyled."""
+    strokes: StrokeOrder | None = None
+    """The strokes that the model draws with, if it is asked for any."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class State:
     depth_range: DepthRange | None = None
     """Of the shot's depth; `None` at its start, as are the following."""
     memory: Memory = field(default_factory=Memory)
+    strokes: StrokeState | None = field(default=None, repr=False)
+    """Of the last restyled frame of the shot."""
     last: FramePair | None = field(default=None, repr=False)
     """The frame, or in fast mode the keyframe, that results are carried on from."""
     matte: MattedFrame | None = field(default=None, repr=False)
@@ -84,7 +90,9 @@ def make_plan(restyler: Restyler, style: Style, source: Path | None = None) -> P
     if given is not None and "depth" not in conditions.controls:
         raise StyleError(f"{restyler.name} is asked for no depth", "add --control depth:1, or leave depth out")
     masking = masking_for(style, source, restyler.device)
-    return Plan(conditions, restyler.estimate_depth, restyler.device, given, masking, style.mode == "fast")
+    drawn = STROKES in conditions.controls
+    strokes = StrokeOrder(style.seed, conditions.cells, conditions.structure) if drawn else None
+    return Plan(conditions, restyler.estimate_depth, restyler.device, given, masking, style.mode == "fast", strokes)
 
 
 def restyle_clips(
@@ -97,44 +105,104 @@ def restyle_clips(
     """
     state = state or State()
     frames, conditions = split_shots(one_by_one(clips), state.cuts), plan.conditions
-    with FlowPool() as flows, Finisher(plan, state, flows) as finisher:
+    with FlowPool() as flows, Finisher(plan, state) as finisher, Preparer(plan, state, flows) as preparer:
         gaps = batch_gaps(cut_gaps(frames, flows, state.last), restyler.batch) if plan.fast else None
-        for batch in gaps or cut_batches(frames, restyler.batch):
+        for prepared in preparer.prepare(gaps or cut_batches(frames, restyler.batch)):
+            batch = prepared.batch
             state = replace(state.cut() if batch.clip.starts_shot else state, cuts=batch.cuts)
-            finisher.find_motion(batch)
             styled: Iterable[Image] = ()
             if batch.to_restyle:
-                maps, depth_range = _take_maps(batch.to_restyle, plan, state.depth_range)
+                maps, state = _take_maps(prepared, plan, state)
                 start = coarsen(join_clips(batch.to_restyle), conditions.footage, conditions.structure)
                 styled, memory = restyler.restyle(start, maps, state.memory, conditions)
-                state = replace(state, depth_range=depth_range, memory=memory)
-            yield from finisher.finish(batch, styled, state)
+                state = replace(state, memory=memory)
+            yield from finisher.finish(prepared, styled, state)
         yield from finisher.rest()
 
 
-def _take_maps(
-    clips: Sequence[Clip], plan: Plan, depth_range: DepthRange | None
-) -> tuple[StructureMaps, DepthRange | None]:
-    """Takes the maps of clips of one shot, one after the other, as `take_maps`."""
-    maps = []
-    for clip in clips:
+def _take_maps(prepared: PreparedBatch, plan: Plan, state: State) -> tuple[StructureMaps, State]:
+    """Takes the maps of a batch, one clip after the other, and returns the state with what they leave."""
+    maps, depth_range = [], state.depth_range
+    names = [name for name in plan.conditions.controls if name != STROKES]
+    for clip in prepared.batch.to_restyle:
         one, depth_range = take_maps(
-            clip, plan.conditions.controls, plan.estimate_depth, depth_range, plan.device,
-            structure=plan.conditions.structure, given=plan.given_depth,
+            clip, names, plan.estimate_depth, depth_range, plan.device, structure=plan.conditions.structure,
+            given=plan.given_depth,
         )  # fmt: skip
         maps.append(one)
-    return join_maps(maps), depth_range
+    taken, state = join_maps(maps), replace(state, depth_range=depth_range)
+    if prepared.strokes is not None:
+        drawn, strokes = prepared.strokes.result()
+        taken, state = StructureMaps({**taken.maps, STROKES: drawn}), replace(state, strokes=strokes)
+    return taken, state
+
+
+@dataclass(frozen=True)
+class PreparedBatch:
+    """A batch with what is computed from its source alone, while the networks have the one before."""
+
+    batch: Batch
+    motions: Sequence[Future[Motion] | None]
+    """Of the pairs of `Batch.list_pairs`."""
+    strokes: Future[tuple[Map, StrokeState]] | None
+    """Maps of the strokes of the restyled frames, and the state after them."""
+
+
+class Preparer:
+    """Finds the motion of batches and lays their strokes, in threads; a batch ahead of the networks if it lays any."""
+
+    def __init__(self, plan: Plan, state: State, flows: FlowPool) -> None:
+        self._order, self._flows = plan.strokes, flows
+        # in fast mode the motion is known already
+        self._needs_motion = plan.conditions.temporal.fusion > 0 or plan.strokes is not None
+        self._before = None if state.last is None else state.last.source
+        self._strokes, self._shot = state.strokes, state.memory.shot
+        self._thread = ThreadPoolExecutor(1, "stylize-strokes")
+
+    def __enter__(self) -> Preparer:
+        return self
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def prepare(self, batches: Iterable[Batch]) -> Iterator[PreparedBatch]:
+        """Yields the batches with what is computed for them."""
+        waiting, ahead = deque[PreparedBatch](), 0 if self._order is None else 1
+        for batch in batches:
+            waiting.append(self._start(batch))
+            if len(waiting) > ahead:
+                yield waiting.popleft()
+        yield from waiting
+
+    def _start(self, batch: Batch) -> PreparedBatch:
+        starts = batch.clip.starts_shot
+        before: Picture | None = None if starts else self._before
+        self._before = batch.clip.frames[-1]
+        self._shot += starts
+        pairs = batch.list_pairs(before)
+        motions = [self._flows.between(*pair) if pair and self._needs_motion else None for pair in pairs]
+        strokes = None
+        if self._order is not None and batch.to_restyle:
+            strokes = self._thread.submit(self._lay_strokes, self._order, batch, motions, self._shot)
+        return PreparedBatch(batch, motions, strokes)
+
+    def _lay_strokes(
+        self, order: StrokeOrder, batch: Batch, motions: Sequence[Future[Motion] | None], shot: int
+    ) -> tuple[Map, StrokeState]:
+        state = None if batch.clip.starts_shot else self._strokes
+        steps = batch.list_steps([None if motion is None else motion.result() for motion in motions])
+        maps, self._strokes = take_strokes(steps, order, state, shot)
+        return maps, self._strokes
 
 
 class Finisher:
     """Steadies and masks restyled batches in a thread, in their order, while the networks have the next one."""
 
-    def __init__(self, plan: Plan, state: State, flows: FlowPool) -> None:
-        self._masking, self._flows = plan.masking, flows
-        self._fuse = _choose_fuse(plan)
+    def __init__(self, plan: Plan, state: State) -> None:
+        self._masking, self._fuse = plan.masking, _choose_fuse(plan)
         self._last, self._matte = state.last, state.matte  # of the batch that was finished last
-        self._before = None if state.last is None else state.last.source
-        self._motions = deque[list[Future[Motion] | None]]()
         self._finished = deque[Future[tuple[Clip, State]]]()
         self._thread = ThreadPoolExecutor(1, "stylize-finish")
 
@@ -146,21 +214,13 @@ class Finisher:
     ) -> None:
         self._thread.shutdown(cancel_futures=True)
 
-    def find_motion(self, batch: Batch) -> None:
-        """Starts finding the motion of the source, which needs no result of the networks."""
-        before: Picture | None = None if batch.clip.starts_shot else self._before
-        self._before = batch.clip.frames[-1]
-        pairs = batch.list_pairs(before)
-        wanted = self._fuse is not None
-        self._motions.append([self._flows.between(*pair) if pair and wanted else None for pair in pairs])
-
-    def finish(self, batch: Batch, styled: Iterable[Image], state: State) -> Iterator[tuple[Clip, State]]:
+    def finish(self, prepared: PreparedBatch, styled: Iterable[Image], state: State) -> Iterator[tuple[Clip, State]]:
         """Adds a restyled batch, and yields those that were added before it.
 
         Args:
             state: after the batch; this class adds `last` and `matte`.
         """
-        self._finished.append(self._thread.submit(self._finish, batch, styled, state, self._motions.popleft()))
+        self._finished.append(self._thread.submit(self._finish, prepared, styled, state))
         while len(self._finished) > 1:
             yield self._finished.popleft().result()
 
@@ -169,12 +229,11 @@ class Finisher:
         while self._finished:
             yield self._finished.popleft().result()
 
-    def _finish(
-        self, batch: Batch, styled: Iterable[Image], state: State, motions: Sequence[Future[Motion] | None]
-    ) -> tuple[Clip, State]:
+    def _finish(self, prepared: PreparedBatch, styled: Iterable[Image], state: State) -> tuple[Clip, State]:
+        batch = prepared.batch
         if batch.clip.starts_shot:
             self._last = self._matte = None
-        motions_found = [None if motion is None else motion.result() for motion in motions]
+        motions_found = [None if motion is None else motion.result() for motion in prepared.motions]
         images, self._last = batch.finish(styled, self._last, motions_found, self._fuse)
         frames = np.stack([to_bytes(image) for image in images])
         if self._masking is not None:

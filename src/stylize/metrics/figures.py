@@ -20,6 +20,8 @@ from stylize.motion.flow import Mask
 Figures: TypeAlias = dict[str, float]
 
 EDGE_TOLERANCE = 2
+DETAIL = 2.0
+"""Standard deviation of the blur that tells detail from the rest, in pixels."""
 BORDER = 16
 """Pixels that tOF leaves out on each side, as in TecoGAN's evaluation."""
 
@@ -48,6 +50,8 @@ def pair_figures(before: tuple[Picture, Picture], now: tuple[Picture, Picture]) 
         "flicker": styled[1],
         "tof": float(np.linalg.norm(flows[0] - flows[1], axis=-1)[inner].mean()),
         "dynamic_degree": float(_is_dynamic(flows[1])),
+        "detail_along": correlate_detail(before[1], now[1], motion.visible, motion.flow),
+        "detail_in_place": correlate_detail(before[1], now[1], motion.visible),
     }
     return figures, {"warp_error": source[0], "flicker": source[1], "dynamic_degree": float(_is_dynamic(flows[0]))}
 
@@ -64,6 +68,23 @@ def error_map(one: Picture, other: Picture, flow: npt.NDArray[np.float32], mask:
     """Returns the root mean squared difference along the motion, `[H, W]` in [0, 1]; 0 where it cannot be known."""
     difference = to_floats(one) - warp(to_floats(other), flow)
     return np.asarray(np.sqrt((difference**2).mean(-1)) * mask, np.float32)
+
+
+def correlate_detail(one: Picture, other: Picture, mask: Mask, flow: npt.NDArray[np.float32] | None = None) -> float:
+    """Returns the correlation in [-1, 1] of the fine detail of two pictures, over `mask`.
+
+    Detail is what a blur of `DETAIL` pixels removes from the lightness. Strokes that stick to surfaces agree along the
+    motion; those that stick to the screen agree at the same place. 0 where there is no detail.
+
+    Args:
+        flow: from `one` to `other`; without it the same places are compared.
+    """
+    gray = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (one, other)]
+    before, after = (image - cv2.GaussianBlur(image, (0, 0), DETAIL) for image in gray)
+    after = after if flow is None else warp(after, flow, cubic=True)
+    pair = before[mask], after[mask]
+    deviations = [float(values.std()) if len(values) else 0.0 for values in pair]
+    return float(np.corrcoef(*pair)[0, 1]) if min(deviations) > 1e-3 else 0.0
 
 
 def sharpness(picture: Picture) -> float:

@@ -38,6 +38,8 @@ MEANING: Mapping[str, str] = {
     "style_change": "colour difference from the source, Delta E (0: nothing was restyled)",
     "sharpness": "deviation of the Laplacian, in levels of 255",
     "dynamic_degree": "share of pairs that move",
+    "detail_along": "agreement of fine detail with the frame before along the motion, -1 to 1 (higher: it sticks)",
+    "detail_in_place": "the same at the same place of the screen (high in motion: it sticks to the screen)",
     "frame_consistency": "CLIP similarity of neighbours",
     "prompt_consistency": "CLIP similarity of frame and prompt",
 }

@@ -24,7 +24,7 @@ from stylize.models.parts import MIDAS, Extras, Source, find_source
 from stylize.models.recipes import Recipe
 from stylize.models.registry import KNOWN_CONTROLNETS, KNOWN_VAES
 from stylize.models.single_file import load_single_file
-from stylize.networks import ControlNet, Networks, attention, choose_device
+from stylize.networks import ControlNet, Networks, attention, choose_device, patches
 from stylize.networks.controlnets import UnionControlNet
 from stylize.networks.devices import default_dtype, memory_format
 from stylize.networks.family import architecture, family
@@ -33,9 +33,13 @@ from stylize.networks.image_prompt import ImagePrompt
 from stylize.structure.depth import LazyDepth, MidasDepth, PocketDepth, TransformersDepth
 from stylize.structure.detectors import annotators
 
-LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
+LIBRARIES = {"diffusers": diffusers, "transformers": transformers, "stylize.networks.patches": patches}
 PARTS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler")
 IMAGE_PROMPT = "ip-adapter.safetensors"
+CONTROLNETS = {
+    "ControlNetUnionModel": diffusers.ControlNetUnionModel, "ChangeControlNet": patches.ChangeControlNet
+}  # fmt: skip
+"""Classes of ControlNets by the name in their configuration; the others are diffusers' own."""
 SDXL_PARTS = ("tokenizer_2", "text_encoder_2")
 """Parts that only SDXL has."""
 
@@ -179,8 +183,8 @@ def _load_controlnet(location: Place, unet: Any, dtype: torch.dtype) -> Any:
         if location.file:
             net = diffusers.ControlNetModel.from_single_file(str(location.path), dtype=dtype, local_files_only=True)
         else:
-            union = diffusers.ControlNetModel.load_config(location.path).get("_class_name") == "ControlNetUnionModel"
-            net = (diffusers.ControlNetUnionModel if union else diffusers.ControlNetModel).from_pretrained(
+            kind = diffusers.ControlNetModel.load_config(location.path).get("_class_name")
+            net = CONTROLNETS.get(kind, diffusers.ControlNetModel).from_pretrained(
                 location.path, dtype=dtype, use_safetensors=True, local_files_only=True,
                 **_choose_variant(location.path),
             )  # fmt: skip

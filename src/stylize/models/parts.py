@@ -77,7 +77,7 @@ class Source:
         if "words" not in self.settings:
             return None
         looks, tones = ({n: tuple(p) for n, p in self.settings.get(key, {}).items()} for key in ("looks", "tones"))
-        return Vocabulary(looks, tones, frozenset(self.settings["words"]))
+        return Vocabulary(looks, tones, frozenset(self.settings["words"]), self.settings.get("cells", {}))
 
 
 def find_source(model: str, extras: Extras, *, offline: bool = False, say: Say | None = None) -> Source:

@@ -21,6 +21,7 @@ from stylize.networks.controlnets import ControlNet
 from stylize.networks.devices import full_size_slice, upload
 from stylize.networks.family import family
 from stylize.networks.image_prompt import ImagePrompt
+from stylize.networks.patches import PatchAutoencoder
 from stylize.networks.prompts import PromptEmbedding
 from stylize.networks.vocabulary import Vocabulary
 from stylize.networks.words import encode_words
@@ -125,15 +126,31 @@ class Networks:
             part = upload(pixels[i : i + size], self.device, self.vae.dtype)
             if isinstance(self.vae, AutoencoderTiny):  # its encoder is small, and its tiles know of 4 latents only
                 latents.append(self.vae.encoder(part))
+            elif isinstance(self.vae, PatchAutoencoder):
+                latents.append(self.vae.encode(part))
             else:
                 latents.append(self.vae.encode(part).latent_dist.sample(list(generators[i : i + size])))
         return (self._scaling * torch.cat(latents)).to(self.dtype)
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Decodes scaled latents to pixels, float32 `[B, 3, H, W]`, roughly in [-1, 1]."""
-        unscaled = (latents / self._scaling).to(self.vae.dtype)
-        slices = torch.split(unscaled, full_size_slice(self.device))
-        return torch.cat([self.vae.decode(part, return_dict=False)[0].float() for part in slices])
+    @property
+    def draws_strokes(self) -> bool:
+        """Whether the decoder draws with a map of strokes."""
+        return isinstance(self.vae, PatchAutoencoder)
+
+    def decode(self, latents: torch.Tensor, strokes: torch.Tensor | None = None) -> torch.Tensor:
+        """Decodes scaled latents to pixels, float32 `[B, 3, H, W]`, roughly in [-1, 1].
+
+        Args:
+            strokes: the control's map `[B, 3, H, W]` in [0, 1], for decoders that draw with it.
+        """
+        unscaled, size = (latents / self._scaling).to(self.vae.dtype), full_size_slice(self.device)
+        pixels = []
+        for i in range(0, len(latents), size):
+            options = {}
+            if strokes is not None:
+                options["strokes"] = upload(strokes[i : i + size], self.device, self.vae.dtype)
+            pixels.append(self.vae.decode(unscaled[i : i + size], return_dict=False, **options)[0].float())
+        return torch.cat(pixels)
 
     def embed_control(self, name: str, control: torch.Tensor) -> torch.Tensor:
         """Embeds maps `[B, 3, H, W]` in [0, 1] as the named ControlNet reads them at every step."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PLAIN = "photo"
 """The look that changes nothing, for prompts that ask for none."""
@@ -27,6 +27,8 @@ class Vocabulary:
     looks: Mapping[str, tuple[str, ...]]
     tones: Mapping[str, tuple[str, ...]]
     words: frozenset[str]
+    cells: Mapping[str, str] = field(default_factory=dict)
+    """The kind of cells (stones, panes, dabs, dots) that a look is made of, by look; the others have none."""
 
     def read(self, prompt: str) -> Reading:
         """Splits a prompt into known words, in their order, and unknown ones; words may have "-" or "'" inside."""
@@ -41,10 +43,24 @@ class Vocabulary:
 
     def names_look(self, text: str) -> bool:
         """Whether the text has any phrase of any look, as whole words."""
-        padded = f" {re.sub(r'[^a-z0-9]+', ' ', text.lower()).strip()} "
-        phrases = (phrase for phrases in self.looks.values() for phrase in phrases)
-        return any(f" {re.sub(r'[^a-z0-9]+', ' ', phrase)} " in padded for phrase in phrases)
+        return bool(self.find_looks(text))
+
+    def find_looks(self, text: str) -> tuple[str, ...]:
+        """Returns the looks that the text has a phrase of, as whole words."""
+        padded = _pad_words(text)
+        return tuple(
+            look for look, phrases in self.looks.items() if any(_pad_words(phrase) in padded for phrase in phrases)
+        )
+
+    def find_cells(self, text: str) -> str | None:
+        """Returns the kind of cells that the first look of a text with cells is made of."""
+        return next((self.cells[look] for look in self.find_looks(text) if look in self.cells), None)
 
     def describe(self) -> str:
         """Lists the looks and tones by name, in one line."""
         return f"looks: {', '.join(self.looks)}; tones: {', '.join(self.tones)}"
+
+
+def _pad_words(text: str) -> str:
+    """Returns the words of a text with a space before and after each."""
+    return f" {re.sub(r'[^a-z0-9]+', ' ', text.lower()).strip()} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeAlias
 
 from stylize.frames import Clip, Image, Picture, batches
@@ -33,6 +34,14 @@ class Batch:
         """
         earlier = [before, *self.clip.frames[:-1]]
         return [None if one is None else (one, other) for one, other in zip(earlier, self.clip.frames, strict=True)]
+
+    def list_steps(self, motions: Sequence[Motion | None]) -> Sequence[tuple[Picture, Motion | None, Fraction]]:
+        """Lists the restyled frames, each with the motion back to the restyled frame before it, and its second.
+
+        Args:
+            motions: of the pairs of `list_pairs`.
+        """
+        return list(zip(self.clip.frames, motions, self.clip.times, strict=True))
 
     def finish(
         self, styled: Iterable[Image], last: FramePair | None, motions: Sequence[Motion | None], fuse: Fuse | None

@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from stylize.networks import Networks
 from stylize.networks.budget import MemoryLoad
 from stylize.networks.prompts import Timeline
 from stylize.restyle.prompting import prompts_for
-from stylize.style import FOOTAGE, Control, Style, Temporal
+from stylize.style import FOOTAGE, Control, Style, Temporal, parse_timeline
 from stylize.style.footage import Footage
 
 
@@ -36,6 +37,8 @@ class Conditions:
     footage: Footage = FOOTAGE["video"]
     structure: float = 1.0
     """How tightly forms are held, in [0, 1]; 1 is fully."""
+    cells: tuple[tuple[Fraction, str | None], ...] = ((Fraction(0), None),)
+    """The kind of cells that the look is made of, or none, from each second on."""
 
     @property
     def load(self) -> MemoryLoad:
@@ -78,8 +81,15 @@ def conditions_for(networks: Networks, style: Style, reference: PillowImage.Imag
     prompts = prompts_for(networks, style, reference, guided=guidance > 1 and not networks.embeds_guidance)
     rescale, schedule = style.guidance_rescale, _make_schedule(networks, steps, to_run, strength)
     return Conditions(
-        prompts, guidance, rescale, strength, controls, style.temporal_weights, style.seed, schedule, footage, structure
-    )
+        prompts, guidance, rescale, strength, controls, style.temporal_weights, style.seed, schedule, footage,
+        structure, find_cells(networks, style),
+    )  # fmt: skip
+
+
+def find_cells(networks: Networks, style: Style) -> tuple[tuple[Fraction, str | None], ...]:
+    """Returns the kind of cells that each prompt of a style wants, with the second from which on it holds."""
+    read = networks.vocabulary.find_cells if networks.vocabulary else lambda _: None
+    return tuple((at, read(text)) for at, text in parse_timeline(style.prompt))
 
 
 def to_controls(weights: Mapping[str, float]) -> dict[str, Control]:

@@ -60,15 +60,14 @@ class ImageRestyler:
         seed = _seed_of_shot(conditions.seed, memory.shot)
         generators = [torch.Generator("cpu").manual_seed(seed) for _ in range(size)]
         latents = networks.encode(_pad(_to_signed(start.frames)), generators)
-        embedded = {
-            name: networks.embed_control(name, _pad(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1)))
-            for name in conditions.controls
-        }
+        padded = {name: _pad(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1)) for name in conditions.controls}
+        embedded = {name: networks.embed_control(name, control) for name, control in padded.items()}
         if self.static:
             latents, embedded = _fill(latents, size), {name: _fill(x, size) for name, x in embedded.items()}
         prompt = stack([conditions.prompts.at(start.times[min(i, count - 1)]) for i in range(size)])
         latents, memory = denoise(networks, conditions, latents, embedded, prompt, memory, generators, count)
-        pixels = networks.decode(latents[:count])[..., :height, :width]
+        strokes = padded.get("strokes") if networks.draws_strokes else None
+        pixels = networks.decode(latents[:count], strokes)[..., :height, :width]
         return _to_images(*start_download(pixels)), memory
 
 

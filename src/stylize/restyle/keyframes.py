@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -82,6 +83,14 @@ class GapBatch(Batch):
     def list_pairs(self, before: Picture | None) -> Sequence[PicturePair | None]:
         """Returns nothing: the motion is known already."""
         return ()
+
+    def list_steps(self, motions: Sequence[Motion | None]) -> Sequence[tuple[Picture, Motion | None, Fraction]]:
+        """Lists the keyframes, each with the motion back to the keyframe before it, and its second."""
+        return [
+            (keyframe.frames[0], chain(gap.back)[-1] if gap.back else None, keyframe.times[0])
+            for gap in self.gaps
+            if (keyframe := gap.keyframe) is not None
+        ]
 
     def finish(
         self, styled: Iterable[Image], last: FramePair | None, motions: Sequence[Motion | None], fuse: Fuse | None

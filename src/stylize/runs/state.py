@@ -15,10 +15,14 @@ from stylize.motion import CutDetector, FramePair
 from stylize.pipeline import State
 from stylize.restyle import Memory
 from stylize.restyle.memory import FrameCache
-from stylize.structure import DepthRange
+from stylize.structure import DepthRange, StrokeState
+from stylize.structure.cells import Cells
+from stylize.structure.strokes import Strokes
 
 CACHES = ("style_anchor", "anchor", "previous")
-PICTURES = ("cuts/", "last/", "matte/")
+ARRAYS = ("cuts/", "last/", "matte/", "strokes/", "cells/")
+STROKES = ("values", "coordinates", "level", "forms", "direction")
+CELLS = ("points", "values", "ids", "labels", "cover")
 
 
 def to_bytes(state: State) -> bytes:
@@ -34,10 +38,15 @@ def to_bytes(state: State) -> bytes:
         arrays |= {"last/source": state.last.source, "last/styled": state.last.styled}
     if state.matte is not None:
         arrays |= {"matte/picture": state.matte[0], "matte/matte": state.matte[1]}
+    drawn = state.strokes
+    if drawn is not None:
+        arrays |= {f"strokes/{name}": getattr(drawn.strokes, name) for name in STROKES}
+        arrays |= {f"cells/{one.kind}/{name}": getattr(one, name) for one in drawn.cells for name in CELLS}
     tensors |= {name: torch.from_numpy(array.copy()) for name, array in arrays.items() if array is not None}
     numbers = {
         "shot": memory.shot, "frames_in_shot": memory.frames_in_shot, "usual": state.cuts.usual,
         "depth_range": None if state.depth_range is None else asdict(state.depth_range),
+        "born": {} if drawn is None else {one.kind: one.born for one in drawn.cells},
     }  # fmt: skip
     return save(tensors, metadata={"state": json.dumps(numbers)})
 
@@ -53,7 +62,7 @@ def from_bytes(content: bytes, device: torch.device) -> State:
         tensors = {name: tensor.clone() for name, tensor in load(content).items()}
         length = int.from_bytes(content[:8], "little")
         numbers: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
-        arrays = {name: x.numpy() for name, x in tensors.items() if name.startswith(PICTURES)}
+        arrays = {name: x.numpy() for name, x in tensors.items() if name.startswith(ARRAYS)}
         caches = {name: _restore_cache(name, tensors, device) for name in CACHES}
         depth = numbers["depth_range"]
         last = FramePair(arrays["last/source"], arrays["last/styled"]) if "last/source" in arrays else None
@@ -61,11 +70,22 @@ def from_bytes(content: bytes, device: torch.device) -> State:
             CutDetector(arrays.get("cuts/thumbnail"), arrays.get("cuts/histogram"), numbers["usual"]),
             None if depth is None else DepthRange(**depth),
             Memory(**caches, shot=numbers["shot"], frames_in_shot=numbers["frames_in_shot"]),
+            _restore_strokes(arrays, numbers["born"]),
             last,
             (arrays["matte/picture"], arrays["matte/matte"]) if "matte/matte" in arrays else None,
         )
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UnfinishedRun("the state of the unfinished run is broken", "pass --force to begin again") from error
+
+
+def _restore_strokes(arrays: dict[str, Any], born: dict[str, int]) -> StrokeState | None:
+    if "strokes/values" not in arrays:
+        return None
+    strokes = Strokes(**{name: arrays[f"strokes/{name}"] for name in STROKES})
+    cells = [
+        Cells(kind, born=n, **{name: arrays[f"cells/{kind}/{name}"] for name in CELLS}) for kind, n in born.items()
+    ]
+    return StrokeState(strokes, tuple(cells))
 
 
 def _restore_cache(name: str, tensors: dict[str, torch.Tensor], device: torch.device) -> FrameCache:

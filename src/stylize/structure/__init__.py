@@ -6,5 +6,18 @@ from stylize.structure.coarsen import coarsen
 from stylize.structure.detectors import canny, detector
 from stylize.structure.given import GivenDepth
 from stylize.structure.maps import DepthRange, take_maps
+from stylize.structure.stroke_maps import StrokeOrder, StrokeState, take_strokes
+from stylize.structure.strokes import stroke_field
 
-__all__ = ["DepthRange", "GivenDepth", "canny", "coarsen", "detector", "take_maps"]
+__all__ = [
+    "DepthRange",
+    "GivenDepth",
+    "StrokeOrder",
+    "StrokeState",
+    "canny",
+    "coarsen",
+    "detector",
+    "stroke_field",
+    "take_maps",
+    "take_strokes",
+]

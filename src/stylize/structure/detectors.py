@@ -29,8 +29,8 @@ WITH_WEIGHTS = {
 }  # fmt: skip
 """Detector classes of controlnet-aux that load weights."""
 OPTIONS: dict[str, dict[str, Any]] = {"scribble": {"scribble": True}}
-CONTROLS = ("depth", "canny", *WITH_WEIGHTS, "tile", "shuffle")
-"""Names of all controls that maps can be made for; depth maps come from separate networks."""
+CONTROLS = ("depth", "canny", "strokes", *WITH_WEIGHTS, "tile", "shuffle")
+"""Names of all controls that maps can be made for; depth comes from networks of its own, strokes from `stroke_maps`."""
 
 
 def annotators() -> str:

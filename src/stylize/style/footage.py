@@ -34,6 +34,8 @@ class Footage:
 
 FOOTAGE: dict[FootageKind, Footage] = {
     "video": Footage(),
-    "storyboard": Footage(strength=0.9, controls={"depth": 1.5, "canny": 0.75}, structure=0.95, smooth=1.0, grey=0.8),
+    "storyboard": Footage(
+        strength=0.9, controls={"depth": 1.5, "canny": 0.75, "strokes": 0.75}, structure=0.95, smooth=1.0, grey=0.8
+    ),
     "render": Footage(strength=1.0, controls={"depth": 2.0}, smooth=0.5),
 }

@@ -1,0 +1,102 @@
+"""Makes the map of the `strokes` control: edges, stroke field and cells as red, green and blue."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from stylize.frames import Map, Picture
+from stylize.motion import Motion
+from stylize.structure.cells import Cells, carry_cells, start_cells
+from stylize.structure.coarsen import blur_forms
+from stylize.structure.detectors import canny
+from stylize.structure.strokes import SHEET, Strokes, carry_strokes, make_sheets, start_strokes
+
+STROKES = "strokes"
+"""Name of the control."""
+
+
+@dataclass(frozen=True)
+class StrokeOrder:
+    """What strokes a run wants."""
+
+    seed: int = 0
+    """Another one gives another hand: other places for the same strokes."""
+    cells: tuple[tuple[Fraction, str | None], ...] = ((Fraction(0), None),)
+    """The kind of cells (`cells.KINDS`), or none, from each second on, on the source's clock."""
+    structure: float = 1.0
+    """How tightly edges hold the forms, in [0, 1]."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Every kind of cells that the run ever wants; all are carried all the time."""
+        return tuple(sorted({kind for _, kind in self.cells if kind is not None}))
+
+    def kind_at(self, time: Fraction) -> str | None:
+        """Returns the kind of cells of a moment: between two prompts, of the nearer one."""
+        moments = [moment for moment, _ in self.cells]
+        ends = [(one + other) / 2 for one, other in itertools.pairwise(moments)]
+        return self.cells[sum(time >= end for end in ends)][1]
+
+
+@dataclass(frozen=True, eq=False)
+class StrokeState:
+    """The strokes and cells of one frame, which the next one's go on from; nothing at the start of a shot."""
+
+    strokes: Strokes
+    cells: tuple[Cells, ...] = field(default=(), repr=False)
+    """In the order of `StrokeOrder.kinds`."""
+
+
+def take_strokes(
+    frames: Iterable[tuple[Picture, Motion | None, Fraction]], order: StrokeOrder, state: StrokeState | None, shot: int
+) -> tuple[Map, StrokeState]:
+    """Returns the maps of consecutive frames of a shot, and the state after them.
+
+    Args:
+        frames: uint8 RGB `[H, W, 3]`, each with the motion back to the frame before it and its second; no motion where
+            nothing was before.
+        state: of the frame before; `None` at the start of a shot.
+        shot: number of the shot: each one has strokes of its own.
+
+    Returns:
+        float32 `[T, 3, H, W]` in [0, 1].
+    """
+    maps = []
+    for picture, motion, time in frames:
+        if state is None or motion is None:
+            state = _start(picture, order, shot)
+        else:
+            state = _carry(picture, motion, order, state)
+        maps.append(_paint(picture, order, state, time))
+    assert state is not None
+    return np.stack(maps), state
+
+
+def _start(picture: Picture, order: StrokeOrder, shot: int) -> StrokeState:
+    rng = np.random.default_rng([order.seed, shot])
+    x, y = rng.uniform(0, SHEET, 2)
+    strokes = start_strokes(picture, make_sheets(), (float(x), float(y)))
+    seeds = rng.integers(2**31, size=len(order.kinds))
+    cells = [start_cells(k, picture, strokes.direction, int(s)) for k, s in zip(order.kinds, seeds, strict=True)]
+    return StrokeState(strokes, tuple(cells))
+
+
+def _carry(picture: Picture, motion: Motion, order: StrokeOrder, state: StrokeState) -> StrokeState:
+    strokes = carry_strokes(state.strokes, picture, motion.flow, motion.visible, make_sheets())
+    cells = [
+        carry_cells(cells, picture, strokes.direction, motion.flow, motion.visible, order.seed) for cells in state.cells
+    ]
+    return StrokeState(strokes, tuple(cells))
+
+
+def _paint(picture: Picture, order: StrokeOrder, state: StrokeState, time: Fraction) -> Map:
+    """Joins edges, stroke field and the cells of the moment to one map, `[3, H, W]`."""
+    edges, field = canny(blur_forms(picture, order.structure)), state.strokes.picture
+    kind = order.kind_at(time)
+    cells = np.zeros_like(field) if kind is None else state.cells[order.kinds.index(kind)].picture
+    return np.stack([edges, field, cells]).astype(np.float32)
