@@ -65,7 +65,9 @@ def test_take_maps(tiny_model: Path) -> None:
         assert maps.maps[name].dtype == np.float32
         assert maps.maps[name].min() >= 0 and maps.maps[name].max() <= 1
     assert "64" in repr(maps)
-    with pytest.raises(ModelError, match="no detector makes maps for the control 'pose': use depth, canny, strokes, softedge"):
+    with pytest.raises(
+        ModelError, match="no detector makes maps for the control 'pose': use depth, canny, strokes, softedge"
+    ):
         take_maps(clip, ["pose"], networks.estimate_depth, None)
 
 
