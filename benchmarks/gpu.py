@@ -125,8 +125,8 @@ def step_flops(networks: Networks, size: tuple[int, int]) -> float:
     latents = torch.randn(1, channels, height // 8, width // 8, device=networks.device, dtype=networks.dtype)
     prompt: PromptEmbedding = networks.encode_prompt("ink", "", guided=False)
     control = torch.rand(1, 3, height, width)
-    controls = {name: networks.embed_control(name, control) for name in CONTROLS}
-    weights = dict.fromkeys(CONTROLS, 1.0)
+    controls = {name: networks.embed_control(name, control) for name in networks.controlnets}
+    weights = dict.fromkeys(networks.controlnets, 1.0)
     with FlopCounterMode(display=False) as counter:
         networks.predict(latents, torch.tensor([500], device=networks.device), prompt, controls, weights, Exchange())
     return float(counter.get_total_flops())
@@ -278,13 +278,11 @@ def networks_alone(networks: Networks, style: Style, clips: list[Clip], batch: i
     restyler = ImageRestyler(networks, batch)
     plan = make_plan(restyler, style)
     clip = join_clips(clips[:batch])
-    maps = StructureMaps({name: np.zeros((batch, 1, *clip.frames.shape[1:3]), np.float32) for name in CONTROLS})
+    asked = plan.conditions.controls
+    maps = StructureMaps({name: np.zeros((batch, 3, *clip.frames.shape[1:3]), np.float32) for name in asked})
     _, memory = restyler.restyle(clip, maps, Memory().cut(), plan.conditions)
     latents = networks.encode(torch.rand(batch, 3, *clip.frames.shape[1:3]), [torch.Generator()] * batch)
-    controls = {
-        name: networks.embed_control(name, torch.rand(batch, 3, *clip.frames.shape[1:3])) for name in CONTROLS
-        if name in plan.conditions.controls
-    }  # fmt: skip
+    controls = {name: networks.embed_control(name, torch.rand(batch, 3, *clip.frames.shape[1:3])) for name in asked}
     prompt, generators = stack([plan.conditions.prompts.at(clip.times[0])] * batch), [torch.Generator()] * batch
     return lambda: denoise(networks, plan.conditions, latents, controls, prompt, memory, generators)
 

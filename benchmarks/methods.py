@@ -20,7 +20,7 @@ from stylize import Clip, Style, Stylizer, Temporal
 from stylize.motion import fusion as fill
 from stylize.restyle import conditions_for
 from stylize.restyle import image_restyler as restyle
-from stylize.structure import DepthRange, canny
+from stylize.structure import DepthRange, StrokeOrder, canny, take_strokes
 
 Method = Callable[[np.ndarray], np.ndarray]
 """uint8 RGB `[T, H, W, 3]` in and out."""
@@ -158,11 +158,18 @@ class Peer:
     def _maps(self, frames: np.ndarray) -> list[torch.Tensor]:
         """Depth scaled frame by frame, as everybody does it."""
         maps = []
-        for name in conditions_for(self._networks, self._style).controls:
-            one = {"canny": canny, "depth": self._depth}[name]
+        conditions = conditions_for(self._networks, self._style)
+        for name in conditions.controls:
+            one = {"canny": canny, "depth": self._depth, "strokes": self._lay_strokes}[name]
             stacked = torch.from_numpy(np.stack([one(frame) for frame in frames]))
-            maps.append(stacked[:, None].expand(-1, 3, -1, -1))
+            maps.append(stacked if stacked.ndim == 4 else stacked[:, None].expand(-1, 3, -1, -1))
         return maps
+
+    def _lay_strokes(self, frame: np.ndarray) -> np.ndarray:
+        """Strokes of the frame by itself: the same noise in each, but nothing is carried."""
+        cells = conditions_for(self._networks, self._style).cells
+        maps, _ = take_strokes([(frame, None, cells[0][0])], StrokeOrder(self._style.seed, cells), None, 0)
+        return maps[0]
 
     def _depth(self, frame: np.ndarray) -> np.ndarray:
         raw = self._networks.estimate_depth(frame)

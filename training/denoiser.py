@@ -18,7 +18,7 @@ from transformers import CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithPro
 from stylize.networks.patches import ChangeControlNet, ChangeUNet, PatchAutoencoder
 from text import WIDTH, build_text_encoder
 
-SHIFT = 24.0
+SHIFT = 48.0
 """The noise is this much weaker than in the cosine schedule: patches have most of a picture in few channels."""
 REFERENCE_SIDE, IMAGE_TOKENS = 128, 4
 LATENTS = 80

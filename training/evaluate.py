@@ -31,13 +31,15 @@ import torch
 import looks
 import prompts
 from data import to_tensor
-from painters import CELLS, PAINTERS, Given
+from given import Given
+from painters import CELLS, PAINTERS
 from renditions import read, split, square
 from sheet import CLIPS, contact_sheet, read_frames
 from stylize import Clip, Style, Stylizer, load_stylizer
 from stylize.metrics import spearman
 from stylize.metrics.figures import pair_figures
 from stylize.structure import StrokeOrder, take_strokes
+from stylize.structure.strokes import draw_lines
 from train_depth import load as load_depth
 from vgg import Vgg, distance
 
@@ -57,11 +59,11 @@ def restyled(stylizer: Stylizer, photo: np.ndarray, prompt: str = "", **style: o
 
 def teach(photo: np.ndarray) -> dict[str, np.ndarray]:
     """The photo in every look, painted by the strokes that a run of seed 0 has."""
-    renditions = {looks.PHOTO: photo} | {name: draw(photo) for name, draw in looks.DRAWN_LOOKS.items()}
+    renditions = {looks.PHOTO: photo}
     for name, paint in PAINTERS.items():
         order = StrokeOrder(cells=((Fraction(0), CELLS.get(name)),))
         _, state = take_strokes([(photo, None, Fraction(0))], order, None, 0)
-        renditions[name] = paint(photo, Given(state.strokes, *state.cells))
+        renditions[name] = paint(photo, Given(draw_lines(photo), state.strokes, *state.cells))
     return renditions
 
 

@@ -1,60 +1,24 @@
 """The looks that paint with strokes and cells: a photo and what chance has decided in, a rendition out.
 
-Nothing is left to chance here: the stroke field and the cells are handed in, and the networks see them too, so that a
+Nothing is left to chance here: lines, stroke field and cells are handed in, and the networks see them too, so that a
 rendition is a function of what the networks see, and can be learnt by regression.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from looks import Image, gray_of, ink_lines, posterise, saturate, smooth, tint
-from stylize.structure.cells import Cells
-from stylize.structure.strokes import CONTRAST, Strokes, draw_along
+from given import Given
+from looks import LOOKS, Image, gray_of, posterise, saturate, smooth, tint
 
 STARRY = np.float32([[10, 14, 34], [22, 40, 96], [44, 84, 150], [98, 146, 186], [178, 198, 180], [244, 226, 130],
                      [252, 246, 214]])  # fmt: skip
 """Colours of a starry night, from dark to light."""
 EARTH = np.float32([[52, 40, 36], [120, 78, 58], [176, 128, 92], [212, 180, 138], [238, 224, 198]])
 """Colours of lime plaster and earth pigments."""
-
-
-@dataclass
-class Given:
-    """What chance has decided for one picture."""
-
-    strokes: Strokes
-    cells: Cells | None = None
-
-    @property
-    def s(self) -> np.ndarray:
-        """The stroke field with mean 0 and variance 1, as the networks see it: `[H, W]`."""
-        return (np.round(255 * self.strokes.picture) / np.float32(255) - 0.5) / np.float32(CONTRAST)
-
-    def along(self, picture: np.ndarray, *steps: float) -> np.ndarray:
-        """The picture smeared along the strokes."""
-        return draw_along(picture.astype(np.float32), self.strokes.direction, steps)
-
-    def means(self, picture: np.ndarray) -> np.ndarray:
-        """The mean colour of each cell, `[N + 1, 3]`; row 0 is between cells."""
-        labels = self.cells.labels.ravel()
-        count = np.maximum(np.bincount(labels, minlength=len(self.cells.points) + 1), 1)
-        sums = [np.bincount(labels, picture[..., c].ravel().astype(float), len(count)) for c in range(3)]
-        return (np.stack(sums, -1) / count[:, None]).astype(np.float32)
-
-    @property
-    def values(self) -> np.ndarray:
-        """The value of each cell in [0, 1], `[N + 1]`."""
-        return np.concatenate([[0], self.cells.values]).astype(np.float32)
-
-    def fill(self, colours: np.ndarray, ground: np.ndarray) -> np.ndarray:
-        """Each cell in its colour, `[N + 1, 3]`, over a ground that shows between them."""
-        cover = self.cells.cover[..., None]
-        return ground + (colours[self.cells.labels] - ground) * cover
 
 
 def _u8(picture: np.ndarray) -> Image:
@@ -170,7 +134,7 @@ def watercolour(image: Image, given: Given) -> Image:
     pool = np.clip(cv2.GaussianBlur(edge, (0, 0), 0.8) / 60, 0, 1)
     cloud = cv2.GaussianBlur(given.s, (0, 0), 6)
     pigment = (255 - wash) * (1 + 0.55 * pool + 0.32 * cloud + 0.08 * given.s)[..., None]
-    lines = 0.45 + 0.55 * ink_lines(smooth(image, 2), 0.9, 16)
+    lines = 0.45 + 0.55 * given.ink(16)
     return _u8((255 - pigment) * np.float32([1, 0.99, 0.965]) * lines[..., None])
 
 
@@ -187,7 +151,7 @@ def woodcut(image: Image, given: Given) -> Image:
     """Black on cream: cuts along the forms, wide in the light, none in the dark."""
     gray = cv2.GaussianBlur(_local_tone(smooth(image, 2), 1.7), (0, 0), 1.0)
     tone = _step(gray * 1.25 - 0.6 + 0.17 * given.s, 15)
-    return tint(tone * ink_lines(image, 1.2, 16), (24, 16, 12), (240, 226, 198))
+    return tint(tone * given.ink(16), (24, 16, 12), (240, 226, 198))
 
 
 def linocut(image: Image, given: Given) -> Image:
@@ -202,7 +166,7 @@ def linocut(image: Image, given: Given) -> Image:
 def etching(image: Image, given: Given) -> Image:
     """Black on warm white: fine lines along the forms, denser in the shadows."""
     gray = cv2.GaussianBlur(gray_of(smooth(image, 2)), (0, 0), 0.8)
-    paper = _step(gray * 1.5 - 0.52 + 0.2 * given.s, 11) * ink_lines(image, 1.0, 16)
+    paper = _step(gray * 1.5 - 0.52 + 0.2 * given.s, 11) * given.ink(16)
     return tint(paper, (26, 22, 22), (248, 243, 230))
 
 
@@ -214,7 +178,7 @@ def engraving(image: Image, given: Given) -> Image:
     paper = np.float32([98, 126, 158])
     picture = paper + (np.float32([240, 242, 238]) - paper) * white
     picture += (np.float32([22, 32, 56]) - picture) * dark
-    return _u8(picture * (0.35 + 0.65 * ink_lines(image, 1.0, 16))[..., None])
+    return _u8(picture * (0.35 + 0.65 * given.ink(16))[..., None])
 
 
 def comic(image: Image, given: Given) -> Image:
@@ -223,7 +187,7 @@ def comic(image: Image, given: Given) -> Image:
     flat = posterise(saturate(calm, 1.5, 1.2), 3).astype(np.float32)
     gray = cv2.GaussianBlur(gray_of(calm), (0, 0), 1.0)
     hatching = _step(gray * 1.8 - 0.5 + 0.28 * given.s, 12)
-    lines = ink_lines(smooth(image, 3), 1.4, 22)
+    lines = given.ink(22)
     ink = np.minimum(hatching, lines)[..., None]
     return _u8(np.float32([18, 16, 26]) * (1 - ink) + flat * ink)
 
@@ -233,7 +197,7 @@ def coloured_pencil(image: Image, given: Given) -> Image:
     flat = saturate(smooth(image, 3), 1.7, 1.05).astype(np.float32)
     gray = cv2.GaussianBlur(gray_of(image), (0, 0), 1.5)
     cover = np.clip(1.02 - 0.72 * gray + 0.2 * given.s, 0.06, 1)[..., None]
-    lines = 0.45 + 0.55 * ink_lines(image, 1.0, 12)[..., None]
+    lines = 0.45 + 0.55 * given.ink(12)[..., None]
     return _u8((252 + (flat - 252) * cover) * lines)
 
 
@@ -281,15 +245,15 @@ def charcoal(image: Image, given: Given) -> Image:
     """Smudged tones on toned paper, with the grain of the strokes."""
     tone = np.clip((_local_tone(smooth(image, 2), 1.8) - 0.1) * 1.15, 0, 1) ** 1.1
     grainy = tone + 0.11 * given.s * (1 - tone)
-    return tint(np.clip(grainy * (0.4 + 0.6 * ink_lines(image, 1.6, 10)), 0, 1), (22, 20, 20), (228, 222, 210))
+    return tint(np.clip(grainy * (0.4 + 0.6 * given.ink(10)), 0, 1), (22, 20, 20), (228, 222, 210))
 
 
 def pencil(image: Image, given: Given) -> Image:
     """Graphite: contours, and shading strokes along the forms."""
     gray = gray_of(image)
-    dodge = np.clip(gray / np.maximum(cv2.GaussianBlur(gray, (0, 0), 6), 0.02), 0, 1) ** 2.6
+    contours = 0.25 + 0.75 * given.ink(7)
     shade = np.clip(0.62 + 0.42 * cv2.GaussianBlur(gray, (0, 0), 1.5) + 0.1 * given.s * (1 - gray), 0, 1)
-    return tint(np.clip(dodge * shade, 0, 1), (45, 45, 50), (250, 248, 242))
+    return tint(np.clip(contours * shade, 0, 1), (45, 45, 50), (250, 248, 242))
 
 
 def vintage(image: Image, given: Given) -> Image:
@@ -307,12 +271,12 @@ def cyanotype(image: Image, given: Given) -> Image:
 def chalkboard(image: Image, given: Given) -> Image:
     """White chalk lines and dusty light on a dark green board."""
     gray = cv2.GaussianBlur(gray_of(image), (0, 0), 1.5)
-    lines = cv2.GaussianBlur(1 - ink_lines(smooth(image, 2), 1.3, 20), (0, 0), 0.7)
+    lines = cv2.GaussianBlur(1 - given.ink(20), (0, 0), 0.7)
     dust = 0.34 * np.clip(gray - 0.25, 0, 1) * np.clip(0.8 + 0.4 * given.s, 0, 2)
     return tint(np.clip(0.95 * lines + dust, 0, 1), (28, 52, 44), (240, 242, 232))
 
 
-PAINTERS: dict[str, Callable[[Image, Given], Image]] = {
+PAINTERS: dict[str, Callable[[Image, Given], Image]] = LOOKS | {
     "watercolour": watercolour, "oil": oil, "pencil": pencil, "charcoal": charcoal, "mosaic": mosaic,
     "woodcut": woodcut, "stained-glass": stained_glass, "vintage": vintage, "etching": etching,
     "pointillism": pointillism, "chalkboard": chalkboard, "coloured-pencil": coloured_pencil, "cyanotype": cyanotype,

@@ -4,7 +4,7 @@
 
 `pictures-P.npy` is uint8 `[N, 1 + L, 384, 384, 3]`: the photo, and its renditions in the order of `looks.txt`.
 `fields-P.npy` is uint8 `[N, 1 + K, 384, 384]`: the stroke field, and the cells of each kind in the order of `KINDS`.
-`edges-P.npy` and `depth-P.npy` are uint8 `[N, 384, 384]`, what the controls show. The last pictures are flat or nearly
+`lines-P.npy` and `depth-P.npy` are uint8 `[N, 384, 384]`, what the controls show. The last pictures are flat or nearly
 so, as nothing hides a fault there.
 Every twelfth photo, and the clips of `HELD_OUT_CLIPS`, are kept for the evaluation.
 """
@@ -20,11 +20,12 @@ import numpy as np
 import torch
 
 import looks
-from painters import CELLS, PAINTERS, Given
-from stylize.structure import DepthRange, canny
+from given import Given
+from painters import CELLS, PAINTERS
+from stylize.structure import DepthRange
 from stylize.structure.cells import KINDS, start_cells
 from stylize.structure.depth import PocketDepth
-from stylize.structure.strokes import SHEET, make_sheets, start_strokes
+from stylize.structure.strokes import SHEET, draw_lines, make_sheets, start_strokes
 
 SIDE = 384
 ROOM = 1.2
@@ -33,7 +34,7 @@ HELD_OUT_EVERY = 12
 HELD_OUT_CLIPS = ("cockatoo", "city-night", "bigbuckbunny")
 FRAMES_A_CLIP = 10
 FLAT = 24
-NAMES = (looks.PHOTO, *looks.DRAWN_LOOKS, *PAINTERS)
+NAMES = (looks.PHOTO, *PAINTERS)
 
 
 def split(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -90,10 +91,10 @@ def paint_all(image: np.ndarray, rng: np.random.Generator) -> tuple[list[np.ndar
     strokes = start_strokes(image, make_sheets(), tuple(rng.uniform(0, SHEET, 2)))
     cells = {kind: start_cells(kind, image, strokes.direction, int(rng.integers(2**31))) for kind in KINDS}
     fields = [strokes.picture, *(one.picture for one in cells.values())]
-    given = {name: Given(strokes, cells.get(CELLS.get(name, ""))) for name in PAINTERS}
-    drawn = [draw(image) for draw in looks.DRAWN_LOOKS.values()]
+    lines = draw_lines(image)
+    given = {name: Given(lines, strokes, cells.get(CELLS.get(name, ""))) for name in PAINTERS}
     painted = [paint(image, given[name]) for name, paint in PAINTERS.items()]
-    return [image, *drawn, *painted], [np.round(255 * field).astype(np.uint8) for field in fields]
+    return [image, *painted], [np.round(255 * field).astype(np.uint8) for field in fields]
 
 
 def depth_map(estimate: PocketDepth, image: np.ndarray) -> np.ndarray:
@@ -125,11 +126,11 @@ def render(args: argparse.Namespace, photos: list[np.ndarray]) -> None:
         return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(photos), *shape))
 
     pictures, fields = array("pictures", len(NAMES), SIDE, SIDE, 3), array("fields", 1 + len(KINDS), SIDE, SIDE)
-    edges, depth = array("edges", SIDE, SIDE), array("depth", SIDE, SIDE)
+    lines, depth = array("lines", SIDE, SIDE), array("depth", SIDE, SIDE)
     estimate = PocketDepth(args.depth, torch.device("cpu"))
     for i, photo in enumerate(photos):
         pictures[i], fields[i] = paint_all(photo, np.random.default_rng([args.seed, args.part, i]))
-        edges[i], depth[i] = np.round(255 * canny(photo)), depth_map(estimate, photo)
+        lines[i], depth[i] = np.round(255 * draw_lines(photo)), depth_map(estimate, photo)
         if i % 20 == 0:
             print(f"{i + 1}/{len(photos)}", flush=True)
 

@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTokenizer
 
 from data import Average, Clock, check_finite, mixed_precision, the_device
 from denoiser import Denoiser, alphas_cumprod, save
+from stylize.networks.patches import PATCH
 from text import build_tokenizer
 from windows import Batch, Windows
 
@@ -32,8 +34,9 @@ PHOTO_LEVELS = ((250, 550, 0.2), (550, 850, 0.65), (850, 1000, 0.15))
 """Ranges of noise levels of a photo, and their shares; 600 of 1000 is usual at the default strength."""
 OWN_LEVELS, FIRST_LEVELS, BARE_LEVELS = (50, 800), (550, 1000), (960, 1000)
 FROM_PHOTO = 0.9
-PIXELS, SLOPES, UNPAINTED = 4.0, 2.0, 1.0
-"""Weights of the errors: of pixels, of their differences, and of the picture before strokes are drawn into it."""
+PIXELS, SLOPES, PATCHES, DETAIL, UNPAINTED = 4.0, 2.0, 0.5, 0.6, 1.0
+"""Weights of the errors: of pixels, of their differences, of these across the borders of patches once more, of how much
+detail there is wherever it lies, and of the picture before strokes are drawn into it."""
 RIM, RIM_WEIGHT = 8, 0.4
 """Pixels at the borders of a window count less: their renditions saw what lies outside."""
 PAINTER, PAINTER_SPEED = "vae.painter.", 4.0
@@ -45,6 +48,13 @@ RESUME = "resume.pt"
 def tint(t: torch.Tensor) -> torch.Tensor:
     """How much of the look a photo gets that is noised to `t`: all from 550 on, less below; strength 0.3 is a tint."""
     return ((t - 100) / 450.0).clamp(0, 1)
+
+
+def count_detail(pixels: torch.Tensor) -> torch.Tensor:
+    """How much fine detail there is in each patch: the mean absolute Laplacian of the lightness, `[B, 1, h, w]`."""
+    gray = F.pad(pixels.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    around = gray[..., :-2, 1:-1] + gray[..., 2:, 1:-1] + gray[..., 1:-1, :-2] + gray[..., 1:-1, 2:]
+    return F.avg_pool2d((4 * gray[..., 1:-1, 1:-1] - around).abs(), PATCH)
 
 
 class Trainer:
@@ -84,7 +94,7 @@ class Trainer:
         maps = {name: value for name, value in batch.maps.items() if rng.random() >= DROPPED[name]}
         weight = float(rng.uniform(0.3, 1.5)) if rng.random() < 0.2 else 1.0
         with torch.no_grad():
-            source, target = (self.network.vae.encode(x) for x in (batch.source, batch.target))
+            source, target = (self.network.vae.encode(x).latents for x in (batch.source, batch.target))
         own = self._first_step(source, batch, maps, weight) if rolled else target
         # alike in both of a pair, as is the noise
         from_photo = torch.from_numpy(rng.random(count // times) < FROM_PHOTO * (not rolled)).repeat(times)
@@ -116,12 +126,13 @@ class Trainer:
         weights[..., RIM:-RIM, RIM:-RIM] = 1
         weights = weights / weights.mean()
         apart = painted - wanted
-        slopes = [
-            (apart.diff(dim=axis) * weights.narrow(axis, 1, apart.shape[axis] - 1)).abs().mean() for axis in (2, 3)
-        ]
+        slopes = [(apart.diff(dim=axis) * weights.narrow(axis, 1, apart.shape[axis] - 1)).abs() for axis in (2, 3)]
+        across = torch.stack([slopes[0][:, :, PATCH - 1 :: PATCH].mean(), slopes[1][..., PATCH - 1 :: PATCH].mean()])
         return {
             "pixels": PIXELS * (apart * weights).abs().mean(),
-            "slopes": SLOPES * torch.stack(slopes).sum(),
+            "slopes": SLOPES * torch.stack([slope.mean() for slope in slopes]).sum(),
+            "patches": PATCHES * across.sum(),
+            "detail": DETAIL * (count_detail(painted) - count_detail(wanted)).abs().mean(),
             "unpainted": UNPAINTED * ((plain - wanted) * weights).abs().mean(),
         }
 

@@ -16,14 +16,20 @@ import tones
 from data import recolour
 from denoiser import REFERENCE_SIDE
 from painters import CELLS
+from renditions import FLAT
 from stylize.structure.cells import KINDS
 
 REFERRED, UNPROMPTED, TONED = 0.2, 0.4, 0.25
 """Shares of the batches with references, of the photos whose prompt names no look, and of the windows with a tone."""
-PLAIN = ("vintage", "cyanotype", "thermal", "noir", "chalkboard", "paper-cut", "blueprint")
-HARD = ("photo", "pixel-art", "cartoon", "ukiyo-e", "watercolour", "comic", "pop-art", "woodcut", "etching", "neon")
+PLAIN = ("vintage", "cyanotype", "thermal", "noir", "paper-cut")
+HARD = (
+    "photo", "pixel-art", "crayon", "risograph", "pointillism", "van-gogh", "mosaic", "stained-glass", "pop-art",
+    "watercolour", "woodcut", "etching",
+)  # fmt: skip
 OFTEN = dict.fromkeys(PLAIN, 0.6) | dict.fromkeys(HARD, 1.5)
 """How often a look is drawn, where not once in its turn."""
+FLAT_SHARE = 0.06
+"""Share of the windows that are of flat pictures, beside those that are drawn by chance."""
 GRID, MOVED = 8, 2
 """Windows begin at patches; two of a pair lie up to so many patches apart."""
 
@@ -49,9 +55,9 @@ class Windows:
     def __init__(self, work: Path, tokenizer: CLIPTokenizer, device: torch.device) -> None:
         self.device, self.tokenizer = device, tokenizer
         self.looks = (work / "looks.txt").read_text().split()
-        self.pictures, self.fields, self.edges, self.depth = (
+        self.pictures, self.fields, self.lines, self.depth = (
             [np.load(path, mmap_mode="r") for path in sorted(work.glob(f"{name}-*.npy"))]
-            for name in ("pictures", "fields", "edges", "depth")
+            for name in ("pictures", "fields", "lines", "depth")
         )
         if not self.pictures:
             raise SystemExit(f"no renditions in {work}: run training/renditions.py first")
@@ -86,10 +92,13 @@ class Windows:
 
     def _choose(self, rng: np.random.Generator, side: int, referred: bool) -> Row:
         part = int(rng.choice(len(self.pictures), p=np.array([len(p) for p in self.pictures]) / self.count))
+        photos = len(self.pictures[part])
+        # the flat ones are the last: nothing hides a fault there
+        first = photos - FLAT // len(self.pictures) if rng.random() < FLAT_SHARE else 0
         look = int(rng.choice(self.referable)) if referred else int(rng.choice(len(self.looks), p=self.often))
         limit = (self.pictures[part].shape[2] - side) // GRID
         y, x = (GRID * int(place) for place in rng.integers(0, limit + 1, 2))
-        return Row(part, int(rng.integers(len(self.pictures[part]))), look, y, x)
+        return Row(part, int(rng.integers(max(0, first), photos)), look, y, x)
 
     def _move(self, rng: np.random.Generator, side: int, row: Row) -> Row:
         limit = self.pictures[row.part].shape[2] - side
@@ -124,12 +133,12 @@ class Windows:
         return torch.stack(crops)
 
     def _maps(self, rows: list[Row], side: int) -> dict[str, torch.Tensor]:
-        """Edges, stroke field and cells as one map; depth as another."""
-        edges, depth = (self._stack(arrays, rows, side) for arrays in (self.edges, self.depth))
+        """Lines, stroke field and cells as one map; depth as another."""
+        lines, depth = (self._stack(arrays, rows, side) for arrays in (self.lines, self.depth))
         field = self._stack(self.fields, rows, side, lambda row: 0)
         cells = self._stack(self.fields, rows, side, lambda row: int(self.kinds[row.look]))
         celled = torch.tensor([self.kinds[row.look] > 0 for row in rows], device=self.device).view(-1, 1, 1, 1)
-        return {"strokes": torch.cat([edges, field, cells * celled], 1), "depth": depth.expand(-1, 3, -1, -1)}
+        return {"strokes": torch.cat([lines, field, cells * celled], 1), "depth": depth.expand(-1, 3, -1, -1)}
 
     def _stack(
         self, arrays: list[np.ndarray], rows: list[Row], side: int, column: Callable[[Row], int] | None = None

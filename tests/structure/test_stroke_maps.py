@@ -9,8 +9,9 @@ import pytest
 
 from media import picture
 from stylize.motion import motion_between
-from stylize.structure import StrokeOrder, canny, stroke_field, take_strokes
+from stylize.structure import StrokeOrder, stroke_field, take_strokes
 from stylize.structure.stroke_maps import StrokeState
+from stylize.structure.strokes import draw_lines
 
 FRAMES = [picture(i, 96, 64) for i in range(5)]
 STEPS = [
@@ -18,10 +19,10 @@ STEPS = [
 ]
 
 
-def test_edges_field_and_cells_are_red_green_and_blue() -> None:
+def test_lines_field_and_cells_are_red_green_and_blue() -> None:
     maps, state = take_strokes(STEPS[:1], StrokeOrder(cells=((Fraction(0), "stones"),)), None, 0)
     assert maps.shape == (1, 3, 64, 96) and maps.dtype == np.float32
-    assert np.array_equal(maps[0, 0], canny(FRAMES[0]))
+    assert np.array_equal(maps[0, 0], draw_lines(FRAMES[0]))
     assert np.array_equal(maps[0, 1], state.strokes.picture)
     assert np.array_equal(maps[0, 2], state.cells[0].picture)
     plain, _ = take_strokes(STEPS[:1], StrokeOrder(), None, 0)

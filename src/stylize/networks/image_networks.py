@@ -127,7 +127,7 @@ class Networks:
             if isinstance(self.vae, AutoencoderTiny):  # its encoder is small, and its tiles know of 4 latents only
                 latents.append(self.vae.encoder(part))
             elif isinstance(self.vae, PatchAutoencoder):
-                latents.append(self.vae.encode(part))
+                latents.append(self.vae.encode(part).latents)
             else:
                 latents.append(self.vae.encode(part).latent_dist.sample(list(generators[i : i + size])))
         return (self._scaling * torch.cat(latents)).to(self.dtype)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
@@ -54,10 +55,11 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.use_tiling = False
         self.painter = StrokePainter(materials, block_out_channels[0], len(block_out_channels) - 1)
 
-    def encode(self, x: torch.Tensor) -> torch.Tensor:
+    def encode(self, x: torch.Tensor, return_dict: bool = True) -> AutoencoderTinyOutput | tuple[torch.Tensor]:
         """Encodes pixels `[B, 3, H, W]` in [-1, 1] to latents `[B, latent_channels, H / 8, W / 8]`."""
-        latents = self.analysis(F.pixel_unshuffle(x, PATCH))
-        return F.pad(latents, (0, 0, 0, 0, 0, self.config.materials))
+        picture = self.analysis(F.pixel_unshuffle(x, PATCH))
+        latents = F.pad(picture, (0, 0, 0, 0, 0, self.config.materials))
+        return AutoencoderTinyOutput(latents=latents) if return_dict else (latents,)
 
     def decode(
         self, z: torch.Tensor, return_dict: bool = True, generator: Any = None, strokes: torch.Tensor | None = None
@@ -94,7 +96,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def forward(self, sample: torch.Tensor) -> torch.Tensor:
         """Encodes and decodes."""
-        return self.decode(self.encode(sample), return_dict=False)[0]
+        return self.decode(self.encode(sample, return_dict=False)[0], return_dict=False)[0]
 
 
 class StrokePainter(nn.Module):
@@ -112,6 +114,8 @@ class StrokePainter(nn.Module):
         )
         self.tools = nn.Conv2d(materials, 2 * width * len(self.layers), 1)
         self.last = nn.Conv2d(width, 12, 3, padding=1, padding_mode="replicate")
+        # where in its patch a pixel lies, or borders of patches could not be told from edges, and be mended
+        self.place = nn.Parameter(torch.zeros(1, width, PATCH // 2, PATCH // 2))
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
@@ -119,9 +123,10 @@ class StrokePainter(nn.Module):
         """Returns what is to be added to the pixels, `[B, 3, H, W]`."""
         features = F.pixel_unshuffle(torch.cat([pixels, 2 * strokes - 1], 1), 2)
         tools = F.interpolate(self.tools(materials), scale_factor=PATCH // 2, mode="bilinear", align_corners=False)
+        place = self.place.repeat(1, 1, materials.shape[2], materials.shape[3])
         for layer, tool in zip(self.layers, tools.chunk(len(self.layers), dim=1), strict=True):
             scale, shift = tool.chunk(2, dim=1)
-            features = F.silu(layer(features) * (1 + scale) + shift)
+            features = F.silu(layer(features) * (1 + scale) + shift + place)
         return F.pixel_shuffle(self.last(features), 2)
 
 

@@ -1,4 +1,4 @@
-"""Makes the map of the `strokes` control: edges, stroke field and cells as red, green and blue."""
+"""Makes the map of the `strokes` control: lines, stroke field and cells as red, green and blue."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from stylize.frames import Map, Picture
 from stylize.motion import Motion
 from stylize.structure.cells import Cells, carry_cells, start_cells
 from stylize.structure.coarsen import blur_forms
-from stylize.structure.detectors import canny
-from stylize.structure.strokes import SHEET, Strokes, carry_strokes, make_sheets, start_strokes
+from stylize.structure.strokes import SHEET, Strokes, carry_strokes, draw_lines, make_sheets, start_strokes
 
 STROKES = "strokes"
 """Name of the control."""
@@ -29,7 +28,7 @@ class StrokeOrder:
     cells: tuple[tuple[Fraction, str | None], ...] = ((Fraction(0), None),)
     """The kind of cells (`cells.KINDS`), or none, from each second on, on the source's clock."""
     structure: float = 1.0
-    """How tightly edges hold the forms, in [0, 1]."""
+    """How tightly lines hold the forms, in [0, 1]."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -95,8 +94,8 @@ def _carry(picture: Picture, motion: Motion, order: StrokeOrder, state: StrokeSt
 
 
 def _paint(picture: Picture, order: StrokeOrder, state: StrokeState, time: Fraction) -> Map:
-    """Joins edges, stroke field and the cells of the moment to one map, `[3, H, W]`."""
-    edges, field = canny(blur_forms(picture, order.structure)), state.strokes.picture
+    """Joins lines, stroke field and the cells of the moment to one map, `[3, H, W]`."""
+    lines, field = draw_lines(blur_forms(picture, order.structure)), state.strokes.picture
     kind = order.kind_at(time)
     cells = np.zeros_like(field) if kind is None else state.cells[order.kinds.index(kind)].picture
-    return np.stack([edges, field, cells]).astype(np.float32)
+    return np.stack([lines, field, cells]).astype(np.float32)

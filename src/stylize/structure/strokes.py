@@ -24,6 +24,9 @@ SHEET = 1024
 """Side of the periodic sheets of noise, in pixels of the screen."""
 FINER = 2
 """Pixels of the fine sheet to a pixel of the screen; reading between coarser ones would blur the bristles."""
+LINE, LINE_CONTRAST, LINE_FLOOR = 1.1, 8.0, 0.98
+"""Width of lines in pixels; their contrast; and the share of the wider Gaussian that is taken away: below 1, faint lines on
+bright ground do not count."""
 FORMS = 4.0
 """Standard deviation of the blur that gathers the directions of the forms, in pixels."""
 SWIRLS = 28.0
@@ -100,6 +103,23 @@ def stroke_field(picture: Picture, seed: int = 0) -> Map:
         float32 `[H, W]` in [0, 1], a half on average, with a standard deviation of `CONTRAST`.
     """
     return start_strokes(picture, make_sheets(seed)).picture
+
+
+def draw_lines(picture: Picture) -> Map:
+    """Draws the lines of a picture: a difference of Gaussians of its lightness (XDoG, Winnemoeller 2011).
+
+    Unlike Canny edges it is no yes or no: a look can take fine or bold lines out of it, and between neighbouring frames
+    it changes as little as the picture does.
+
+    Args:
+        picture: uint8 RGB `[H, W, 3]`.
+
+    Returns:
+        float32 `[H, W]` in [0, 1]: a half and a little more on flat ground, less on the dark side of an edge.
+    """
+    gray = cv2.bilateralFilter(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), 7, 40, 5).astype(np.float32) / 255
+    narrow, wide = (cv2.GaussianBlur(gray, (0, 0), LINE * factor) for factor in (1.0, 1.6))
+    return np.asarray(np.clip(0.5 + LINE_CONTRAST * (narrow - LINE_FLOOR * wide), 0, 1), np.float32)
 
 
 def start_strokes(picture: Picture, sheets: Sheets, offset: tuple[float, float] = (0.0, 0.0)) -> Strokes:
