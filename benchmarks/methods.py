@@ -34,6 +34,7 @@ OURS: dict[str, dict[str, object]] = {
     "fast without fusion": {"temporal": Temporal(attention=1, fusion=0), "mode": "fast"},
 }
 PER_FRAME, ZERO = "diffusers img2img ControlNet", "Text2Video-Zero attention"
+FRESH = "ours, every frame a shot of its own, fresh noise"
 
 
 def methods(stylizer: Stylizer, style: dict[str, object], folder: str) -> dict[str, Method]:
@@ -45,7 +46,7 @@ def methods(stylizer: Stylizer, style: dict[str, object], folder: str) -> dict[s
     ours = {name: _ours(stylizer, Style(**style | means)) for name, means in OURS.items()}  # type: ignore[arg-type]
     plain = Style(**style | {"temporal": 0.0})  # type: ignore[arg-type]
     alone = {
-        "ours, every frame a shot of its own, fresh noise": _alone(stylizer, plain, fresh=True),
+        FRESH: _alone(stylizer, plain, fresh=True),
         "... the same noise": _alone(stylizer, plain, fresh=False),
     }
     full, full_style = ours["full"], Style(**style | OURS["full"])  # type: ignore[arg-type]

@@ -42,6 +42,7 @@ STAGES = {
     "flow both ways": (flow, "motions_between"),
     "fusion": (pipeline, "fuse"),
     "frames between": (keyframes, "between"),
+    "strokes": (pipeline, "take_strokes"),
     "decoding": (video.VideoReader, "_clip"),
     "encoding": (encode.VideoWriter, "_encode"),
     "segments to disk": (encode.VideoWriter, "_end_segment"),
@@ -56,8 +57,8 @@ def timed(networks: Networks) -> Iterator[tuple[dict[str, float], dict[str, floa
     beside: dict[str, float] = defaultdict(float)
     here = threading.get_ident()
     parts: dict[str, tuple[Any, str]] = {
-        "UNet": (networks.unet, "forward"), "VAE encoder": (networks.vae.encoder, "forward"),
-        "VAE decoder": (networks.vae.decoder, "forward"),
+        "UNet": (networks.unet, "forward"), "VAE encoder": (networks.vae, "encode"),
+        "VAE decoder": (networks.vae, "decode"),
     }  # fmt: skip
     for name, net in networks.controlnets.items():
         parts[f"ControlNet {name}"] = net.network, "forward"

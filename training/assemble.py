@@ -26,8 +26,8 @@ ADAPTER = "ip_adapter"
 CONTROLS = {"depth": "controlnet", "strokes": "controlnet_1"}
 """Folders of the ControlNets by control."""
 DEFAULTS = {
-    "steps": 2, "strength": 0.8, "guidance_scale": 1.0, "controls": {"depth": 0.5, "strokes": 1.0},
-    "full_strength": 0.94,
+    "steps": 1, "strength": 0.65, "guidance_scale": 1.0, "controls": {"depth": 0.5, "strokes": 1.0},
+    "on_request": ["depth"], "full_strength": 0.94,
 }  # fmt: skip
 OWN, DIFFUSERS, TRANSFORMERS = "stylize.networks.patches", "diffusers", "transformers"
 INDEX = {

@@ -17,6 +17,7 @@ Prints a table, and one JSON object as the last line. `--sheet` makes a contact 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import tempfile
 from collections import defaultdict
@@ -38,6 +39,7 @@ from sheet import CLIPS, contact_sheet, read_frames
 from stylize import Clip, Style, Stylizer, load_stylizer
 from stylize.metrics import spearman
 from stylize.metrics.figures import pair_figures
+from stylize.motion.flow import optical_flow
 from stylize.structure import StrokeOrder, take_strokes
 from stylize.structure.strokes import draw_lines
 from train_depth import load as load_depth
@@ -46,7 +48,11 @@ from vgg import Vgg, distance
 SIDE = 384
 REFERENCES = 10
 CLIP_LOOKS = ("woodcut", "oil", "van-gogh", "mosaic", "watercolour", "stained-glass")
-CLIP_FRAMES = 16
+CLIP_FRAMES = 12
+SEQUENCES = ("seq1", "seq7")
+"""Rendered walks among those of the depth data."""
+MOVES = 1.0
+"""Mean flow from which on a clip counts as moving, in pixels a frame."""
 BORDER = 16
 
 Figures = dict[str, list[float]]
@@ -112,16 +118,29 @@ def measure_references(
         figures["reference_got"].append(int(np.argmin([distance(output, gram) for gram in grams])) == i)
 
 
-def measure_clips(stylizer: Stylizer, clips: Path, figures: Figures) -> None:
+def held_out_clips(data: Path) -> dict[str, Clip]:
+    """The first frames of three films and of some rendered walks; the looks were trained on none of them."""
+    clips = {name: read_frames(data / "clips", name, start, CLIP_FRAMES) for name, start in CLIPS.items()}
+    for name in SEQUENCES:
+        paths = sorted((data / "depth" / "sequences" / name).glob("frame_*.png"))[:CLIP_FRAMES]
+        times = tuple(Fraction(i, 25) for i in range(len(paths)))
+        clips[name] = Clip(np.stack([read(path) for path in paths]), times, (Fraction(1, 25),) * len(paths))
+    return clips
+
+
+def measure_clips(stylizer: Stylizer, data: Path, figures: Figures) -> None:
     """Held-out clips in some looks: how strokes stick, and how much steadier frames are than by themselves."""
-    for name, start in CLIPS.items():
-        clip = read_frames(clips, name, start, CLIP_FRAMES)
+    for name, clip in held_out_clips(data).items():
+        flows = [optical_flow(*pair) for pair in itertools.pairwise(clip.frames)]
+        moving = float(np.mean([np.linalg.norm(flow, axis=-1).mean() for flow in flows])) > MOVES
+        figures["moving_clips"].append(moving)
         for look in CLIP_LOOKS:
             style = Style(prompt=prompts.LOOKS[look][0])
             full = np.concatenate([part.frames for part in stylizer.stream([clip], style)])
             own = _pair_means(clip.frames, full)
-            figures["detail_along"].append(own["detail_along"])
-            figures["detail_in_place"].append(own["detail_in_place"])
+            if moving:
+                figures["detail_along"].append(own["detail_along"])
+                figures["detail_in_place"].append(own["detail_in_place"])
             figures[f"detail_along {name} {look}"].append(own["detail_along"])
             figures[f"detail_in_place {name} {look}"].append(own["detail_in_place"])
             alone = np.stack(
@@ -177,7 +196,7 @@ def evaluate(stylizer: Stylizer, data: Path, count: int, opencv: Path | None) ->
     vgg, figures = Vgg(), defaultdict(list)
     measure_depth(stylizer, data, opencv, figures)
     measure_borders(stylizer, figures)
-    measure_clips(stylizer, data / "clips", figures)
+    measure_clips(stylizer, data, figures)
     for i, path in enumerate(held_out):
         photo = square(read(path), np.random.default_rng(i), SIDE)
         measure_looks(stylizer, vgg, photo, figures)

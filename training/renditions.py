@@ -25,7 +25,8 @@ from painters import CELLS, PAINTERS
 from stylize.structure import DepthRange
 from stylize.structure.cells import KINDS, start_cells
 from stylize.structure.depth import PocketDepth
-from stylize.structure.strokes import SHEET, draw_lines, make_sheets, start_strokes
+from stylize.structure.sheets import SHEET, make_sheets
+from stylize.structure.strokes import draw_lines, start_strokes
 
 SIDE = 384
 ROOM = 1.2

@@ -217,3 +217,23 @@ def test_the_command_prints_a_table_or_json(tmp_path: Path) -> None:
     assert told["frames"] == 12 and told["figures"]["style_change"] > 10 and "warp_error" in told["floors"]
     done = CliRunner().invoke(app, ["measure", str(source), str(tmp_path / "none.mp4")])
     assert done.exit_code == 1 and done.stderr.count("\n") == 1
+
+
+def test_detail_that_sticks_to_surfaces_is_told_from_detail_that_sticks_to_the_screen() -> None:
+    frames = panned(8)
+    rng = np.random.default_rng(0)
+    grain = rng.integers(0, 60, (HEIGHT, 2 * WIDTH, 3), np.uint8)
+    flows = [optical_flow(frames[0], frame) for frame in frames]
+    shifts = [round(float(np.median(flow[..., 0]))) for flow in flows]  # the camera pans
+    soft = [cv2.GaussianBlur(frame, (0, 0), 4) // 2 for frame in frames]
+    origin = WIDTH // 2
+    moving = [s + grain[:, origin - dx : origin - dx + WIDTH] for s, dx in zip(soft, shifts, strict=True)]
+    fixed = [s + grain[:, :WIDTH] for s in soft]
+    fresh = [s + rng.integers(0, 60, s.shape, np.uint8) for s in soft]
+    along, in_place = {}, {}
+    for name, styled in (("moving", moving), ("fixed", fixed), ("fresh", fresh)):
+        figures = measure_frames(zip(frames, styled, strict=True)).figures
+        along[name], in_place[name] = figures["detail_along"], figures["detail_in_place"]
+    assert along["moving"] > 0.4 > 0.2 > abs(in_place["moving"])
+    assert in_place["fixed"] > 0.9 and along["fixed"] < 0.3
+    assert max(abs(along["fresh"]), abs(in_place["fresh"])) < 0.1

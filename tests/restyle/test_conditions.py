@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -37,3 +40,15 @@ def test_no_style_weight_is_as_if_nothing_were_said(tiny: Networks) -> None:
     one, other = (joined(Stylizer(tiny).stream([clip], Style(prompt=p, style_weight=0))) for p in ("ink", "a red sea"))
     full = joined(Stylizer(tiny).stream([clip], Style(prompt="ink")))
     assert np.array_equal(one, other) and not np.array_equal(one, full)
+
+
+def test_controls_on_request_are_left_out_of_ordinary_videos(tiny: Networks) -> None:
+    """As the built-in model's depth is: it counts where it was asked for, in one way or another."""
+    networks = replace(tiny, defaults=replace(tiny.defaults, on_request=("depth",)))
+
+    def controls(**style: Any) -> set[str]:
+        return set(conditions_for(networks, Style(prompt="ink", **style)).controls)
+
+    assert controls() == {"canny"}
+    assert controls(footage="storyboard") == controls(depth_from="depth.mp4") == {"depth", "canny"}
+    assert controls(controls={"depth": 0.5}) == {"depth"}

@@ -7,7 +7,8 @@ import pytest
 
 from media import picture
 from stylize.structure.cells import KINDS, LOWEST, SPECK, Cells, carry_cells, start_cells
-from stylize.structure.strokes import make_sheets, start_strokes
+from stylize.structure.sheets import make_sheets
+from stylize.structure.strokes import start_strokes
 
 FRAME = picture(3, 160, 120)
 DIRECTION = start_strokes(FRAME, make_sheets()).direction

@@ -8,13 +8,13 @@ import pytest
 
 from media import picture
 from stylize import stroke_field
+from stylize.structure.sheets import make_sheets
 from stylize.structure.strokes import (
     CONTRAST,
     NEIGHBOURHOOD,
     Strokes,
     carry_strokes,
     draw_along,
-    make_sheets,
     start_strokes,
 )
 

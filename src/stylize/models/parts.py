@@ -65,7 +65,8 @@ class Source:
             embeds_guidance: the UNet takes the guidance scale as an input, as LCM's own models do.
         """
         if "defaults" in self.settings:
-            return Defaults(**self.settings["defaults"])
+            settings = dict(self.settings["defaults"])
+            return Defaults(**settings | {"on_request": tuple(settings.get("on_request", ()))})
         if embeds_guidance:
             return Defaults(steps=RECIPES["lcm"].steps, guidance_scale=LCM_GUIDANCE)
         recipe = self.recipe or (RECIPES["lcm"] if scheduler in FEW_STEP_SCHEDULERS else None)

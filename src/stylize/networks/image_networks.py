@@ -38,6 +38,9 @@ class Defaults:
     """Share of the noise schedule that strength 1 stands for; less where a model loses the forms in pure noise."""
     controls: Mapping[str, float] = field(default_factory=lambda: {"depth": 0.8, "canny": 0.8})
     """Weights by control; controls that the model lacks are left out."""
+    on_request: tuple[str, ...] = ()
+    """Controls that an ordinary video does without, for speed: they count for other kinds of footage, for depth that
+    comes with the source, and where they are asked for."""
 
 
 @dataclass
@@ -137,18 +140,19 @@ class Networks:
         """Whether the decoder draws with a map of strokes."""
         return isinstance(self.vae, PatchAutoencoder)
 
-    def decode(self, latents: torch.Tensor, strokes: torch.Tensor | None = None) -> torch.Tensor:
+    def decode(self, latents: torch.Tensor, strokes: torch.Tensor | None = None, weight: float = 1.0) -> torch.Tensor:
         """Decodes scaled latents to pixels, float32 `[B, 3, H, W]`, roughly in [-1, 1].
 
         Args:
             strokes: the control's map `[B, 3, H, W]` in [0, 1], for decoders that draw with it.
+            weight: how strongly they are drawn.
         """
         unscaled, size = (latents / self._scaling).to(self.vae.dtype), full_size_slice(self.device)
         pixels = []
         for i in range(0, len(latents), size):
-            options = {}
+            options: dict[str, Any] = {}
             if strokes is not None:
-                options["strokes"] = upload(strokes[i : i + size], self.device, self.vae.dtype)
+                options = {"strokes": upload(strokes[i : i + size], self.device, self.vae.dtype), "weight": weight}
             pixels.append(self.vae.decode(unscaled[i : i + size], return_dict=False, **options)[0].float())
         return torch.cat(pixels)
 

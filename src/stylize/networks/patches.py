@@ -57,12 +57,18 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def encode(self, x: torch.Tensor, return_dict: bool = True) -> AutoencoderTinyOutput | tuple[torch.Tensor]:
         """Encodes pixels `[B, 3, H, W]` in [-1, 1] to latents `[B, latent_channels, H / 8, W / 8]`."""
-        picture = self.analysis(F.pixel_unshuffle(x, PATCH))
+        kernel = self.analysis.weight.view(-1, 3, PATCH, PATCH)
+        picture = F.conv2d(x.contiguous(), kernel, self.analysis.bias, stride=PATCH)
         latents = F.pad(picture, (0, 0, 0, 0, 0, self.config.materials))
         return AutoencoderTinyOutput(latents=latents) if return_dict else (latents,)
 
     def decode(
-        self, z: torch.Tensor, return_dict: bool = True, generator: Any = None, strokes: torch.Tensor | None = None
+        self,
+        z: torch.Tensor,
+        return_dict: bool = True,
+        generator: Any = None,
+        strokes: torch.Tensor | None = None,
+        weight: float = 1.0,
     ) -> DecoderOutput | tuple[torch.Tensor]:
         """Decodes latents to pixels, roughly in [-1, 1].
 
@@ -70,20 +76,24 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             generator: not used; diffusers' pipelines hand it in.
             strokes: control map `[B, 3, H, W]` in [0, 1] that details are drawn with; without it materials have no
                 effect.
+            weight: how strongly they are drawn; 1 is as learnt.
         """
         rows = z.shape[2]
         height = BAND if self.use_tiling else rows
-        bands = [self._decode_band(z, strokes, top, min(top + height, rows)) for top in range(0, rows, height)]
+        bands = [self._decode_band(z, strokes, weight, top, min(top + height, rows)) for top in range(0, rows, height)]
         pixels = torch.cat(bands, dim=2)
         return DecoderOutput(sample=pixels) if return_dict else (pixels,)
 
-    def _decode_band(self, z: torch.Tensor, strokes: torch.Tensor | None, top: int, bottom: int) -> torch.Tensor:
+    def _decode_band(
+        self, z: torch.Tensor, strokes: torch.Tensor | None, weight: float, top: int, bottom: int
+    ) -> torch.Tensor:
         """Decodes some rows of the latents, with as many beside them as they depend on: bands change nothing."""
         above, below = max(0, top - BESIDE), min(z.shape[2], bottom + BESIDE)
         picture, materials = z[:, :, above:below].tensor_split([-self.config.materials], dim=1)
         pixels = F.pixel_shuffle(self.synthesis(picture), PATCH)
         if strokes is not None:
-            pixels = pixels + self.painter(pixels, strokes[..., PATCH * above : PATCH * below, :].to(pixels), materials)
+            band = strokes[..., PATCH * above : PATCH * below, :].to(pixels)
+            pixels = pixels + weight * self.painter(pixels, band, materials)
         return pixels[:, :, PATCH * (top - above) : PATCH * (bottom - above)]
 
     def enable_tiling(self) -> None:
@@ -122,7 +132,7 @@ class StrokePainter(nn.Module):
     def forward(self, pixels: torch.Tensor, strokes: torch.Tensor, materials: torch.Tensor) -> torch.Tensor:
         """Returns what is to be added to the pixels, `[B, 3, H, W]`."""
         features = F.pixel_unshuffle(torch.cat([pixels, 2 * strokes - 1], 1), 2)
-        tools = F.interpolate(self.tools(materials), scale_factor=PATCH // 2, mode="bilinear", align_corners=False)
+        tools = self.tools(F.interpolate(materials, scale_factor=PATCH // 2, mode="bilinear", align_corners=False))
         place = self.place.repeat(1, 1, materials.shape[2], materials.shape[3])
         for layer, tool in zip(self.layers, tools.chunk(len(self.layers), dim=1), strict=True):
             scale, shift = tool.chunk(2, dim=1)

@@ -70,7 +70,8 @@ def conditions_for(networks: Networks, style: Style, reference: PillowImage.Imag
         raise StyleError(f"strength {strength:g} of {steps} steps leaves none to run", "raise either")
     if style.negative_prompt and guidance <= 1:
         raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
-    weights = {n: w for n, w in defaults.controls.items() if n in networks.controlnets}
+    left_out = defaults.on_request if style.footage == "video" and style.depth_from is None else ()
+    weights = {n: w for n, w in defaults.controls.items() if n in networks.controlnets and n not in left_out}
     wanted = style.asked_controls if style.controls is not None else to_controls(footage.weights(weights))
     structure = footage.structure if style.structure is None else style.structure
     held = {n: loosen(c, structure, to_run) for n, c in wanted.items()}

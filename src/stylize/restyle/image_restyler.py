@@ -66,8 +66,9 @@ class ImageRestyler:
             latents, embedded = _fill(latents, size), {name: _fill(x, size) for name, x in embedded.items()}
         prompt = stack([conditions.prompts.at(start.times[min(i, count - 1)]) for i in range(size)])
         latents, memory = denoise(networks, conditions, latents, embedded, prompt, memory, generators, count)
-        strokes = padded.get("strokes") if networks.draws_strokes else None
-        pixels = networks.decode(latents[:count], strokes)[..., :height, :width]
+        drawn = networks.draws_strokes and "strokes" in padded
+        strokes = (padded["strokes"], conditions.controls["strokes"].weight) if drawn else ()
+        pixels = networks.decode(latents[:count], *strokes)[..., :height, :width]
         return _to_images(*start_download(pixels)), memory
 
 

@@ -13,7 +13,8 @@ from stylize.frames import Map, Picture
 from stylize.motion import Motion
 from stylize.structure.cells import Cells, carry_cells, start_cells
 from stylize.structure.coarsen import blur_forms
-from stylize.structure.strokes import SHEET, Strokes, carry_strokes, draw_lines, make_sheets, start_strokes
+from stylize.structure.sheets import SHEET, make_sheets
+from stylize.structure.strokes import Strokes, carry_strokes, draw_lines, start_strokes
 
 STROKES = "strokes"
 """Name of the control."""

@@ -17,20 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stylize.frames import Map, Picture
+from stylize.structure.sheets import Floats, Sheets, make_sheets, read_octaves, weigh_octaves
 
-Floats = npt.NDArray[np.float32]
-
-SHEET = 1024
-"""Side of the periodic sheets of noise, in pixels of the screen."""
-FINER = 2
-"""Pixels of the fine sheet to a pixel of the screen; reading between coarser ones would blur the bristles."""
 LINE, LINE_CONTRAST, LINE_FLOOR = 1.1, 8.0, 0.98
-"""Width of lines in pixels; their contrast; and the share of the wider Gaussian that is taken away: below 1, faint lines on
-bright ground do not count."""
+"""Width of lines in pixels; their contrast; and the share of the wider Gaussian that is taken away: below 1, so that
+faint lines on bright ground do not count."""
 FORMS = 4.0
 """Standard deviation of the blur that gathers the directions of the forms, in pixels."""
-SWIRLS = 28.0
-"""Size of the swirls that strokes follow where the picture has no forms, in pixels."""
 REACH = (1.0, 3.0)
 """Steps of the line integral, in pixels; each triples the length of a stroke."""
 LONG, SHORT = 9.0, 3.0
@@ -45,18 +38,6 @@ ZOOM_BLUR = 12.0
 """Standard deviation of the blur of the measured zoom, in pixels."""
 SHEARED = 2.2
 """Stretch of the coordinates, as a ratio of two directions, above which a field is drawn anew."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sheets:
-    """Periodic noise of unit variance that strokes are read from."""
-
-    broad: Floats
-    """`[SHEET, SHEET]`."""
-    fine: Floats
-    """`[FINER SHEET, FINER SHEET]`."""
-    turns: Floats
-    """`[SHEET, SHEET, 2]` vectors that turn slowly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,18 +59,6 @@ class Strokes:
     def picture(self) -> Map:
         """The field as a control map, `[H, W]` in [0, 1], a half on average."""
         return np.asarray(np.clip(self.values + 0.5, 0, 1), np.float32)
-
-
-@functools.lru_cache(maxsize=2)
-def make_sheets(seed: int = 0) -> Sheets:
-    """Returns the sheets of a seed."""
-    rng = np.random.default_rng(seed)
-
-    def noise(side: int, blur: float) -> Floats:
-        return _blur_periodic(rng.standard_normal((side, side), np.float32), blur)
-
-    turns = [cv2.resize(noise(SHEET // 4, SWIRLS / 4), (SHEET, SHEET)) for _ in range(2)]
-    return Sheets(noise(SHEET, 1.4), noise(FINER * SHEET, 0.6 * FINER), np.dstack(turns))
 
 
 def stroke_field(picture: Picture, seed: int = 0) -> Map:
@@ -187,11 +156,11 @@ def draw_along(picture: Floats, direction: Floats, steps: tuple[float, ...]) -> 
 
 def _draw(shape: tuple[int, ...], sheets: Sheets, coordinates: Floats, level: Floats, forms: Floats) -> Strokes:
     """Draws the noise at the coordinates along the forms."""
-    turns = _read_octaves(sheets.turns, coordinates, level)
-    direction = _find_direction(forms, turns, shape)
+    octaves = weigh_octaves(level)
+    direction = _find_direction(forms, read_octaves(sheets.turns, coordinates, octaves), shape)
     full = cv2.resize(coordinates, shape[::-1])
-    levels = level if not level.any() else cv2.resize(level, shape[::-1])
-    noise = np.dstack([_read_octaves(sheet, full, levels) for sheet in (sheets.broad, sheets.fine)])
+    octaves = [(octave, cv2.resize(weight, shape[::-1])) for octave, weight in octaves]
+    noise = np.dstack([read_octaves(sheet, full, octaves) for sheet in (sheets.broad, sheets.fine)])
     noise = draw_along(noise, direction, REACH)
     broad = draw_along(np.ascontiguousarray(noise[..., 0]), direction, (LONG,))
     fine = draw_along(np.ascontiguousarray(noise[..., 1]), direction, (SHORT,))
@@ -225,27 +194,6 @@ def _find_direction(forms: Floats, turns: Floats, shape: tuple[int, ...]) -> Flo
     twice = cv2.resize(cv2.GaussianBlur(twice.astype(np.float32), (0, 0), 1), shape[::-1])
     angle = cv2.phase(twice[..., 0], twice[..., 1]) / 2
     return np.dstack(cv2.polarToCart(np.ones_like(angle), angle))
-
-
-def _read_octaves(sheet: Floats, coordinates: Floats, level: Floats) -> Floats:
-    """Reads a sheet where the coordinates lead, at the octave that gives it the screen's own scale."""
-    scale, side = np.float32(sheet.shape[0] / SHEET), sheet.shape[0]
-    if not level.any():
-        return _read(sheet, coordinates * scale % side)
-    low = np.floor(-level)
-    part = (-level - low) * np.float32(np.pi / 2)
-    total = np.zeros((*level.shape, *sheet.shape[2:]), np.float32)
-    for octave in range(int(low.min()), int(low.max()) + 2):
-        weight = np.where(low == octave, np.cos(part), np.where(low == octave - 1, np.sin(part), 0)).astype(np.float32)
-        if weight.any():
-            # octaves are shifted against each other, or the origin would be the same in all
-            read = _read(sheet, (coordinates * np.float32(2.0**octave) + 61 * octave) * scale % side)
-            total += (weight if read.ndim == 2 else weight[..., None]) * read
-    return total
-
-
-def _read(sheet: Floats, coordinates: Floats) -> Floats:
-    return np.asarray(cv2.remap(sheet, coordinates, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
 
 
 def _measure_zoom(coordinates: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -288,14 +236,6 @@ def _blur_coarsely(values: Floats, deviation: float) -> Floats:
     factor = max(4, 2 ** int(np.log2(deviation / 3)))
     small = cv2.resize(values, (-(-width // factor), -(-height // factor)), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(cv2.GaussianBlur(small, (0, 0), deviation / factor), (width, height)), np.float32)
-
-
-def _blur_periodic(noise: Floats, deviation: float) -> Floats:
-    """Blurs with opposite borders joined, and scales to unit variance."""
-    edge = int(4 * deviation) + 1
-    joined = cv2.copyMakeBorder(noise, edge, edge, edge, edge, cv2.BORDER_WRAP)
-    soft = cv2.GaussianBlur(joined, (0, 0), deviation)[edge:-edge, edge:-edge]
-    return np.ascontiguousarray(soft / soft.std(), np.float32)
 
 
 def _half(shape: tuple[int, ...]) -> tuple[int, int]:
