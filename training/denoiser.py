@@ -23,7 +23,7 @@ SHIFT = 48.0
 REFERENCE_SIDE, IMAGE_TOKENS = 128, 4
 LATENTS = 80
 UNET: dict[str, Any] = {
-    "in_channels": LATENTS, "out_channels": LATENTS, "block_out_channels": (128, 128, 192), "layers_per_block": 1,
+    "in_channels": LATENTS, "out_channels": 2 * LATENTS, "block_out_channels": (128, 128, 192), "layers_per_block": 1,
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     "cross_attention_dim": WIDTH, "attention_head_dim": 4, "norm_num_groups": 16, "sample_size": 32,

@@ -34,7 +34,7 @@ PHOTO_LEVELS = ((250, 550, 0.2), (550, 850, 0.65), (850, 1000, 0.15))
 """Ranges of noise levels of a photo, and their shares; 600 of 1000 is usual at the default strength."""
 OWN_LEVELS, FIRST_LEVELS, BARE_LEVELS = (50, 800), (550, 1000), (960, 1000)
 FROM_PHOTO = 0.9
-PIXELS, SLOPES, PATCHES, DETAIL, UNPAINTED = 4.0, 2.0, 0.5, 0.6, 1.0
+PIXELS, SLOPES, PATCHES, DETAIL, UNPAINTED = 4.0, 2.0, 0.5, 0.6, 0.1
 """Weights of the errors: of pixels, of their differences, of these across the borders of patches once more, of how much
 detail there is wherever it lies, and of the picture before strokes are drawn into it."""
 RIM, RIM_WEIGHT = 8, 0.4

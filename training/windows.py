@@ -21,12 +21,9 @@ from stylize.structure.cells import KINDS
 
 REFERRED, UNPROMPTED, TONED = 0.2, 0.4, 0.25
 """Shares of the batches with references, of the photos whose prompt names no look, and of the windows with a tone."""
-PLAIN = ("vintage", "cyanotype", "thermal", "noir", "paper-cut")
-HARD = (
-    "photo", "pixel-art", "crayon", "risograph", "pointillism", "van-gogh", "mosaic", "stained-glass", "pop-art",
-    "watercolour", "woodcut", "etching",
-)  # fmt: skip
-OFTEN = dict.fromkeys(PLAIN, 0.6) | dict.fromkeys(HARD, 1.5)
+HARD = ("crayon", "risograph", "pixel-art", "comic", "pointillism", "gouache")
+LESS_HARD = ("pop-art", "coloured-pencil", "stained-glass", "impressionist", "cartoon", "charcoal", "photo")
+OFTEN = dict.fromkeys(HARD, 3.0) | dict.fromkeys(LESS_HARD, 1.5)
 """How often a look is drawn, where not once in its turn."""
 FLAT_SHARE = 0.06
 """Share of the windows that are of flat pictures, beside those that are drawn by chance."""

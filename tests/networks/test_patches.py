@@ -13,7 +13,7 @@ SHAPE = {
     "in_channels": 20, "layers_per_block": 1, "block_out_channels": (16, 32), "attention_head_dim": 4,
     "norm_num_groups": 8, "cross_attention_dim": 16, "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
 }  # fmt: skip
-UP = {"up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"), "out_channels": 20, "sample_size": 8}
+UP = {"up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"), "out_channels": 40, "sample_size": 8}
 
 
 @pytest.fixture(scope="module")

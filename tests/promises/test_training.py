@@ -80,7 +80,7 @@ def test_from_pictures_to_a_model(data: Path, tmp_path: Path) -> None:
 def test_every_look_is_a_function_of_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """No chance of its own; sharp borders of the picture; and looks by strokes change with the strokes."""
     monkeypatch.syspath_prepend(str(TRAINING))
-    from painters import PAINTERS
+    from looks import LOOKS
     from renditions import NAMES, paint_all
 
     photo = picture(3, 128, 128)
@@ -89,7 +89,7 @@ def test_every_look_is_a_function_of_what_it_is_given(monkeypatch: pytest.Monkey
     for name, a, b, c in zip(NAMES, one, again, other, strict=True):
         assert a.shape == photo.shape and a.dtype == np.uint8
         assert np.array_equal(a, b)
-        assert np.array_equal(a, c) == (name not in PAINTERS), name
+        assert np.array_equal(a, c) == (name in LOOKS or name == "photo"), name
     assert all(field.dtype == np.uint8 and field.shape == photo.shape[:2] for field in fields)
 
 

@@ -141,10 +141,12 @@ class StrokePainter(nn.Module):
 
 
 class ChangeUNet(UNet2DConditionModel):  # type: ignore[misc]
-    """A UNet whose output is added to its input: it says what is to change.
+    """A UNet that says what is to change: how much of its input stays, and what is added.
 
     Group norms forget how strong a picture is; a UNet that had to say all of it once more would blur even where
-    nothing changes. Borders are continued by their own pixels, as zeros beside them would be seen as a halo.
+    nothing changes, and one that could only add would not know how much to take away. It has twice as many channels
+    out as in: `x (1 + stay) + change`. Borders are continued by their own pixels, as zeros beside them would be seen as a
+    halo.
     """
 
     # diffusers reads the names of the settings there
@@ -156,9 +158,9 @@ class ChangeUNet(UNet2DConditionModel):  # type: ignore[misc]
     def forward(self, sample: torch.Tensor, *arguments: Any, **options: Any) -> Any:
         """Runs the network; see `UNet2DConditionModel.forward`."""
         result = super().forward(sample, *arguments, **options)
-        if isinstance(result, tuple):
-            return (sample + result[0],)
-        return UNet2DConditionOutput(sample=sample + result.sample)
+        change, stay = result[0].chunk(2, dim=1)
+        changed = torch.addcmul(sample + change, sample, stay)
+        return (changed,) if isinstance(result, tuple) else UNet2DConditionOutput(sample=changed)
 
 
 class ChangeControlNet(ControlNetModel):  # type: ignore[misc]
