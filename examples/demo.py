@@ -1,6 +1,6 @@
 """Restyle the example clip and put source and result side by side: what `make demo` runs.
 
-python examples/demo.py [--prompt "ukiyo-e woodblock print"] [--source examples/cockatoo.mp4]
+python examples/demo.py [--prompt "woodcut"] [--source examples/cockatoo.mp4]
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def before_after(source: Path, styled: Path, output: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, default=HERE / "cockatoo.mp4")
-    parser.add_argument("--prompt", default="ukiyo-e woodblock print")
+    parser.add_argument("--prompt", default="starry night painting")
     parser.add_argument("--end", type=float, help="second to stop at")
     parser.add_argument("--out", type=Path, default=HERE.parent / "out")
     args = parser.parse_args()

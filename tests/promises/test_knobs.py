@@ -14,7 +14,7 @@ CLIP = Path(__file__).parents[2] / "examples" / "cockatoo.mp4"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("look", ["watercolour painting", "oil painting"])
+@pytest.mark.parametrize("look", ["watercolour painting", "cartoon"])
 @pytest.mark.parametrize(
     ("knob", "values", "figure", "rises"),
     [

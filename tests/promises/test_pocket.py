@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,12 +16,16 @@ import torch
 from clips import joined
 from stylize import Clip, Style, Stylizer, VideoReader, load_stylizer
 from stylize.errors import PromptWarning
+from stylize.metrics.figures import sharpness
 from stylize.models.registry import MODELS
-from stylize.structure import canny
+from stylize.structure import StrokeOrder, canny, take_strokes
 
 FOLDER = Path(str(MODELS["pocket"].folder))
 CLIP = Path(__file__).parents[2] / "examples" / "cockatoo.mp4"
 SIZE = (256, 144)
+
+
+SETTINGS: dict[str, Any] = json.loads((FOLDER / "stylize.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,7 @@ def first(stylizer: Stylizer, clip: Clip, prompt: str, **style: object) -> np.nd
 
 def test_it_is_small_and_holds_no_pickle() -> None:
     files = [p for p in FOLDER.rglob("*") if p.is_file()]
-    assert sum(p.stat().st_size for p in files) < 60e6
+    assert sum(p.stat().st_size for p in files) < 75e6
     assert {p.suffix for p in files} <= {".json", ".safetensors", ".md", ".txt"}
     card = (FOLDER / "README.md").read_text()
     for heading in ("Data", "Recipe", "Evaluation", "Limits", "Licence"):
@@ -48,6 +54,8 @@ def test_it_is_small_and_holds_no_pickle() -> None:
 
 def test_diffusers_own_pipeline_loads_and_runs_it(source: Clip) -> None:
     from diffusers import StableDiffusionControlNetImg2ImgPipeline
+
+    import stylize.networks.patches  # noqa: F401, diffusers wants it imported before it loads its classes
 
     pipeline = StableDiffusionControlNetImg2ImgPipeline.from_pretrained(
         FOLDER, local_files_only=True, dtype=torch.float32
@@ -67,7 +75,7 @@ def test_the_autoencoder_brings_pictures_back(pocket: Stylizer, source: Clip) ->
     with torch.inference_mode():
         back = pocket.networks.decode(pocket.networks.encode(pixels, [torch.Generator()])).clamp(-1, 1)
     psnr = -10 * torch.log10(((back - pixels) / 2).square().mean())
-    assert psnr > 27
+    assert psnr > 36
 
 
 def test_latents_move_as_the_picture_moves(pocket: Stylizer, source: Clip) -> None:
@@ -166,7 +174,7 @@ def test_a_reference_gives_its_look(pocket: Stylizer, source: Clip, tmp_path: Pa
     assert out["sepia"][..., 0].mean() > out["sepia"][..., 2].mean() + 15
 
 
-@pytest.mark.parametrize("control", ["canny", "depth"])
+@pytest.mark.parametrize("control", ["strokes", "depth"])
 def test_control_weights_act_smoothly(pocket: Stylizer, source: Clip, control: str) -> None:
     """From none to 1.5 the picture moves on, step after step, and no step is a jump."""
     weights = (0.0, 0.5, 1.0, 1.5)
@@ -191,6 +199,43 @@ def test_forms_stay(pocket: Stylizer, source: Clip, prompt: str) -> None:
     assert strong[edges].mean() > 1.3 * strong[edges[:, ::-1]].mean()
 
 
+def test_a_photo_stays_a_photo(pocket: Stylizer, source: Clip) -> None:
+    out, was = first(pocket, source, "photo"), source.frames[0]
+    assert 10 * np.log10(255**2 / np.mean((out.astype(float) - was) ** 2)) > 28
+    assert sharpness(out) > 0.8 * sharpness(was)
+
+
+@pytest.mark.parametrize(("prompt", "part"), [("woodcut", 1), ("oil painting", 1), ("mosaic", 2), ("stained glass", 2)])
+def test_it_draws_with_the_strokes_that_it_is_given(pocket: Stylizer, source: Clip, prompt: str, part: int) -> None:
+    """The detail of the result agrees with the field or the cells of its own seed, and with no other's."""
+    kind = {"mosaic": "stones", "stained glass": "panes"}.get(prompt)
+    out = cv2.cvtColor(first(pocket, source, prompt, seed=1), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    agree = []
+    for seed in (1, 2, 3):
+        order = StrokeOrder(seed, ((Fraction(0), kind),))
+        maps, _ = take_strokes([(source.frames[0], None, Fraction(0))], order, None, 0)
+        shown = (maps[0, part] > 0.1).astype(np.float32) if part == 2 else maps[0, part]
+        pair = [x - cv2.GaussianBlur(x, (0, 0), 3) for x in (out, shown)]
+        agree.append(np.corrcoef(pair[0].ravel(), pair[1].ravel())[0, 1])
+    assert agree[0] > 0.2 and agree[0] > 0.1 + max(agree[1:])
+
+
+@pytest.mark.parametrize("look", SETTINGS["looks"])
+def test_flat_pictures_have_no_halo_and_no_patches(pocket: Stylizer, look: str) -> None:
+    """The outer 16 pixels differ from the inside by no more than the inside varies; borders of patches do not show."""
+    flat = np.full((96, 160, 3), (150, 120, 90), np.uint8)
+    clip = Clip(flat[None], (Fraction(0),), (Fraction(1, 25),))
+    out = first(pocket, clip, SETTINGS["looks"][look][0]).astype(np.float32)
+    inner, rim = out[16:-16, 16:-16], np.ones(out.shape[:2], bool)
+    rim[16:-16, 16:-16] = False
+    spread = max(2.0, float(inner.std((0, 1)).max()))
+    assert np.abs(out[rim].mean(0) - inner.mean((0, 1))).max() < spread
+    for axis in (0, 1):
+        steps = np.abs(np.diff(out, axis=axis)).mean((1 - axis, 2))
+        across, beside = steps[7::8].mean(), np.delete(steps, np.s_[7::8]).mean()
+        assert across < 1.15 * beside + 1  # a level of 255 is not seen
+
+
 def test_more_strength_goes_further(pocket: Stylizer, source: Clip) -> None:
     was = source.frames[0].astype(int)
     far = [np.abs(first(pocket, source, "blueprint", strength=s) - was).mean() for s in (0.3, 0.5, 0.75)]
@@ -200,7 +245,7 @@ def test_more_strength_goes_further(pocket: Stylizer, source: Clip) -> None:
 def test_edges_alone_hold_the_forms(pocket: Stylizer, source: Clip) -> None:
     """From pure noise, only the control can know where the edges are."""
     edges = cv2.dilate(canny(source.frames[0]), np.ones((3, 3))) > 0
-    out = first(pocket, source, "ink drawing", strength=1.0, controls={"canny": 1.0})
+    out = first(pocket, source, "ink drawing", strength=1.0, controls={"strokes": 1.0})
     gray = cv2.GaussianBlur(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
     detail = np.abs(cv2.Laplacian(gray, cv2.CV_32F))
     assert detail[edges].mean() > 1.5 * detail[~edges].mean()

@@ -108,7 +108,7 @@ _POCKET = ModelCard(
     base="built in",
     licence="Apache-2.0",
     size_mb=52,
-    purpose="25 looks by name, or a reference picture, on a laptop without a GPU, offline",
+    purpose="33 looks by name, or a reference picture, on a laptop without a GPU, offline",
     family="pocket",
     folder=POCKET_FOLDER,
 )

@@ -145,8 +145,8 @@ class ChangeUNet(UNet2DConditionModel):  # type: ignore[misc]
 
     Group norms forget how strong a picture is; a UNet that had to say all of it once more would blur even where
     nothing changes, and one that could only add would not know how much to take away. It has twice as many channels
-    out as in: `x (1 + stay) + change`. Borders are continued by their own pixels, as zeros beside them would be seen as a
-    halo.
+    out as in: `x (1 + stay) + change`. Borders are continued by their own pixels, as zeros beside them would be seen as
+    a halo.
     """
 
     # diffusers reads the names of the settings there
