@@ -14,7 +14,7 @@ CLIP = Path(__file__).parents[2] / "examples" / "cockatoo.mp4"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("look", ["watercolour painting", "cartoon"])
+@pytest.mark.parametrize("look", ["watercolour painting", "cyanotype"])
 @pytest.mark.parametrize(
     ("knob", "values", "figure", "rises"),
     [
