@@ -2,8 +2,8 @@
 
     python training/train_patches.py --work training/work
 
-Writes `patches.safetensors`, which the last stage begins with. 64 of 192 components keep photos at 42 dB, and 98 % of
-their sharpness. Components are scaled by the root of their deviation: the strong ones stay stronger, but not by so much
+Writes `patches.safetensors`, which the last stage begins with. 64 of 192 components keep photos at 42 dB.
+Components are scaled by the root of their deviation: the strong ones stay stronger, but not by so much
 that noise would drown the others.
 """
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -162,9 +161,7 @@ class Preparer:
     def __enter__(self) -> Preparer:
         return self
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._thread.shutdown(cancel_futures=True)
 
     def prepare(self, batches: Iterable[Batch]) -> Iterator[PreparedBatch]:
@@ -209,9 +206,7 @@ class Finisher:
     def __enter__(self) -> Finisher:
         return self
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._thread.shutdown(cancel_futures=True)
 
     def finish(self, prepared: PreparedBatch, styled: Iterable[Image], state: State) -> Iterator[tuple[Clip, State]]:

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from stylize.frames import Map, Picture
+from stylize.structure.sheets import Floats
 
-Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 """`[H, W]`, the row of each pixel's seed and 1; 0 where no cell lies."""
 
