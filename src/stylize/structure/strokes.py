@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stylize.frames import Map, Picture
+from stylize.motion import warp
 from stylize.structure.sheets import Floats, Sheets, make_sheets, read_octaves, weigh_octaves
 
 LINE, LINE_CONTRAST, LINE_FLOOR = 1.1, 8.0, 0.98
@@ -129,9 +130,7 @@ def carry_strokes(
     forms = kept * _carry(strokes.forms, where) + (1 - kept) * _measure_forms(picture)
     new = _draw(picture.shape[:2], sheets, coordinates, level.astype(np.float32), forms)
     again = cv2.resize((lost | _tidy(sheared)).astype(np.float32), flow.shape[1::-1])
-    before = cv2.remap(
-        strokes.values, _grid(*flow.shape[:2]) + flow, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    before = warp(strokes.values, flow, cubic=True)
     share = KEEP_FIELD * (1 - again)
     return Strokes(_even(share * before + (1 - share) * new.values), coordinates, new.level, forms, new.direction)
 
