@@ -22,6 +22,11 @@ def the_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """To the device without waiting for what it is busy with."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
 def check_finite(losses: dict[str, list[torch.Tensor]]) -> None:
     """Ends a training whose networks are lost, before its time is lost too."""
     for name, values in losses.items():
@@ -84,8 +89,9 @@ def recolour(count: int) -> Callable[[torch.Tensor], torch.Tensor]:
     gamma = torch.where(changed, 0.7 + 0.7 * torch.rand(count, 1, 1, 1), 1.0)
 
     def apply(pixels: torch.Tensor) -> torch.Tensor:
-        pixels = torch.einsum("nij,njhw->nihw", turn.to(pixels), pixels)
+        turned, factor, power = (send(x, pixels.device) for x in (turn, saturation, gamma))
+        pixels = torch.einsum("nij,njhw->nihw", turned, pixels)
         gray = pixels.mean(1, keepdim=True)
-        return (gray + (pixels - gray) * saturation.to(pixels)).clamp(1e-4, 1) ** gamma.to(pixels)
+        return (gray + (pixels - gray) * factor).clamp(1e-4, 1) ** power
 
     return apply

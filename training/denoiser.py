@@ -20,7 +20,7 @@ from text import WIDTH, build_text_encoder
 
 SHIFT = 48.0
 """The noise is this much weaker than in the cosine schedule: patches have most of a picture in few channels."""
-REFERENCE_SIDE, IMAGE_TOKENS = 128, 4
+REFERENCE_SIDE, IMAGE_TOKENS = 256, 4
 LATENTS = 80
 UNET: dict[str, Any] = {
     "in_channels": LATENTS, "out_channels": 2 * LATENTS, "block_out_channels": (128, 128, 192), "layers_per_block": 1,
@@ -75,7 +75,7 @@ class Denoiser(nn.Module):
         self.text = build_text_encoder(tokenizer)
         self.seeing = CLIPVisionModelWithProjection(CLIPVisionConfig(
             hidden_size=192, intermediate_size=384, num_hidden_layers=4, num_attention_heads=6,
-            image_size=REFERENCE_SIDE, patch_size=8, projection_dim=WIDTH,
+            image_size=REFERENCE_SIDE, patch_size=16, projection_dim=WIDTH,
         ))  # fmt: skip
         self.projection = ImageProjection(WIDTH, WIDTH, IMAGE_TOKENS)
         self.vae = PatchAutoencoder(latent_channels=LATENTS)
@@ -100,7 +100,7 @@ class Denoiser(nn.Module):
         Args:
             noisy: latents at the noise levels `t`.
             tokens: of the prompts, `[B, 32]`.
-            references: `[B, 3, 128, 128]` in [-1, 1], or none.
+            references: `[B, 3, 256, 256]` in [-1, 1], or none.
             maps: `[B, 3, 8 h, 8 w]` in [0, 1] by control.
             weight: of the ControlNets.
             paired: whether the second half of the batch reads the first.

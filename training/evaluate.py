@@ -34,7 +34,7 @@ import prompts
 from data import to_tensor
 from given import Given
 from painters import CELLS, PAINTERS
-from renditions import read, split, square
+from pictures import read, split, square
 from sheet import CLIPS, contact_sheet, read_frames
 from stylize import Clip, Style, Stylizer, load_stylizer
 from stylize.metrics import spearman

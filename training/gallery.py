@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 import prompts
-from renditions import read, split
+from pictures import read, split
 from sheet import CLIPS, label, read_frames, save
 from stylize import Style, load_stylizer
 

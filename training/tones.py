@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ class Tone:
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """`[..., 3, H, W]` in and out."""
-        luma, gain, offset = (pixels.new_tensor(x).view(3, 1, 1) for x in (LUMA, self.gain, self.offset))
+        luma, gain, offset = (_constant(x, pixels.device) for x in (LUMA, self.gain, self.offset))
         gray = (pixels * luma).sum(-3, keepdim=True)
         toned = gray + self.saturation * (pixels - gray)
         if self.swap:
@@ -32,6 +33,11 @@ class Tone:
             moved = self.swap * green
             toned = torch.stack([red + moved, green - 0.45 * moved, blue - 0.35 * moved], -3)
         return (toned * gain + offset).clamp(0, 1) ** self.gamma
+
+
+@functools.cache
+def _constant(values: tuple[float, float, float], device: torch.device) -> torch.Tensor:
+    return torch.tensor(values, device=device).view(3, 1, 1)
 
 
 TONES: dict[str, Tone] = {

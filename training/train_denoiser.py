@@ -3,8 +3,9 @@
     python training/train_denoiser.py --work training/work --minutes 90
 
 Renditions are functions of what the networks see: photo, strokes, cells, words. So plain regression on the decoded
-pixels does, and no loss has to make up for chance. Goes on from `--work` with `--resume`; the state of the optimiser
-lies beside the weights.
+pixels does, and no loss has to make up for chance. References have no such pair: with `--styles`, on a GPU, the Gram
+matrices of paintings teach them. Goes on from `--work` with `--resume`; the state of the optimiser lies beside the
+weights.
 """
 
 from __future__ import annotations
@@ -20,14 +21,20 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTokenizer
 
-from data import Average, Clock, check_finite, mixed_precision, the_device
+from data import Average, Clock, check_finite, mixed_precision, send, the_device
 from denoiser import Denoiser, alphas_cumprod, save
+from style_loss import StyleLoss
 from stylize.networks.patches import PATCH
 from text import build_tokenizer
 from windows import Batch, Windows
 
-PAIRED, ROLLED, BARE = 0.06, 0.15, 0.03
-"""Shares of the batches that are pairs, that start from the networks' own first step, and from pure noise."""
+PAIRED, STYLED, ROLLED, BARE = 0.06, 0.25, 0.15, 0.03
+"""Shares of the batches that are pairs, that learn from paintings, that start from the networks' own first step, and
+from pure noise."""
+SIDES, OFTEN, STYLED_OFTEN = (128, 256, 384), (0.65, 0.2, 0.15), (0, 0.5, 0.5)
+"""Of the windows, and how often; attention and norms are to know whole pictures. Larger ones are fewer in a batch."""
+TEXTURED = 0.25
+"""Share of the windows whose texture is compared."""
 DROPPED = {"strokes": 0.05, "depth": 0.7}
 """How often a control is left out."""
 PHOTO_LEVELS = ((250, 550, 0.2), (550, 850, 0.65), (850, 1000, 0.15))
@@ -41,7 +48,7 @@ RIM, RIM_WEIGHT = 8, 0.4
 """Pixels at the borders of a window count less: their renditions saw what lies outside."""
 PAINTER, PAINTER_SPEED = "vae.painter.", 4.0
 """The decoder's painter is small, and learns by larger steps than the others."""
-SAVE_EVERY = 10 * 60.0
+SAVE_EVERY = 3 * 60.0
 RESUME = "resume.pt"
 
 
@@ -60,11 +67,12 @@ def count_detail(pixels: torch.Tensor) -> torch.Tensor:
 class Trainer:
     """The networks with their data and optimiser."""
 
-    def __init__(self, work: Path, *, resume: bool, decay: float, seed: int) -> None:
+    def __init__(self, work: Path, *, resume: bool, decay: float, seed: int, styles: bool) -> None:
         self.rng, self.device, self.work = np.random.default_rng(seed), the_device(), work
         tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer") if resume else build_tokenizer()
         tokenizer.save_pretrained(work / "tokenizer")
         self.windows = Windows(work, tokenizer, self.device)
+        self.style_loss = StyleLoss(self.device) if styles else None
         self.network = Denoiser(tokenizer)
         weights = load_file(work / ("denoiser.safetensors" if resume else "patches.safetensors"))
         self.network.load_state_dict(weights, strict=resume)  # at first there is the autoencoder alone
@@ -99,10 +107,14 @@ class Trainer:
         # alike in both of a pair, as is the noise
         from_photo = torch.from_numpy(rng.random(count // times) < FROM_PHOTO * (not rolled)).repeat(times)
         t = self._noise_levels(from_photo[: count // times], bare).repeat(times)
-        share = torch.where(from_photo, tint(t), torch.ones(count)).to(self.device).view(-1, 1, 1, 1)
-        from_photo, t = from_photo.to(self.device), t.to(self.device)
+        share = send(torch.where(from_photo, tint(t), torch.ones(count)), self.device).view(-1, 1, 1, 1)
+        from_photo, t = send(from_photo, self.device), send(t, self.device)
         noisy = self._noised(torch.where(from_photo.view(-1, 1, 1, 1), source, own), t, times)
-        losses = self._compare(noisy, t, batch, maps, weight, torch.lerp(batch.source, batch.target, share))
+        plain, painted = self._paint(noisy, t, batch, maps, weight)
+        if batch.styles is not None and self.style_loss is not None:
+            losses = self.style_loss.compare(painted / 2 + 0.5, batch.styles, batch.source / 2 + 0.5)
+        else:
+            losses = self._compare(plain, painted, torch.lerp(batch.source, batch.target, share))
         self.optimiser.zero_grad(set_to_none=True)
         torch.stack([*losses.values()]).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 3.0)
@@ -112,29 +124,45 @@ class Trainer:
             self.average.update(self.network)
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _compare(
-        self, noisy: torch.Tensor, t: torch.Tensor, batch: Batch, maps: dict[str, torch.Tensor], weight: float,
-        wanted: torch.Tensor,
-    ) -> dict[str, torch.Tensor]:  # fmt: skip
-        """The weighted losses of one forward pass."""
+    def _paint(
+        self, noisy: torch.Tensor, t: torch.Tensor, batch: Batch, maps: dict[str, torch.Tensor], weight: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The picture before and after strokes are drawn into it, in [-1, 1]."""
         with mixed_precision(self.device):
             made = self.network(noisy, t, batch.tokens, batch.references, maps, weight, paired=batch.paired)
             plain = self.network.vae.decode(made, return_dict=False)[0].float()
             strokes = maps.get("strokes")
             painted = plain if strokes is None else self.network.vae.decode(made, False, strokes=strokes)[0].float()
+        return plain, painted
+
+    def _compare(self, plain: torch.Tensor, painted: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The weighted losses of one forward pass."""
         weights = torch.full_like(wanted[:1, :1], RIM_WEIGHT)
         weights[..., RIM:-RIM, RIM:-RIM] = 1
         weights = weights / weights.mean()
         apart = painted - wanted
         slopes = [(apart.diff(dim=axis) * weights.narrow(axis, 1, apart.shape[axis] - 1)).abs() for axis in (2, 3)]
         across = torch.stack([slopes[0][:, :, PATCH - 1 :: PATCH].mean(), slopes[1][..., PATCH - 1 :: PATCH].mean()])
-        return {
+        losses = {
             "pixels": PIXELS * (apart * weights).abs().mean(),
             "slopes": SLOPES * torch.stack([slope.mean() for slope in slopes]).sum(),
             "patches": PATCHES * across.sum(),
             "detail": DETAIL * (count_detail(painted) - count_detail(wanted)).abs().mean(),
             "unpainted": UNPAINTED * ((plain - wanted) * weights).abs().mean(),
         }
+        if self.style_loss is not None:
+            some = slice(None, max(1, round(TEXTURED * len(painted))))
+            losses["texture"] = self.style_loss.texture(painted[some] / 2 + 0.5, wanted[some] / 2 + 0.5)
+        return losses
+
+    def draw(self, count: int) -> Batch:
+        """A batch of one of the kinds."""
+        if self.style_loss is not None and self.rng.random() < STYLED:
+            side = int(self.rng.choice(SIDES, p=STYLED_OFTEN))
+            return self.windows.draw_styles(self.rng, max(count * SIDES[0] ** 2 // (2 * side**2), 2), side)
+        side = int(self.rng.choice(SIDES, p=OFTEN))
+        paired = bool(self.rng.random() < PAIRED)
+        return self.windows.draw(self.rng, max(count * SIDES[0] ** 2 // side**2, 2) & ~1, side, paired=paired)
 
     def _noised(self, latents: torch.Tensor, t: torch.Tensor, times: int) -> torch.Tensor:
         """Latents at the noise levels `t`, with the same noise in both of a pair."""
@@ -148,7 +176,8 @@ class Trainer:
     ) -> torch.Tensor:
         """The rendition after one step from the photo, as it is at the start of the next one."""
         times = 2 if batch.paired else 1
-        t = torch.from_numpy(self.rng.integers(*FIRST_LEVELS, len(source) // times)).repeat(times).to(self.device)
+        t = torch.from_numpy(self.rng.integers(*FIRST_LEVELS, len(source) // times)).repeat(times)
+        t = send(t, self.device)
         with mixed_precision(self.device):  # a context of its own: casts made without gradients are kept in one
             made = self.network(
                 self._noised(source, t, times), t, batch.tokens, batch.references, maps, weight, paired=batch.paired
@@ -182,25 +211,23 @@ def main() -> None:
     parser.add_argument("--decay", type=float, default=0.99, help="of the weights' average, a step in four")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true", help="go on from the networks in --work")
+    parser.add_argument("--styles", action="store_true", help="learn from paintings, by VGG: on a GPU")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
-    trainer = Trainer(args.work, resume=args.resume, decay=args.decay, seed=args.seed)
+    trainer = Trainer(args.work, resume=args.resume, decay=args.decay, seed=args.seed, styles=args.styles)
     clock, samples, saved = Clock(args.minutes, args.rate), 0, 0.0
     totals: dict[str, list[torch.Tensor]] = defaultdict(list)
     # the CPU's flash kernel has a backward pass that is slow on short sequences
     kernels = [SDPBackend.MATH, *([SDPBackend.FLASH_ATTENTION] if trainer.device.type == "cuda" else [])]
     while clock.progress < 1:
-        large = trainer.rng.random() < 0.05  # attention meets large pictures too
-        size = max(args.batch // 4, 2) if large else args.batch
-        paired = bool(trainer.rng.random() < PAIRED)
-        batch = trainer.windows.draw(trainer.rng, size, 256 if large else 128, paired=paired)
+        batch = trainer.draw(args.batch)
         with sdpa_kernel(kernels):
             losses = trainer.step(batch, clock.learning_rate())
         for name, value in losses.items():
             totals[name].append(value)
-        samples += size
+        samples += len(batch.source)
         if trainer.steps % 20 == 0:
             check_finite(totals)
         if trainer.steps % 50 == 0:

@@ -25,14 +25,13 @@ SPREAD = 0.6
 
 def sample_patches(work: Path, count: int, rng: np.random.Generator) -> np.ndarray:
     """Random patches of all looks, `[count, 192]` in [-1, 1], in the order of torch's pixel unshuffle."""
-    arrays = [np.load(path, mmap_mode="r") for path in sorted(work.glob("pictures-*.npy"))]
-    each = max(1, count // sum(len(array) for array in arrays))
+    pictures = np.load(work / "pictures.npy", mmap_mode="r")
+    each = max(1, count // len(pictures))
     patches = []
-    for array in arrays:
-        for photo in array:
-            side = photo.shape[1] - PATCH + 1
-            looks, ys, xs = rng.integers(len(photo), size=each), *rng.integers(side, size=(2, each))
-            patches += [photo[k, y : y + PATCH, x : x + PATCH] for k, y, x in zip(looks, ys, xs, strict=True)]
+    for photo in pictures:
+        side = photo.shape[1] - PATCH + 1
+        looks, ys, xs = rng.integers(len(photo), size=each), *rng.integers(side, size=(2, each))
+        patches += [photo[k, y : y + PATCH, x : x + PATCH] for k, y, x in zip(looks, ys, xs, strict=True)]
     return np.stack(patches).transpose(0, 3, 1, 2).reshape(len(patches), -1).astype(np.float32) / 127.5 - 1
 
 
