@@ -59,7 +59,6 @@ def test_run_summary_and_quiet(source: Path, tmp_path: Path, tiny_model: Path) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"--prompt": "  "}, "the prompt is empty: say how the video shall look, such as 'watercolour painting'"),
         ({"--strength": "1.5"}, "strength 1.5 is out of range: use above 0, up to 1"),
         ({"--strength": "0"}, "strength 0.0 is out of range: use above 0, up to 1"),
         ({"--strength": "nan"}, "strength nan is out of range: use above 0, up to 1"),

@@ -79,3 +79,61 @@ def test_a_file_that_is_no_checkpoint(content: str, tmp_path: Path) -> None:
     message = "is not a .safetensors file" if content == "garbage" else "is not a checkpoint of SD 1.5, SD 2.1 or SDXL"
     with pytest.raises(ModelError, match=message):
         load_single_file(path, torch.float32)
+
+
+def as_file(
+    folder: Path, path: Path, *left_out: str, dtype: torch.dtype = torch.float32, **added: torch.Tensor
+) -> Path:
+    from ldm_names import single_file_tensors
+
+    tensors = {k: v.to(dtype) for k, v in single_file_tensors(folder).items() if not k.startswith(left_out)}
+    save_file(tensors | added, path)
+    return path
+
+
+def test_a_checkpoint_without_a_part(family_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = family_folder("sd15")
+    monkeypatch.setattr(single_file, "_write_configs", lambda *_: folder)
+    nets = {"depth": folder / "controlnet"}
+    path = as_file(folder, tmp_path / "a.safetensors", "cond_stage_model.")
+    with pytest.raises(ModelError, match="has no text encoder"):
+        load_networks(path, device="cpu", extras=Extras(controlnets=nets))
+    path = as_file(folder, tmp_path / "b.safetensors", "first_stage_model.")
+    with pytest.raises(ModelError, match="has no VAE: add one with --vae"):
+        load_networks(path, device="cpu", extras=Extras(controlnets=nets))
+    one = load_networks(path, device="cpu", dtype=torch.float32, extras=Extras(controlnets=nets, vae=folder / "vae"))
+    other = load_networks(folder, device="cpu", dtype=torch.float32)
+    for name, parameter in other.pipe.vae.named_parameters():
+        assert torch.equal(parameter, one.pipe.vae.get_parameter(name)), name
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn])
+def test_checkpoints_in_short_numbers(
+    family_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    folder = family_folder("sd15")
+    monkeypatch.setattr(single_file, "_write_configs", lambda *_: folder)
+    path, nets = as_file(folder, tmp_path / "short.safetensors", dtype=dtype), {"depth": folder / "controlnet"}
+    one = load_networks(path, device="cpu", dtype=torch.float32, extras=Extras(controlnets=nets))
+    for name, parameter in load_networks(folder, device="cpu", dtype=torch.float32).unet.named_parameters():
+        assert torch.equal(parameter.to(dtype).float(), one.unet.get_parameter(name).float()), name
+
+
+@pytest.mark.parametrize(
+    ("markers", "expected"),
+    [
+        ((), ("epsilon", False)),
+        (("v_pred",), ("v_prediction", False)),
+        (("v_pred", "ztsnr"), ("v_prediction", True)),
+    ],
+)
+def test_markers_of_velocity(
+    family_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, markers: tuple[str, ...],
+    expected: tuple[str, bool],
+) -> None:  # fmt: skip
+    folder = family_folder("sd15")
+    monkeypatch.setattr(single_file, "_write_configs", lambda *_: folder)
+    path = as_file(folder, tmp_path / "v.safetensors", **{name: torch.zeros(0) for name in markers})
+    nets = {"depth": folder / "controlnet"}
+    config = load_networks(path, device="cpu", extras=Extras(controlnets=nets)).scheduler.config
+    assert (config.prediction_type, config.get("rescale_betas_zero_snr", False)) == expected

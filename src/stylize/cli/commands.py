@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -53,6 +53,9 @@ def run(
     preset: Annotated[str, typer.Option(help="Speed of the encoder, ultrafast to veryslow.")] = "medium",
     pix_fmt: Annotated[str | None, typer.Option(help="Pixel format, such as yuv444p [default: by the codec].")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse damaged sources instead of concealing.")] = False,
+    fields: Annotated[
+        Literal["weave", "keep"], typer.Option(help="Interlaced sources: make whole pictures, or keep their fields.")
+    ] = "weave",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
     side_by_side: Annotated[Path | None, typer.Option(help="Also write a video of source and result.")] = None,
     split: Annotated[Path | None, typer.Option(help="Also write a video that wipes between both.")] = None,
@@ -65,13 +68,15 @@ def run(
     """
     with one_line_errors():
         all_given = given.read()
+        options.check_look(all_given)
         style, quiet = style_from(all_given), all_given["quiet"]
         from stylize.runs import Job, jobs
         from stylize.runs.jobs import Views, restyle_all
 
         settings = Job(
             force=all_given["force"], resume=resume, start=all_given["start"], end=all_given["end"],
-            fps=parse_rate(all_given["fps"]), strict=strict, codec=codec, crf=crf, preset=preset, pixel_format=pix_fmt,
+            fps=parse_rate(all_given["fps"]), strict=strict, fields=fields, codec=codec, crf=crf, preset=preset,
+            pixel_format=pix_fmt,
             settings={name: all_given[name] for name in options.SHARED if name not in options.HERE},
             views=Views(side_by_side, split, before_after),
         )  # fmt: skip
@@ -110,6 +115,7 @@ def preview(
     with one_line_errors():
         values = given.read()
         rows = {} if compare is None else {text: values | change for text, change in parse_sweep(compare).items()}
+        options.check_look(values, *rows.values())
         sweep = {text: style_from(row) for text, row in rows.items()}
         style = next(iter(sweep.values())) if sweep else style_from(values)
         from stylize.encode.outputs import check_place

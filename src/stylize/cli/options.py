@@ -69,6 +69,10 @@ HERE = (
 """Options that belong to one call and not to a look: a result does not record them."""
 
 
+LOOKS = ("prompt", "reference")
+"""Options of which a run needs one."""
+
+
 def with_shared(command: Callable[..., None]) -> Callable[..., None]:
     """Adds the shared options to a command, which gets the values of all options as `given`."""
     parameters = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "given"]
@@ -85,6 +89,12 @@ def with_shared(command: Callable[..., None]) -> Callable[..., None]:
     call.__signature__ = inspect.Signature(all_parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {p.name: p.annotation for p in all_parameters}
     return call
+
+
+def check_look(*rows: Mapping[str, Any]) -> None:
+    """Raises typer.BadParameter (exit 2) if none of the options says what the result is to look like."""
+    if not any(str(row[name] or "").strip() for row in rows for name in LOOKS):
+        raise typer.BadParameter("no look is asked for: add --prompt TEXT or --reference PICTURE")
 
 
 class Given:

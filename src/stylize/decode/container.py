@@ -16,6 +16,8 @@ MAX_SIDE, MAX_FRAMES, MAX_RATE = 16384, 5_000_000, 1000
 """The most that a header may claim; 5 million frames are two days of film."""
 BROKEN = (av.FFmpegError, IndexError)
 """Errors that reading a damaged file raises; PyAV raises IndexError for streams that appear in the middle."""
+NUMBERED = re.compile(r"%0?\d*d")
+"""FFmpeg's sign for the number of a picture."""
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -27,23 +29,34 @@ def check_local(path: str | os.PathLike[str]) -> None:
 
 BROADCAST = {"mpegts", "mpeg"}
 """Formats whose clock may begin at any time."""
+THOROUGH = {"probesize": str(256 << 20), "analyzeduration": str(600 * av.time_base)}
+LIBVPX = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that keep transparency."""
 PLAYLISTS = {"hls", "applehttp", "dash", "concat", "concatf", "sdp", "rtsp", "imf", "image2"}
 """Formats whose files name other files: a stranger's file must not make us open files of this machine."""
 
 
-def open_container(path: Path) -> Any:
-    """Opens a local file for reading; never treats a name as a protocol."""
+def open_container(path: Path, *, thorough: bool = False) -> Any:
+    """Opens a local file for reading; never treats a name as a protocol.
+
+    Args:
+        thorough: read on, up to ten minutes of it, until every track is known.
+    """
     try:
         exists = path.exists()
     except OSError as error:
         raise VideoError(f"{path}: cannot be read ({error.strerror})", "check the name") from error
+    if not exists and (numbered := NUMBERED.search(path.name)):
+        pattern = path.with_name(path.name.replace(numbered[0], "*"))
+        raise VideoError(f"{path}: no such file", f"a sequence of pictures is read by '{pattern}'")
     if not exists:
         raise VideoError(f"{path}: no such file", "check the name and the folder")
     if not path.is_file():
         raise VideoError(f"{path}: not a file", "name one video file")
     try:
+        options = {"protocol_whitelist": "file"} | (THOROUGH if thorough else {})
         # tags in other encodings than UTF-8 are common in old files, and are no reason to refuse a file
-        opened = av.open(f"file:{path.absolute()}", metadata_errors="replace", options={"protocol_whitelist": "file"})
+        opened = av.open(f"file:{path.absolute()}", metadata_errors="replace", options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, PermissionError):
             raise VideoError(f"{path}: permission denied", "make the file readable") from error
@@ -82,9 +95,9 @@ def check_size(path: Path, width: int, height: int, frames: int, rate: Fraction)
 
 
 def with_alpha(stream: Any) -> Any:
-    """Returns the stream's decoder: libvpx for VP9 with transparency, which FFmpeg's own VP9 decoder drops."""
-    if stream.codec_context.name != "vp9" or stream.metadata.get("alpha_mode") != "1":
+    """Returns the stream's decoder: libvpx for VP8 and VP9 with transparency, which FFmpeg's own decoders drop."""
+    if stream.codec_context.name not in LIBVPX or stream.metadata.get("alpha_mode") != "1":
         return stream.codec_context
-    decoder = av.CodecContext.create("libvpx-vp9", "r")
+    decoder = av.CodecContext.create(LIBVPX[stream.codec_context.name], "r")
     decoder.width, decoder.height = stream.codec_context.width, stream.codec_context.height
     return decoder

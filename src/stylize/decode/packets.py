@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from stylize.decode.colour import ACCURATE, tone_mapped
 from stylize.decode.container import BROKEN, open_container, video_stream, with_alpha
+from stylize.decode.fields import Deinterlacer
 from stylize.decode.probe import VideoInfo, reads_like_decord
 from stylize.decode.times import continuous, jumps_of
 from stylize.errors import DamagedVideo
@@ -152,6 +153,20 @@ def _decode_from(info: VideoInfo, begin: Fraction) -> Iterator[Any]:
 
 
 def _decode_packets(info: VideoInfo, position: int | None) -> Generator[Any, None, None]:
+    """Yields the frames from `position` on, and `None` where something could not be decoded."""
+    frames = _decode_all(info, position)
+    if not info.interlaced:
+        yield from frames
+        return
+    weave = Deinterlacer(info.time_base)
+    for frame in frames:
+        yield from weave(frame)
+        if frame is None:
+            yield None
+    yield from weave(None)
+
+
+def _decode_all(info: VideoInfo, position: int | None) -> Generator[Any, None, None]:
     with open_container(info.path) as container:
         stream = video_stream(container)
         decoder = with_alpha(stream)
@@ -195,12 +210,17 @@ def to_rgb(info: VideoInfo, frame: Any) -> Picture:
     if not reads_like_decord(info):
         options["interpolation"] = ACCURATE
     if info.colour.is_hdr:
-        deep = frame.reformat(format="rgb48le", **options).to_ndarray()
-        picture = tone_mapped(deep, info.colour.transfer)
+        deep = frame.reformat(format="rgba64le" if info.has_alpha else "rgb48le", **options).to_ndarray()
+        picture = tone_mapped(deep[..., :3], info.colour.transfer)
+        if info.has_alpha:
+            picture = np.concatenate([picture, (deep[..., 3:] >> 8).astype(np.uint8)], -1)
     else:
         picture = frame.reformat(format="rgba" if info.has_alpha else "rgb24", **options).to_ndarray()
     if picture.shape[:2] != (frame.height, frame.width):
         picture = picture[: frame.height, : frame.width]
+    if any(info.crop):
+        left, top, right, bottom = info.crop
+        picture = picture[top : frame.height - bottom, left : frame.width - right]
     if info.mirrored:
         picture = picture[::-1]
     turns = (frame.rotation // 90) % 4

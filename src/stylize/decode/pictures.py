@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import glob
+import io
 import os
 import re
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,14 +16,15 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, ImageSequence
+from PIL import ExifTags, Image, ImageCms, ImageOps, ImageSequence
 
 from stylize.decode.container import check_size
 from stylize.decode.packets import RawFrame
-from stylize.errors import StyleError, VideoError
+from stylize.errors import StyleError, VideoError, VideoWarning
 from stylize.frames import Picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".ts", ".mts", ".mpg", ".gif", ".wmv"}
 RATE = Fraction(25)
 SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that exchange width and height."""
@@ -67,9 +71,11 @@ def look_up(path: str | os.PathLike[str], fps: Fraction | None = None) -> Pictur
         VideoError: there are no pictures, one cannot be read, or one has another size.
     """
     location = Path(path)
-    if location.is_file():
+    if location.is_file() and _is_animated(location):
         return _describe_animation(location, fps)
     files = files_of(path)
+    if not files and (videos := files_of(path, VIDEOS)):
+        raise VideoError(f"{path}: no pictures there, but videos", f"name these, such as {videos[0]}")
     if not files:
         raise VideoError(f"{path}: no pictures there", f"name a folder or a pattern with {', '.join(sorted(SUFFIXES))}")
     headers = [_read_header(file) for file in files]  # all are checked: a night's work should not fail at the last one
@@ -103,6 +109,11 @@ def _read_header(path: Path) -> tuple[tuple[int, int], bool]:
         # the base class's method: PNG's own one decodes the whole picture where there is no EXIF
         sideways = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1) in SIDEWAYS
         return (height, width) if sideways else (width, height), _choose_mode(picture) == "RGBA"
+
+
+def _is_animated(path: Path) -> bool:
+    with _open_picture(path) as picture:
+        return int(getattr(picture, "n_frames", 1)) > 1
 
 
 def _describe_animation(path: Path, fps: Fraction | None) -> Pictures:
@@ -147,7 +158,7 @@ def _read_animation(pictures: Pictures) -> Iterator[Picture]:
     try:
         with Image.open(pictures.files[0]) as animation:
             for picture in ImageSequence.Iterator(animation):
-                yield np.asarray(picture.convert("RGBA" if pictures.has_alpha else "RGB"), np.uint8)
+                yield np.asarray(to_srgb(picture).convert("RGBA" if pictures.has_alpha else "RGB"), np.uint8)
     except PROBLEMS as error:
         raise VideoError(f"{pictures.path}: cannot be read to its end", "download it again") from error
 
@@ -155,7 +166,7 @@ def _read_animation(pictures: Pictures) -> Iterator[Picture]:
 def _read_pixels(path: Path) -> Picture:
     """Reads a picture as upright uint8 `[H, W, 3]`, or `[H, W, 4]` with transparency."""
     with _open_picture(path) as picture:
-        upright = ImageOps.exif_transpose(picture)
+        upright = to_srgb(ImageOps.exif_transpose(picture))
         if upright.mode.startswith("I"):  # 16 bits of grey; Pillow's own conversion clips them
             grey = np.round(np.asarray(upright, np.float64).clip(0, 65535) / 257).astype(np.uint8)
             return np.repeat(grey[..., None], 3, -1)
@@ -172,6 +183,41 @@ def _open_picture(path: Path) -> Iterator[Image.Image]:
         raise VideoError(f"{path}: cannot be read as a picture", "try to open it, or leave it out") from error
 
 
+def to_srgb(picture: Image.Image) -> Image.Image:
+    """Converts a picture from its colour profile, if it has one that can be read, to sRGB."""
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "RGBA", "L", "LA", "CMYK", "P", "PA"):
+        return picture
+    alpha = picture.convert("RGBA").getchannel("A") if _choose_mode(picture) == "RGBA" else None
+    flat = picture if picture.mode in ("RGB", "L", "CMYK") else picture.convert("L" if picture.mode == "LA" else "RGB")
+    try:
+        transform = _find_transform(profile, flat.mode)
+        converted = None if transform is None else ImageCms.applyTransform(flat, transform)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        warnings.warn("a colour profile cannot be read: sRGB is assumed", VideoWarning, 2)
+        return picture
+    if converted is None:
+        return picture
+    if alpha is not None:
+        converted.putalpha(alpha)
+    converted.info.pop("icc_profile", None)
+    return converted
+
+
+@functools.lru_cache(maxsize=8)
+def _find_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Returns the transform from a profile to sRGB; `None` if it changes nothing, as with nearly all pictures."""
+    source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+    transform = ImageCms.buildTransform(source, target, mode, "RGB")
+    if mode == "RGB":
+        steps = np.arange(0, 256, 15, dtype=np.uint8)
+        cube = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
+        changed = ImageCms.applyTransform(Image.fromarray(cube), transform)
+        if np.abs(np.asarray(changed, np.int16) - cube).max() <= 2:
+            return None
+    return transform
+
+
 def _choose_mode(picture: Image.Image) -> str:
     return "RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB"
 
@@ -184,7 +230,7 @@ def read_picture(path: str | PathLike[str]) -> Image.Image:
     """
     try:
         with Image.open(path) as picture:
-            return ImageOps.exif_transpose(picture).convert("RGB")
+            return to_srgb(ImageOps.exif_transpose(picture)).convert("RGB")
     except FileNotFoundError as error:
         raise StyleError(f"{path}: no such reference picture", "check the name") from error
     except (OSError, ValueError, Image.DecompressionBombError) as error:

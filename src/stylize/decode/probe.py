@@ -17,12 +17,19 @@ import numpy as np
 
 from stylize.decode.colour import BT709, Colour, colour_of
 from stylize.decode.container import BROADCAST, BROKEN, MAX_RATE, check_size, open_container, video_stream, with_alpha
+from stylize.decode.marks import Crop, Marks, find_marks
 from stylize.errors import DamagedVideo, VideoError
 
 DECORD_CONTAINERS = {".mp4", ".m4v", ".mov", ".mkv", ".webm"}
 DECORD_CODECS = {"h264", "hevc", "vp8", "vp9"}
+PLAUSIBLE_RATE = 120
+"""Frames a second; a higher rate is often the container's clock, and is measured."""
+PROFILE_5 = (5, 0)
+"""Dolby Vision whose colours no plain decoder can show, and its compatibility."""
 LONGEST_TICK = 3600
 """The most seconds that a tick may last."""
+MEASURED_PACKETS = 300
+"""Packets whose times give the rate, where the header's is doubtful."""
 SEARCHED_FRAMES = 500
 """Frames of a GIF that are searched for a transparent pixel."""
 
@@ -38,7 +45,7 @@ class VideoInfo:
     frame_rate: Fraction
     """Average frames a second; single frames may be shown longer or shorter."""
     frame_count_from_header: int | None
-    """`None` where the container does not say; headers can be wrong."""
+    """`None` where the container does not say, or counts frames that are hidden; headers can be wrong."""
     duration: Fraction | None
     """Seconds that the longest stream lasts, from the header."""
     time_base: Fraction
@@ -64,6 +71,12 @@ class VideoInfo:
     """Seconds at which a broadcast's clock begins, since it has been running for an unknown time; 0 for other files."""
     mirrored: bool = False
     """True if the file asks to flip pictures upside down before turning them; already done to frames that are read."""
+    crop: Crop = (0, 0, 0, 0)
+    """Pixels at the left, top, right and bottom that the file asks to hide, before rotation; already hidden."""
+    interlaced: bool = False
+    """True if two fields of different moments share each picture; made whole as they are read, if that is wished."""
+    left_out: tuple[str, ...] = ()
+    """What the file says of its pictures and is lost with them: captions, the mark of a 360-degree video."""
 
     @property
     def frame_count(self) -> int | None:
@@ -90,16 +103,23 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         if stream.time_base > LONGEST_TICK:
             raise VideoError(f"{path}: claims that a frame lasts {float(stream.time_base):.0f} s", "download it again")
         check_size(path, stream.codec_context.width, stream.codec_context.height, stream.frames, rate)
+        marks = find_marks(path, container.format.name, stream.index)
+        if marks.dolby_vision == PROFILE_5:
+            what = "is Dolby Vision profile 5, whose colours only licensed players can show"
+            raise VideoError(f"{path}: {what}", "export it as HDR10, HLG or an ordinary video")
         frame = _decode_first_frame(path, container, stream)
         colour = colour_of(frame, stream.codec_context)
         sideways = frame.rotation % 180 != 0
+        left, top, right, bottom = marks.crop
+        hides = _hides_frames(stream, rate)
+        width, height = frame.width - left - right, frame.height - top - bottom
         return VideoInfo(
             path=path,
-            width=frame.height if sideways else frame.width,
-            height=frame.width if sideways else frame.height,
+            width=height if sideways else width,
+            height=width if sideways else height,
             frame_rate=rate,
-            frame_count_from_header=stream.frames or None,
-            duration=Fraction(container.duration, av.time_base) if container.duration else None,
+            frame_count_from_header=None if hides else stream.frames or None,
+            duration=None if hides or not container.duration else Fraction(container.duration, av.time_base),
             time_base=Fraction(stream.time_base),
             start=(frame.pts or 0) * Fraction(stream.time_base) - (clock := _read_clock(container, stream)),
             clock=clock,
@@ -114,13 +134,53 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             has_alpha=_has_alpha(path, stream, frame),
             has_audio=bool(container.streams.audio),
             has_times=container.format.name != "avi",
+            crop=marks.crop,
+            interlaced=bool(frame.interlaced_frame),
+            left_out=_list_lost(frame, marks, stream),
         )
+
+
+def _hides_frames(stream: Any, rate: Fraction) -> bool:
+    """True if the header counts more frames than are shown: an edit list hides some."""
+    return bool(
+        stream.frames and stream.duration and stream.frames / rate > stream.duration * stream.time_base + 2 / rate
+    )
+
+
+def _list_lost(frame: Any, marks: Marks, stream: Any) -> tuple[str, ...]:
+    captions = _get_side_data(frame, "A53_CC") is not None or bool(getattr(stream, "closed_captions", False))
+    lost = {
+        "closed captions inside the pictures": captions,
+        "the mark of a 360-degree video": marks.spherical,
+        "the mark of a 3-D video": marks.stereo,
+    }
+    return tuple(name for name, there in lost.items() if there)
+
+
+def _get_side_data(frame: Any, name: str) -> Any:
+    """Returns a frame's side data of this kind, or `None`."""
+    try:
+        return frame.side_data.get(name)
+    except ValueError:  # beside it lies a kind that this PyAV does not know, such as EXIF
+        return None
 
 
 def _read_rate(stream: Any) -> Fraction:
     """Returns the average frame rate; not the encoder's clock, which FFmpeg may report if the header has no rate."""
     rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
-    return Fraction(stream.guessed_rate) if rate > MAX_RATE and stream.guessed_rate else rate
+    rate = Fraction(stream.guessed_rate) if rate > MAX_RATE and stream.guessed_rate else rate
+    return (_measure_rate(stream) or rate) if rate > PLAUSIBLE_RATE else rate
+
+
+def _measure_rate(stream: Any) -> Fraction | None:
+    """Returns the frames a second of the first packets; `None` if these do not tell."""
+    with open_container(Path(stream.container.name.removeprefix("file:"))) as container, contextlib.suppress(*BROKEN):
+        packets = itertools.islice(container.demux(container.streams[stream.index]), MEASURED_PACKETS)
+        times = sorted(packet.pts for packet in packets if packet.size and packet.pts is not None)
+        if len(times) > 1 and times[-1] > times[0]:
+            rate = Fraction(len(times) - 1, times[-1] - times[0]) / stream.time_base
+            return Fraction(rate.limit_denominator(1001))
+    return None
 
 
 def _read_clock(container: Any, stream: Any) -> Fraction:
@@ -133,7 +193,7 @@ def _read_clock(container: Any, stream: Any) -> Fraction:
 
 def _is_mirrored(frame: Any) -> bool:
     """True if the display matrix (ISO/IEC 14496-12, 6.2.2: a, b, u, c, d, v, ... as int32) mirrors the picture."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data = _get_side_data(frame, "DISPLAYMATRIX")
     if data is None:
         return False
     a, b, _, c, d, *_ = np.frombuffer(bytes(data), np.int32).astype(np.int64).tolist()
@@ -197,6 +257,8 @@ def reads_like_decord(info: VideoInfo) -> bool:
         and not info.colour.is_hdr
         and info.rotation == 0
         and not info.mirrored
+        and not info.interlaced
+        and not any(info.crop)
         and info.start == 0
         and not info.colour.full_range
     )

@@ -21,10 +21,11 @@ from stylize.decode.packets import Damage, RawFrame, decode_frames
 from stylize.decode.pictures import Pictures, is_pictures, look_up, read_frames
 from stylize.decode.probe import VideoInfo, decord_is_exact, probe
 from stylize.decode.times import PacketTimes, jumps_of, packet_times
-from stylize.errors import DamagedVideo, VideoError, VideoWarning
+from stylize.errors import DamagedVideo, StyleError, VideoError, VideoWarning
 from stylize.frames import Clip, resize
 
 Backend = Literal["auto", "decord", "av"]
+Fields = Literal["weave", "keep"]
 TICK = Fraction(1, 90000)
 """Seconds a tick in videos that are made of pictures."""
 LONGEST = 1e9
@@ -33,11 +34,14 @@ LONGEST = 1e9
 
 def _probe(path: str | os.PathLike[str], fps: Fraction | None) -> tuple[VideoInfo, Pictures | None]:
     """Describes a file, a folder or pattern of pictures, or an animation as a video."""
+    path = os.fsdecode(path)
     check_local(path)
     if not is_pictures(path):
+        if fps is not None:
+            raise StyleError("--fps is for pictures", "leave it out: a video has times of its own")
         info = probe(path)
         # where the clock jumps, the header's duration is only the distance between two clocks
-        return (replace(info, duration=None) if jumps_of(info.path) else info), None
+        return (_with_measured_length(info) if info.duration is None or jumps_of(info.path) else info), None
     pictures = look_up(path, fps)
     base = TICK if fps is None or (1 / fps) % TICK == 0 else 1 / fps
     return VideoInfo(
@@ -47,6 +51,15 @@ def _probe(path: str | os.PathLike[str], fps: Fraction | None) -> tuple[VideoInf
         pixel_format="rgba" if pictures.has_alpha else "rgb24", colour=Colour(), untagged_hd=False, bits=8,
         has_alpha=pictures.has_alpha, has_audio=False,
     ), pictures  # fmt: skip
+
+
+def _with_measured_length(info: VideoInfo) -> VideoInfo:
+    """Returns the facts with count and duration from the packets; without, if these have no times."""
+    packets = packet_times(info)
+    if not len(packets.times):
+        return replace(info, duration=None)
+    ticks = int(packets.times[-1] - packets.times[0]) + packets.last_duration
+    return replace(info, frame_count_from_header=len(packets.times), duration=ticks * info.time_base)
 
 
 class VideoReader:
@@ -60,6 +73,8 @@ class VideoReader:
         size: width and height that frames are resized to.
         backend: "av", "decord", or "auto", which takes decord where it is exact.
         fps: pictures a second, for pictures that come without times; 25 if left out.
+        fields: "weave" makes whole pictures of interlaced ones, whose two fields show different moments; "keep" leaves
+            them.
         strict: raise an error for a damaged or truncated source instead of repeating frames.
 
     Raises:
@@ -76,10 +91,13 @@ class VideoReader:
         backend: Backend = "auto",
         fps: Fraction | None = None,
         strict: bool = False,
+        fields: Fields = "weave",
     ) -> None:
         if fps is not None and not 0 < fps <= MAX_RATE:
             raise VideoError(f"{fps} is not a frame rate", f"give one up to {MAX_RATE}")
         self.info, self._pictures = _probe(path, fps)
+        if fields == "keep":
+            self.info = replace(self.info, interlaced=False)
         self.size = size or (self.info.width, self.info.height)
         self.strict, self.damage = strict, Damage()
         for seconds in (start, end):
@@ -176,6 +194,9 @@ class VideoReader:
             changes = ["is flipped upside down"] if self.info.mirrored else []
             changes += [f"is turned upright, by {self.info.rotation} degrees"] if self.info.rotation else []
             warnings.warn(f"{self.info.path}: {' and '.join(changes)}", VideoWarning, 3)
+        if self.info.interlaced:
+            what = "is interlaced: whole pictures are made of its fields (--fields keep leaves them)"
+            warnings.warn(f"{self.info.path}: {what}", VideoWarning, 3)
         if self._pictures is None and jumps_of(self.info.path):
             warnings.warn(f"{self.info.path}: its clock jumps, what follows is joined there", VideoWarning, 3)
         if self.info.colour.is_hdr:

@@ -128,6 +128,8 @@ class PacketTimes:
 
     times: npt.NDArray[np.int64]
     last_duration: int
+    longest: npt.NDArray[np.int64]
+    """For each frame, the ticks for which the container says that the frame, or one of its neighbours, is shown."""
     missing: str = ""
     """Amount that the file holds, such as "105 of 200 frames", if the header promises more; empty otherwise."""
 
@@ -142,9 +144,50 @@ class PacketTimes:
         usual = float(np.median(steps))
         uneven = np.abs(steps - usual) > max(0.1 * usual, 1.5)
         widest = int(steps.argmax())
-        if uneven.mean() > 0.03 or steps[widest] < 2.5 * usual:
+        if uneven.mean() > 0.03 or steps[widest] < 2.5 * usual or self.longest[widest] >= 0.9 * steps[widest]:
             return None
         return int(self.times[widest]), int(self.times[widest + 1])
+
+
+class _Collector:
+    """Collects the times of a stream's packets, and what the container promises of them."""
+
+    def __init__(self, info: VideoInfo, stream: Any) -> None:
+        self._info, self._stream = info, stream
+        self.times, self.lengths, self.broken = array("q"), array("q"), False
+        self.last_length = 0
+        self._shown, self._end = 0, info.clock
+
+    def add(self, packet: Any) -> None:
+        """Takes a packet of any stream."""
+        length, pictures = packet.duration or 0, packet.stream.index == self._stream.index
+        if pictures and packet.is_discard:  # an edit list hides it
+            return
+        if not packet.size:  # an empty packet says that the frame before stays
+            if pictures and self.times:
+                self.lengths[-1] = max(self.lengths[-1], packet.pts + length - self.times[-1])
+            return
+        self._end = max(self._end, (packet.pts + length) * packet.time_base)
+        if not pictures:
+            return
+        self.times.append(packet.pts)
+        self.lengths.append(length)
+        self._shown = max(self._shown, packet.pts + length)
+        self.last_length = length if length and packet.pts >= max(self.times[-32:]) else self.last_length
+        if len(self.times) > MAX_FRAMES:
+            raise VideoError(f"{self._info.path}: has over {MAX_FRAMES} frames", "split it")
+
+    def missing(self) -> str:
+        """Returns what is there, in words, if the header promises more; else an empty text."""
+        stream, info, end = self._stream, self._info, self._end - self._info.clock
+        promised = info.duration or Fraction(0)
+        # an edit list hides frames that the header counts: what is shown to the promised end is whole
+        last = None if stream.duration is None else (stream.start_time or 0) + stream.duration
+        whole = not self.broken and last is not None and self._shown + self.last_length > last
+        if len(self.times) < stream.frames and not whole:
+            return f"{len(self.times)} of {stream.frames} frames"
+        short = end < promised - max(Fraction(1, 2), promised / 20) and not jumps_of(info.path)
+        return f"{float(end):.2f} of {float(promised):.2f} s" if short or self.broken else ""
 
 
 def packet_times(info: VideoInfo, until: Fraction | None = None) -> PacketTimes:
@@ -152,32 +195,29 @@ def packet_times(info: VideoInfo, until: Fraction | None = None) -> PacketTimes:
 
     A truncated download decodes without an error; only a comparison with its header shows that frames are missing.
     """
-    times, end, last = array("q"), info.clock, 0
-    broken = False
     with open_container(info.path) as container:
-        stream = video_stream(container)
-        promised_frames, late = stream.frames, 0
+        found, late = _Collector(info, stream := video_stream(container)), 0
         try:
             for packet in continuous(info.path, container.demux()):
-                if packet.pts is None or not packet.size:
+                if packet.pts is None:
                     continue
-                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
-                if packet.stream.index != stream.index:
-                    continue
-                times.append(packet.pts)
-                last = packet.duration if packet.duration and packet.pts >= max(times[-32:]) else last
-                if len(times) > MAX_FRAMES:
-                    raise VideoError(f"{info.path}: has over {MAX_FRAMES} frames", "split it")
-                late += until is not None and packet.pts * info.time_base >= until
+                found.add(packet)
+                if until is not None and packet.stream.index == stream.index:
+                    late += packet.pts * info.time_base >= until
                 if late > REORDERED:
                     break
         except BROKEN:
-            broken = True
-    promised, missing = info.duration or Fraction(0), ""
-    if until is None:
-        if len(times) < promised_frames:
-            missing = f"{len(times)} of {promised_frames} frames"
-        elif (end - info.clock < promised - max(Fraction(1, 2), promised / 20) and not jumps_of(info.path)) or broken:
-            missing = f"{float(end - info.clock):.2f} of {float(promised):.2f} s"
-    fallback = max(1, round(1 / (info.frame_rate * info.time_base)))
-    return PacketTimes(np.sort(np.frombuffer(times, np.int64)), last or fallback, missing)
+            found.broken = True
+        missing = found.missing() if until is None else ""
+    times, lengths = (np.frombuffer(values, np.int64) for values in (found.times, found.lengths))
+    order = np.argsort(times, kind="stable")
+    last = found.last_length or max(1, round(1 / (info.frame_rate * info.time_base)))
+    return PacketTimes(times[order], last, _spread(lengths[order]), missing)
+
+
+def _spread(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Returns the largest of each length and its neighbours': reordered packets take the lengths of one another."""
+    if len(lengths) < 2:
+        return lengths
+    padded = np.pad(lengths, 2, mode="edge")
+    return np.asarray(np.max([padded[i : i + len(lengths)] for i in range(5)], axis=0), np.int64)

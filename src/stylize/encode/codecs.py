@@ -34,12 +34,19 @@ class Codec:
     """Pixel format with transparency; empty if it has none."""
     crf: tuple[int, int] | None = None
     """Default and largest constant rate factor."""
+    least: int = 1
+    """Smallest side that the encoder takes, in pixels."""
+    narrowest: int = 1
+    """Smallest width that it takes, in pixels."""
+    fastest: int | None = None
+    """Most frames a second that it takes."""
 
 
 CODECS: Mapping[str, Codec] = {
     "h264": Codec("libx264", "yuv420p", "yuv444p", crf=(17, 51)),
-    "h265": Codec("libx265", "yuv420p", "yuv444p", crf=(19, 51)),
-    "av1": Codec("libsvtav1", "yuv420p", crf=(23, 63)),
+    # x265 4.1 writes beyond its memory at 34x20 and 48x16, and ends the process
+    "h265": Codec("libx265", "yuv420p", "yuv444p", crf=(19, 51), least=16, narrowest=64),
+    "av1": Codec("libsvtav1", "yuv420p", crf=(23, 63), least=16, narrowest=16, fastest=240),
     "vp9": Codec("libvpx-vp9", "yuv420p", "yuv444p", "yuva420p", crf=(22, 63)),
     "prores": Codec("prores_ks", "yuv422p10le", "yuv444p10le", "yuva444p10le"),
     "ffv1": Codec("ffv1", "bgr0", alpha="bgra"),
@@ -170,11 +177,12 @@ def choose_encoding(
     preset: str = "medium",
     pixel_format: str | None = None,
     alpha: bool = False,
+    rate: Fraction = Fraction(25),
 ) -> Encoding:
     """Returns the encoding for a file of this name and size, with good defaults for arguments that are `None`.
 
     Raises:
-        VideoError: no such kind of file, or it cannot hold the codec.
+        VideoError: no such kind of file, it cannot hold the codec, or the codec cannot hold the size or rate.
         StyleError: a setting is out of range.
     """
     suffix = Path(path).suffix.lower()
@@ -191,9 +199,19 @@ def choose_encoding(
     if odd and not chosen.odd and chosen.plain.startswith("yuv420"):
         raise VideoError(f"{path}: {name} cannot hold the odd size {size[0]}x{size[1]}", "choose another codec")
     _check_settings(name, chosen, crf, preset, pixel_format)
+    _check_limits(path, name, chosen, size, rate)
     usual = chosen.alpha if alpha and chosen.alpha else chosen.odd if odd and chosen.odd else chosen.plain
     default = chosen.crf[0] if chosen.crf else None
     return Encoding(suffix, name, pixel_format or usual, default if crf is None else crf, preset)
+
+
+def _check_limits(path: str | os.PathLike[str], name: str, codec: Codec, size: tuple[int, int], rate: Fraction) -> None:
+    if min(size) < codec.least or size[0] < codec.narrowest:
+        what, least = f"{path}: {name} cannot hold {size[0]}x{size[1]}", f"{codec.narrowest}x{codec.least}"
+        raise VideoError(what, f"it takes {least} pixels and more: choose --codec h264, or another --size")
+    if codec.fastest is not None and rate > codec.fastest:
+        what = f"{path}: {name} cannot hold {float(rate):g} frames a second"
+        raise VideoError(what, f"it takes up to {codec.fastest}: choose --codec h264")
 
 
 def _check_settings(name: str, codec: Codec, crf: int | None, preset: str, pixel_format: str | None) -> None:

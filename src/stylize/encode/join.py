@@ -13,8 +13,10 @@ from typing import Any, get_args
 import av
 import cv2
 
+from stylize.decode.container import open_container
 from stylize.encode.atomic import sync
 from stylize.encode.gif import animate, gif_options
+from stylize.encode.labels import container_options
 from stylize.encode.outputs import number_path, numbered_files
 from stylize.encode.segments import Manifest, frames_of, packets_of
 from stylize.encode.target import Target
@@ -33,7 +35,7 @@ def join(target: Target, folder: Path, manifest: Manifest) -> None:
         return
     whole = folder / f"whole{output.suffix}"
     muxer = target.encoding.container
-    options = dict(muxer.options or {})
+    options = container_options(_tags_of(target), target.encoding)
     if muxer.is_quicktime:  # a late start is written in ticks of the file's clock: milliseconds by default
         options["movie_timescale"] = str(min(target.base.denominator, 2**31 - 1))
     if target.encoding.codec == "gif":
@@ -54,6 +56,13 @@ def join(target: Target, folder: Path, manifest: Manifest) -> None:
             target.say(f"the file cannot be put together ({error.strerror}): once more, {change}")
     sync(whole)
     os.replace(whole, output)
+
+
+def _tags_of(target: Target) -> dict[str, str]:
+    if target.source.codec == "pictures":
+        return {}
+    with open_container(target.source.path) as container:
+        return dict(container.metadata)
 
 
 def check_tracks(target: Target) -> None:

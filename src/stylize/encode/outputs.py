@@ -35,6 +35,8 @@ def check_output(
     path = Path(path)
     if path.suffix.lower() not in CONTAINERS:
         raise VideoError(f"{path}: cannot write this kind of file", f"end the name in {', '.join(CONTAINERS)}")
+    if os.path.islink(path):  # what it points to is replaced, and the link stays
+        path = path.resolve()
     try:
         _check_folder(path)
         existing = numbered_files(path) if is_numbered(path) else [path] if path.exists() else []

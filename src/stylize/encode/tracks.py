@@ -1,4 +1,4 @@
-"""Copies or converts a source's sound, subtitles, chapters and tags; reports those that are lost."""
+"""Copies or converts a source's sound and subtitles; reports those that are lost."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from fractions import Fraction
 from typing import Any, Literal
 
 import av
-from av.stream import Disposition
 
 from stylize.decode import VideoInfo
 from stylize.decode.container import BROKEN, open_container
 from stylize.decode.times import continuous
 from stylize.encode.codecs import Encoding
+from stylize.encode.labels import copy_attachments, copy_labels, copy_picture_labels, copy_tags, names_a_place
 from stylize.encode.sound import PRE_ROLL, SoundConverter, own_encoder
 from stylize.errors import Say, VideoError
 
-CONTAINER_TAGS = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
-"""Tags of a file that describe its container, which the output does not share."""
 NEAR = 1000
 """Packets at the beginning of a file that are searched for a track's first packet."""
 RUN_IN = Fraction(1, 10)
@@ -49,6 +47,7 @@ class Tracks:
         self._others = others
         self._whole = start is None and end is None
         self._start = (start or Fraction(0)) + source.clock
+        self._taken = Fraction(0) if start is None else start - source.start  # from the first frame on
         self._end = None if end is None else end + source.clock
         self._resources = ExitStack()
         self._handlers: dict[int, Callable[[Any], list[Any]]] = {}
@@ -78,6 +77,9 @@ class Tracks:
         if self._source.codec == "pictures" or self._others == "dropped":
             return
         self._input = self._resources.enter_context(open_container(self._source.path))
+        if any(not s.codec_context or not s.codec_context.sample_rate for s in self._input.streams.audio):
+            # a track that begins late: only further reading tells what it is
+            self._input = self._resources.enter_context(open_container(self._source.path, thorough=True))
         if not self._encoding.container.sound:
             streams = self._input.streams
             lost = [name for name, tracks in (("sound", streams.audio), ("subtitles", streams.subtitles)) if tracks]
@@ -92,8 +94,13 @@ class Tracks:
                 self._handlers[stream.index] = self._add_copy(output, stream)
             else:
                 self._say(f"{self._encoding.suffix} cannot hold {_get_codec_name(stream)} subtitles: they are left out")
-        self._copy_attachments(output)
-        self._copy_tags(output)
+        lost = copy_attachments(self._input, output, self._source, self._encoding)
+        if lost:
+            self._say(f"left out: {', '.join(lost)}")
+        copy_picture_labels(self._input, output, self._source, self._taken)
+        copy_tags(self._input, output, self._encoding, self._start, self._end)
+        if names_a_place(self._input.metadata):
+            self._say("the result's tags say where the video was filmed, as the source's do")
 
     def packets(self) -> Iterator[tuple[Fraction, Any]]:
         """Yields packets that are ready to be muxed, with their times in seconds, in the order of the source."""
@@ -190,13 +197,13 @@ class Tracks:
             mixed = ", in stereo" if converter.layout == "stereo" and context.layout.nb_channels > 2 else ""
             becomes = f"it becomes {name.removeprefix('lib')}{mixed}"
             self._say(f"{self._encoding.suffix} cannot hold {_get_codec_name(stream)} sound as it is: {becomes}")
-        _copy_labels(converter.target, stream)
+        copy_labels(converter.target, stream)
         return converter
 
     def _add_copy(self, output: Any, stream: Any) -> Callable[[Any], list[Any]]:
         """Adds a track that is copied packet for packet, and returns its packet handler."""
         copy = output.add_stream_from_template(stream)
-        _copy_labels(copy, stream)
+        copy_labels(copy, stream)
         last: int | None = None
         # times may step back where a recording was spliced: containers want rising times, some in whole samples
         least = max(1, math.ceil(Fraction(1, stream.rate or 48000) / stream.time_base)) if stream.type == "audio" else 1
@@ -218,35 +225,6 @@ class Tracks:
 
         return retime
 
-    def _copy_attachments(self, output: Any) -> None:
-        """Copies fonts and the like where the container holds them; reports what is left out."""
-        streams = self._input.streams
-        lost = ["a cover picture" for s in streams.video if s.disposition & Disposition.attached_pic]
-        lost += ["another video"] * (len(streams.video) - 1 - len(lost))
-        for attachment in streams.attachments:
-            if self._encoding.container.format == "matroska":
-                output.add_attachment(attachment.name or "", attachment.mimetype or "", attachment.data)
-            else:
-                lost.append(f"the file {attachment.name}")
-        if lost:
-            self._say(f"left out: {', '.join(lost)}")
-
-    def _copy_tags(self, output: Any) -> None:
-        output.metadata.update({k: v for k, v in self._input.metadata.items() if k.lower() not in CONTAINER_TAGS})
-        chapters = self._input.chapters()
-        if not chapters or self._encoding.container.format not in ("mp4", "mov", "matroska", "webm"):
-            return
-        kept: list[Any] = []
-        for chapter in chapters:
-            base = Fraction(chapter["time_base"])
-            begin, end = (chapter[k] * base - self._start for k in ("start", "end"))
-            last = None if self._end is None else self._end - self._start
-            if end <= 0 or (last is not None and begin >= last):
-                continue
-            begin, end = max(begin, Fraction(0)), end if last is None else min(end, last)
-            kept.append({**chapter, "id": len(kept), "start": round(begin / base), "end": round(end / base)})
-        output.set_chapters(kept)
-
 
 def _stop_at_damage(packets: Iterator[Any]) -> Iterator[Any]:
     """Yields the packets up to the first damage; ends there without an error."""
@@ -254,14 +232,6 @@ def _stop_at_damage(packets: Iterator[Any]) -> Iterator[Any]:
         while True:
             packet = next(packets)
             yield packet
-
-
-def _copy_labels(target: Any, stream: Any) -> None:
-    """Gives a track the source's language, title and disposition (what it is for)."""
-    for tag in ("language", "title"):
-        if tag in stream.metadata:
-            target.metadata[tag] = stream.metadata[tag]
-    target.disposition = stream.disposition
 
 
 def _get_codec_name(stream: Any) -> str:

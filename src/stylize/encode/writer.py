@@ -62,7 +62,9 @@ class VideoWriter:
         end: Fraction | None = None,
         say: Say | None = None,
     ) -> None:
-        encoding = encoding or choose_encoding(path, size, crf=crf, preset=preset, alpha=source.has_alpha)
+        encoding = encoding or choose_encoding(
+            path, size, crf=crf, preset=preset, alpha=source.has_alpha, rate=source.frame_rate
+        )
         self._begin(Target(Path(path), source, size, encoding, start, end, say=say or warn), {}, None, keep=False)
 
     @classmethod

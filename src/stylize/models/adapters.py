@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from stylize.errors import ModelError, explained
@@ -16,6 +17,8 @@ from stylize.networks.family import family
 FetchPart = Callable[[str | Path], Place]
 """Brings a file or folder to disk and returns its location there."""
 
+LYCORIS = {".hada_": "LoHa", ".lokr_": "LoKr", ".oft_": "OFT", ".on_input": "(IA)3", ".diff_b": "full difference"}
+"""What parts of the names of weights say of a file that changes a model in other ways than a LoRA."""
 ENCODER = "image_encoder"
 OTHER_FAMILY = "use one that was made for the model's family"
 
@@ -39,7 +42,15 @@ def add_lora(pipe: Any, location: Place, weight: float) -> None:
     file = _find_only_file(location, "a LoRA")
     what = f"{location.text}: is not a LoRA that fits {family(pipe.unet)}"
     with explained(ModelError, what, OTHER_FAMILY, BROKEN_FILES):
-        pipe.load_lora_weights(load_file(file), adapter_name="lora")
+        with safe_open(file, "pt") as stored:
+            names = tuple(stored.keys())
+        for part, kind in LYCORIS.items():
+            if any(part in name for name in names):
+                raise ModelError(f"{location.text}: is a LyCORIS {kind}, not a LoRA", "convert it to a LoRA first")
+        # the file, not its weights: its header can hold the strength (alpha) that it was trained at
+        pipe.load_lora_weights(
+            str(file.parent), weight_name=file.name, adapter_name="lora", local_files_only=True, use_safetensors=True
+        )
         if "lora" not in {name for names in pipe.get_list_adapters().values() for name in names}:
             raise ValueError("no layer of the model is changed by it")
         pipe.fuse_lora(lora_scale=weight, adapter_names=["lora"])
@@ -52,6 +63,12 @@ def add_textual_inversion(pipe: Any, location: Place) -> None:
     what = f"{location.text}: is not a textual inversion that fits {family(pipe.unet)}"
     with explained(ModelError, what, OTHER_FAMILY, BROKEN_FILES):
         stored = load_file(file)
+        for one, other in (("text_encoders_0", "clip_l"), ("text_encoders_1", "clip_g")):  # of pivotal tuning
+            if one in stored:
+                stored[other] = stored.pop(one)
+        if hasattr(pipe, "tokenizer_2") and not {"clip_l", "clip_g"} <= set(stored):
+            what = f"{location.text}: teaches one of the two text encoders only"
+            raise ModelError(what, "use one that was made for SDXL")
         if "clip_g" in stored:
             second = {"text_encoder": pipe.text_encoder_2, "tokenizer": pipe.tokenizer_2}
             pipe.load_textual_inversion({file.stem: stored["clip_g"]}, token=file.stem, **second)

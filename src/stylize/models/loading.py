@@ -18,16 +18,16 @@ from transformers.utils import logging as transformers_logging
 
 from stylize.errors import ModelError, Say, explained
 from stylize.frames import DepthEstimator
-from stylize.models import adapters
+from stylize.models import adapters, replacements
 from stylize.models.hub import BROKEN_FILES, PART_FILES, Place, fetch, parse_place
 from stylize.models.parts import MIDAS, Extras, Source, find_source
 from stylize.models.recipes import Recipe
-from stylize.models.registry import KNOWN_CONTROLNETS, KNOWN_VAES
+from stylize.models.registry import KNOWN_CONTROLNETS
+from stylize.models.replacements import choose_variant
 from stylize.models.single_file import load_single_file
-from stylize.networks import ControlNet, Networks, attention, choose_device, patches
-from stylize.networks.controlnets import UnionControlNet
+from stylize.networks import Networks, attention, choose_device, patches
 from stylize.networks.devices import default_dtype, memory_format
-from stylize.networks.family import architecture, family
+from stylize.networks.family import family
 from stylize.networks.image_networks import embeds_guidance
 from stylize.networks.image_prompt import ImagePrompt
 from stylize.structure.depth import LazyDepth, MidasDepth, PocketDepth, TransformersDepth
@@ -36,10 +36,12 @@ from stylize.structure.detectors import annotators
 LIBRARIES = {"diffusers": diffusers, "transformers": transformers, "stylize.networks.patches": patches}
 PARTS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler")
 IMAGE_PROMPT = "ip-adapter.safetensors"
-CONTROLNETS = {
-    "ControlNetUnionModel": diffusers.ControlNetUnionModel, "ChangeControlNet": patches.ChangeControlNet
+SPECIAL = {
+    9: "is an inpainting model, which paints only what a mask leaves open",
+    8: "is an instruct-pix2pix model, which takes a source as a second picture",
+    5: "is a depth model, which takes depth as a fifth channel",
 }  # fmt: skip
-"""Classes of ControlNets by the name in their configuration; the others are diffusers' own."""
+"""What the number of a UNet's input channels says of a model that restyling is not for."""
 SDXL_PARTS = ("tokenizer_2", "text_encoder_2")
 """Parts that only SDXL has."""
 
@@ -76,10 +78,10 @@ def load_networks(
         pipe, scheduler = _load_pipeline(source, torch_dtype)
         chosen = _choose_controlnets(source, family(pipe.unet))
         locations = {name: fetch_part(part) for name, part in chosen.items()}
-        nets = _load_controlnets(locations, pipe.unet, torch_dtype)
+        nets = replacements.load_controlnets(locations, pipe.unet, torch_dtype)
         if source.extras.vae is not None:
-            vae = _find_vae(str(source.extras.vae), family(pipe.unet), say)
-            pipe.register_modules(vae=_load_vae(fetch_part(vae), torch_dtype))
+            vae = replacements.find_vae(str(source.extras.vae), family(pipe.unet), say)
+            pipe.register_modules(vae=replacements.load_vae(fetch_part(vae), pipe.vae, torch_dtype))
         adapters.add(pipe, source.extras, fetch_part)
         image_prompt = _load_image_prompt(source, torch_device, torch_dtype)
     scheduler = _choose_scheduler(scheduler, source.recipe)
@@ -108,12 +110,18 @@ def load_networks(
 def _load_pipeline(source: Source, dtype: torch.dtype) -> tuple[Any, Any]:
     """Loads diffusers' text-to-image pipeline with the model's parts; returns it and the model's scheduler."""
     if source.base.file:
-        pipe = load_single_file(source.base.path, dtype)
+        pipe = load_single_file(source.base.path, dtype, other_vae=source.extras.vae is not None)
         return pipe, pipe.scheduler
     folder = source.base.path
     index = dict(diffusers.DiffusionPipeline.load_config(folder))
     second = SDXL_PARTS if index.get("text_encoder_2", [None])[0] else ()
     parts = {name: _load_part(folder, name, index.get(name), dtype) for name in (*PARTS, *second)}
+    for tokenizer, encoder in (("tokenizer", "text_encoder"), ("tokenizer_2", "text_encoder_2")):
+        if tokenizer in parts:  # one that names no length counts as endless
+            limit = parts[encoder].config.max_position_embeddings
+            parts[tokenizer].model_max_length = min(parts[tokenizer].model_max_length, limit)
+    if (channels := parts["unet"].config.in_channels) != parts["vae"].config.latent_channels:
+        raise ModelError(f"{folder}: {SPECIAL.get(channels, 'is made for other inputs')}", "use the plain model")
     scheduler = parts["scheduler"]
     # a copy: the pipeline changes settings of its scheduler to those that its own call expects
     parts["scheduler"] = type(scheduler).from_config(scheduler.config)
@@ -136,16 +144,10 @@ def _load_part(folder: Path, name: str, entry: Any, dtype: torch.dtype) -> Any:
         raise ModelError(f"{folder}: has no {name}", "the model folder is incomplete: copy or download it again")
     options: dict[str, Any] = {"subfolder": name, "local_files_only": True}
     if issubclass(part_class, torch.nn.Module):
-        options |= {"dtype": dtype, "use_safetensors": True} | _choose_variant(folder / name)
+        options |= {"dtype": dtype, "use_safetensors": True} | choose_variant(folder / name)
     what, advice = f"{folder}: its {name} cannot be loaded", "the folder lacks a file, or has no .safetensors weights"
     with explained(ModelError, what, advice, BROKEN_FILES):
         return part_class.from_pretrained(folder, **options)
-
-
-def _choose_variant(folder: Path) -> dict[str, str]:
-    """Returns the options that select half-precision weights if the folder has no others."""
-    full_precision = [p for p in folder.glob("*.safetensors*") if ".fp16." not in p.name]
-    return {"variant": "fp16"} if not full_precision and any(folder.glob("*.fp16.safetensors")) else {}
 
 
 def _choose_controlnets(source: Source, family_name: str) -> Mapping[str, str | Path]:
@@ -158,69 +160,6 @@ def _choose_controlnets(source: Source, family_name: str) -> Mapping[str, str | 
         has = ", ".join(available) or "none of a known name"
         raise ModelError(f"{source.name} has no ControlNet '{missing[0]}'", f"name one with --controlnet; it has {has}")
     return {name: available[name] for name in source.extras.controls}
-
-
-def _load_controlnets(locations: Mapping[str, Place], unet: Any, dtype: torch.dtype) -> dict[str, ControlNet]:
-    """Loads ControlNets by control name; controls of one ControlNet-Union share its network."""
-    nets: dict[str, ControlNet] = {}
-    unions: dict[Path, UnionControlNet] = {}
-    for name, location in locations.items():
-        shared = unions.get(location.path)
-        network = shared.network if shared else _load_controlnet(location, unet, dtype)
-        if isinstance(network, diffusers.ControlNetUnionModel):
-            nets[name] = union = UnionControlNet(network, name, shared)
-            unions[location.path] = shared or union
-        else:
-            nets[name] = ControlNet(network)
-    return nets
-
-
-def _load_controlnet(location: Place, unet: Any, dtype: torch.dtype) -> Any:
-    what = f"{location.text}: is not a ControlNet that can be loaded"
-    if location.path.is_dir() and not (location.path / "config.json").is_file():
-        raise ModelError(what, "it must hold config.json and weights")
-    with explained(ModelError, what, "name its folder in diffusers format, or a hub id", BROKEN_FILES):
-        if location.file:
-            net = diffusers.ControlNetModel.from_single_file(str(location.path), dtype=dtype, local_files_only=True)
-        else:
-            kind = diffusers.ControlNetModel.load_config(location.path).get("_class_name")
-            net = CONTROLNETS.get(kind, diffusers.ControlNetModel).from_pretrained(
-                location.path, dtype=dtype, use_safetensors=True, local_files_only=True,
-                **_choose_variant(location.path),
-            )  # fmt: skip
-    for ours, theirs in zip(architecture(net), architecture(unet), strict=True):
-        if ours != theirs:
-            made_for, given = family(net), family(unet)
-            what = f"{location.text}: is a ControlNet for {made_for}, the model is of {given}"
-            raise ModelError(what, "use one that was made for the model's family")
-    return net
-
-
-def _find_vae(name: str, family_name: str, say: Say | None) -> str:
-    """Returns the hub id of a VAE that has a name, and says what it costs and brings; anything else as it is.
-
-    Raises:
-        ModelError: the name is for other families.
-    """
-    if not any(name in vaes for vaes in KNOWN_VAES.values()):
-        return name
-    if name not in KNOWN_VAES.get(family_name, {}):
-        raise ModelError(f"there is no {name} for {family_name}", f"{name} is for {', '.join(KNOWN_VAES)}")
-    if say is not None:
-        say(f"vae {name}: a small approximation of the model's own; far quicker and lighter, with less fine detail")
-    return KNOWN_VAES[family_name][name]
-
-
-def _load_vae(location: Place, dtype: torch.dtype) -> Any:
-    """Loads an AutoencoderKL, or an AutoencoderTiny such as TAESD."""
-    what = f"{location.text}: is not a VAE that can be loaded"
-    with explained(ModelError, what, "name a folder in diffusers format", BROKEN_FILES):
-        vae_class = getattr(diffusers, diffusers.AutoencoderKL.load_config(location.path)["_class_name"])
-        if vae_class not in (diffusers.AutoencoderKL, diffusers.AutoencoderTiny):
-            raise ValueError(vae_class)
-        return vae_class.from_pretrained(
-            location.path, dtype=dtype, use_safetensors=True, local_files_only=True, **_choose_variant(location.path)
-        )
 
 
 def _choose_scheduler(scheduler: Any, recipe: Recipe | None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -91,20 +92,32 @@ CONFIGS: dict[str, dict[str, Config]] = {
     },
 }  # fmt: skip
 """Configurations by family, as the model repositories publish them."""
+PARTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "text encoder": (("cond_stage_model.", "conditioner.embedders.", "text_encoders."),
+                     "it holds the UNet alone: use a whole checkpoint, or a folder in diffusers format"),
+    "VAE": (("first_stage_model.", "vae."), "add one with --vae"),
+}  # fmt: skip
+"""Beginnings of the names of a part's weights, and what to do if there are none."""
+BASE_STEPS = 875000
+"""Steps that the base model of SD 2.1 was trained for, which predicts noise; the others predict velocity."""
 PADDING = {"v1": ["<|endoftext|>"], "v2": ["!"], "xl_base": ["<|endoftext|>", "!"]}
 """Padding token of each tokenizer, by family."""
 
 
-def load_single_file(path: Path, dtype: torch.dtype, configs: Path | None = None) -> Any:
+def load_single_file(path: Path, dtype: torch.dtype, configs: Path | None = None, *, other_vae: bool = False) -> Any:
     """Loads diffusers' pipeline of the family that the file's keys belong to.
 
     Args:
+        other_vae: another VAE takes the place of the file's own, which it then may lack.
         configs: a folder in diffusers format whose configurations and tokenizers replace those of the family.
 
     Raises:
         ModelError: the file is not a complete checkpoint of a known family.
     """
-    family = _detect_family(path)
+    family, parts = _detect_family(path)
+    for part, (begins, advice) in PARTS.items():
+        if not any(name.startswith(begins) for name in parts.names) and not (part == "VAE" and other_vae):
+            raise ModelError(f"{path}: has no {part}", advice)
     with tempfile.TemporaryDirectory() as folder:
         config_folder = configs or _write_configs(Path(folder), family)
         xl = family == "xl_base"
@@ -113,22 +126,45 @@ def load_single_file(path: Path, dtype: torch.dtype, configs: Path | None = None
         with explained(
             ModelError, f"{path}: cannot be loaded", "it is damaged, or not a whole checkpoint", BROKEN_FILES
         ):
-            return pipeline.from_single_file(
+            if not any(name.startswith(PARTS["VAE"][0]) for name in parts.names):
+                config = json.loads((config_folder / "vae" / "config.json").read_text())
+                options["vae"] = diffusers.AutoencoderKL.from_config(config)  # in the place of one that comes
+            pipe = pipeline.from_single_file(
                 str(path), config=str(config_folder), dtype=dtype, local_files_only=True, **options
             )
+    if parts.noise:
+        pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **parts.noise)
+    return pipe
 
 
-def _detect_family(path: Path) -> str:
+@dataclass(frozen=True)
+class _Parts:
+    """What a checkpoint's file holds."""
+
+    names: frozenset[str]
+    noise: dict[str, Any]
+    """Settings of the scheduler that the file's markers ask for."""
+
+
+def _detect_family(path: Path) -> tuple[str, _Parts]:
     what, advice = f"{path}: is not a .safetensors file", "it is damaged: download it again"
     with explained(ModelError, what, advice, BROKEN_FILES), safe_open(path, "pt") as stored:
         tensors = {key: stored.get_slice(key) for key in stored.keys()}  # noqa: SIM118  # `stored` is not a mapping
         shapes = {key: torch.empty(piece.get_shape(), device="meta") for key, piece in tensors.items()}
+        steps = int(stored.get_tensor("global_step")) if "global_step" in tensors else None
     has_unet = any(key.startswith("model.diffusion_model.") for key in shapes)
     family = str(infer_diffusers_model_type(shapes)) if has_unet else "none"
     if family not in CONFIGS:
         what = f"{path}: is not a checkpoint of SD 1.5, SD 2.1 or SDXL"
         raise ModelError(what, "LoRAs go to --lora, ControlNets to --controlnet, VAEs to --vae")
-    return family
+    noise: dict[str, Any] = {}
+    if "v_pred" in shapes:
+        noise["prediction_type"] = "v_prediction"
+    if "ztsnr" in shapes:
+        noise["rescale_betas_zero_snr"] = True
+    if family == "v2" and steps == BASE_STEPS:
+        noise["prediction_type"] = "epsilon"
+    return family, _Parts(frozenset(shapes), noise)
 
 
 def _write_configs(folder: Path, family: str) -> Path:

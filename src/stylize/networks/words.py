@@ -8,7 +8,7 @@ from typing import Any
 import compel
 import torch
 
-from stylize.errors import StyleError
+from stylize.errors import StyleError, explained
 from stylize.networks.family import is_sdxl
 
 MARKED = re.compile(r"[)\w\"'][+-]{1,}(\s|,|$)|\)\d*\.?\d+|\)\.(and|blend|swap)\(")
@@ -46,9 +46,9 @@ def encode_words(
         raise StyleError("clip skip goes with plain prompts of up to 75 tokens", "take the weights out, or shorten it")
     encoder_class = compel.CompelForSDXL if xl else compel.CompelForSD
     inversions = compel.DiffusersTextualInversionManager(pipe)
-    result = encoder_class(pipe, textual_inversion_manager=inversions, device=str(device))(
-        prompt, negative_prompt=negative
-    )
+    read = encoder_class(pipe, textual_inversion_manager=inversions, device=str(device))
+    with explained(StyleError, "the prompt's brackets cannot be read", "close each, or write none", (Exception,)):
+        result = read(prompt, negative_prompt=negative)
     return result.embeds, result.negative_embeds, result.pooled_embeds, result.negative_pooled_embeds
 
 

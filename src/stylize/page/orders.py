@@ -26,6 +26,8 @@ VIDEOS = {
     ".webm", ".webp", ".wmv", ".y4m",
 }  # fmt: skip
 """File types that are accepted. The page sends these files back to browsers, so web pages must not be among them."""
+NAME_BYTES = 120
+"""Of a result's name: a disk takes 255, and the run's folder has a longer name than the result."""
 KEEP_DAYS = 7
 """Days after which an order is deleted, with its files."""
 
@@ -69,7 +71,7 @@ class Order:
     @property
     def output(self) -> Path:
         """The path of the result."""
-        words = re.sub(r"[^\w-]+", "-", self.title).strip("-")[:80]
+        words = re.sub(r"[^\w-]+", "-", self.title).strip("-").encode()[:NAME_BYTES].decode(errors="ignore")
         return self.shown / f"{words}-restyled.mp4"
 
     def save(self) -> None:

@@ -13,6 +13,7 @@ from stylize.networks import Networks
 from stylize.networks.prompts import PromptEmbedding, Timeline, make_timeline, mix, pad
 from stylize.networks.vocabulary import PLAIN
 from stylize.style import Style, parse_timeline
+from stylize.style.other_tools import translate
 
 
 def prompts_for(networks: Networks, style: Style, reference: Image.Image | None = None, *, guided: bool) -> Timeline:
@@ -37,6 +38,7 @@ def prompt_for(
     Warns:
         PromptWarning: the model does not know some words, or no look that it knows is asked for.
     """
+    style = _translated(networks, style)
     referred = reference is not None and style.reference_weight > 0
     negative, prompt = _drop_unknown_words(networks, [style.negative_prompt, style.prompt], needs_look=not referred)
     words = networks.encode_prompt(prompt, negative, guided=guided, clip_skip=style.clip_skip)
@@ -55,6 +57,16 @@ def prompt_for(
     blank = words.words[:, -tokens.shape[1] :]  # padding: what stands there when nothing is said
     image = torch.lerp(blank[-1:], tokens.to(words.words), style.reference_weight)
     return replace(words, words=torch.cat([words.words, torch.cat([blank[:-1], image])], 1))
+
+
+def _translated(networks: Networks, style: Style) -> Style:
+    """Returns the style with its words in our syntax, and warns of each thing that was written in another tool's."""
+    weighted = networks.vocabulary is None
+    prompt, lines = translate(style.prompt, weighted=weighted)
+    negative, more = translate(style.negative_prompt, weighted=weighted)
+    for line in dict.fromkeys([*lines, *more]):
+        warnings.warn(line, PromptWarning, stacklevel=3)
+    return replace(style, prompt=prompt, negative_prompt=negative) if lines or more else style
 
 
 def with_positive(words: PromptEmbedding, other: PromptEmbedding) -> PromptEmbedding:

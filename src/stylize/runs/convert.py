@@ -162,7 +162,7 @@ def _prepare(
     set_compiled(networks, compiled)  # the run before on these networks may have chosen otherwise
     start, end = (None, None) if job.is_whole else reader.part
     target = Target(
-        output, reader.info, size, job.choose_encoding(size, alpha=reader.info.has_alpha), start, end,
+        output, reader.info, size, job.choose_encoding(size, reader.info), start, end,
         settings_comment(job.settings or options_of(style, networks.name)), say or warn,
     )  # fmt: skip
     identity = identity_of(networks, style, reader, target, (job.start, job.end))

@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylize.decode import VideoReader
-from stylize.decode.reader import Backend
+from stylize.decode import VideoInfo, VideoReader
+from stylize.decode.reader import Backend, Fields
 from stylize.encode import Encoding, WorkFolder, check_output, choose_encoding
 from stylize.encode.outputs import check_no_input, check_place, is_input
 from stylize.errors import Say, StylizeError, UnfinishedRun, VideoError
@@ -72,6 +72,8 @@ class Job:
     """Pictures per second, if the source is pictures without times."""
     strict: bool = False
     """Refuse a damaged source; otherwise a frame that cannot be decoded repeats the one before."""
+    fields: Fields = "weave"
+    """Whether whole pictures are made of interlaced ones ("weave"), or these are kept as they are ("keep")."""
     backend: Backend = "auto"
     """The decoder: "av", "decord", or "auto", which takes decord where it is exact."""
     codec: str | None = None
@@ -91,14 +93,15 @@ class Job:
     def open(self) -> VideoReader:
         """Opens the source, to be read as the job says."""
         return VideoReader(
-            self.source, start=self.start, end=self.end, fps=self.fps, strict=self.strict, backend=self.backend
-        )
+            self.source, start=self.start, end=self.end, fps=self.fps, strict=self.strict, backend=self.backend,
+            fields=self.fields,
+        )  # fmt: skip
 
-    def choose_encoding(self, size: tuple[int, int], *, alpha: bool) -> Encoding:
-        """Returns the encoding of the output."""
+    def choose_encoding(self, size: tuple[int, int], info: VideoInfo) -> Encoding:
+        """Returns the encoding of the output, for a source."""
         return choose_encoding(
             self.output, size, codec=self.codec, crf=self.crf, preset=self.preset, pixel_format=self.pixel_format,
-            alpha=alpha,
+            alpha=info.has_alpha, rate=info.frame_rate,
         )  # fmt: skip
 
     def check(self, style: Style) -> None:
@@ -106,7 +109,7 @@ class Job:
         check_output(self.output, source=self.source, force=self.force, resume=self.resume, also=style.files)
         self.views.check(self.source, self.output, force=self.force)
         reader = self.open()
-        self.choose_encoding(style.size or reader.size, alpha=reader.info.has_alpha)
+        self.choose_encoding(style.size or reader.size, reader.info)
 
     @property
     def is_done(self) -> bool:

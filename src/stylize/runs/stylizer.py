@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
@@ -31,12 +32,17 @@ if TYPE_CHECKING:
 
 
 class Stylizer:
-    """A loaded model that restyles videos; get one from `load_stylizer`."""
+    """A loaded model that restyles videos; get one from `load_stylizer`.
+
+    Several threads can share it: `convert` and `restyle` then run one after the other, as their networks are the same.
+    `stream` holds nothing between clips: give each thread that streams a `Stylizer` of its own.
+    """
 
     def __init__(
         self, networks: Networks, layout: Layout | None = None, batch: int | None = None, compile: Compile = "auto"
     ) -> None:
         self.networks, self.layout, self.batch, self.compile = networks, layout, check_batch(batch), compile
+        self._turn = threading.RLock()
 
     def stream(self, video: VideoReader | Iterable[Clip], style: Style) -> Iterator[Clip]:
         """Yields every restyled frame as a clip of one frame, at the same time as in the input.
@@ -82,7 +88,8 @@ class Stylizer:
     def restyle(self, job: Job, style: Style, progress: Progress | None = None, say: Say | None = None) -> Report:
         """Does the same as `convert`, with everything about the files in one `Job`."""
         resources = Resources(self.layout, self.batch, self.compile)
-        return restyle_video(self.networks, job, style, resources=resources, progress=progress, say=say)
+        with self._turn:
+            return restyle_video(self.networks, job, style, resources=resources, progress=progress, say=say)
 
 
 def load_stylizer(

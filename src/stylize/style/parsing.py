@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -14,6 +15,11 @@ SWEPT: dict[str, Callable[[str], Any]] = {
     "reference": str, "reference_weight": float,
 }  # fmt: skip
 """Options whose values can be compared on a sheet."""
+
+
+NTSC = (24, 30, 48, 60, 120)
+MOST_WEIGHT = 10.0
+"""Of a LoRA, either way."""
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -46,15 +52,19 @@ def parse_control(text: str) -> tuple[str, Control]:
     weight, at, part = rest.partition("@")
     start, dash, end = part.partition("-")
     try:
-        if bool(at) != bool(dash):
+        numbers = float(weight) if weight else 1.0, float(start or 0), float(end or 1)
+        if bool(at) != bool(dash) or not all(map(math.isfinite, numbers)):
             raise ValueError
-        return name, Control(float(weight) if weight else 1.0, float(start or 0), float(end or 1))
+        return name, Control(*numbers)
     except ValueError:
         raise StyleError(f"'{text}' is not a control", "write NAME:WEIGHT, such as depth:0.5") from None
 
 
 def parse_rate(text: str | None) -> Fraction | None:
-    """Parses `"24"` or `"30000/1001"` into pictures per second; `None` stays `None`."""
+    """Parses `"24"` or `"30000/1001"` into pictures per second; `None` stays `None`.
+
+    The rates of NTSC, which people write as 23.976, 29.97 and 59.94, are exact: 24000/1001 and so on.
+    """
     if text is None:
         return None
     try:
@@ -63,16 +73,20 @@ def parse_rate(text: str | None) -> Fraction | None:
         rate = Fraction(0)
     if not 0 < rate <= 1000:
         raise StyleError(f"'{text}' is not a frame rate", "write a number up to 1000, such as 24 or 30000/1001")
-    return rate
+    ntsc = Fraction(1000 * round(rate), 1001)
+    return ntsc if rate.denominator > 1 and round(rate) in NTSC and abs(rate - ntsc) < Fraction(1, 200) else rate
 
 
 def parse_weighted(text: str) -> tuple[str, float]:
     """Parses `"ink.safetensors:0.8"` into `("ink.safetensors", 0.8)`; the weight is 1 if it is left out."""
     name, colon, weight = text.rpartition(":")
     try:
-        return (name, float(weight)) if colon else (text, 1.0)
+        number = float(weight) if colon else 1.0
     except ValueError:
         return text, 1.0  # the colon of a Windows drive
+    if not abs(number) <= MOST_WEIGHT:
+        raise StyleError(f"'{text}' has a weight out of range", f"use -{MOST_WEIGHT:g} to {MOST_WEIGHT:g}")
+    return (name if colon else text), number
 
 
 def parse_named(text: str) -> tuple[str, str]:
