@@ -31,9 +31,10 @@ def styled(
     stylizer: Stylizer, source: str | Path, size: tuple[int, int], style: Style
 ) -> tuple[np.ndarray, np.ndarray]:
     """The first frames of a source, as they are and restyled."""
-    with VideoReader(source, size=size, fps=Fraction(24)) as video:
+    fps = None if Path(source).is_file() else Fraction(24)  # a video has times of its own
+    with VideoReader(source, size=size, fps=fps) as video:
         frames = next(video.clips(COUNT)).frames
-    with VideoReader(source, size=size, fps=Fraction(24)) as video:
+    with VideoReader(source, size=size, fps=fps) as video:
         made = [clip.frames for clip in itertools.islice(stylizer.stream(video, style), COUNT)]
     return frames[list(SHOWN)], np.concatenate(made)[list(SHOWN)]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,10 +24,12 @@ from transformers import CLIPTokenizer
 
 from data import Average, Clock, check_finite, mixed_precision, send, the_device
 from denoiser import Denoiser, alphas_cumprod, save
-from style_loss import StyleLoss
 from stylize.networks.patches import PATCH
 from text import build_tokenizer
 from windows import Batch, Windows
+
+if TYPE_CHECKING:
+    from style_loss import StyleLoss
 
 PAIRED, STYLED, ROLLED, BARE = 0.06, 0.25, 0.15, 0.03
 """Shares of the batches that are pairs, that learn from paintings, that start from the networks' own first step, and
@@ -72,7 +75,11 @@ class Trainer:
         tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer") if resume else build_tokenizer()
         tokenizer.save_pretrained(work / "tokenizer")
         self.windows = Windows(work, tokenizer, self.device)
-        self.style_loss = StyleLoss(self.device) if styles else None
+        self.style_loss: StyleLoss | None = None
+        if styles:
+            from style_loss import StyleLoss  # VGG's weights are needed for this alone
+
+            self.style_loss = StyleLoss(self.device)
         self.network = Denoiser(tokenizer)
         weights = load_file(work / ("denoiser.safetensors" if resume else "patches.safetensors"))
         self.network.load_state_dict(weights, strict=resume)  # at first there is the autoencoder alone
@@ -161,8 +168,10 @@ class Trainer:
             side = int(self.rng.choice(SIDES, p=STYLED_OFTEN))
             return self.windows.draw_styles(self.rng, max(count * SIDES[0] ** 2 // (2 * side**2), 2), side)
         side = int(self.rng.choice(SIDES, p=OFTEN))
+        if count * SIDES[0] ** 2 // side**2 < 2:  # small batches have no room for whole pictures
+            side = SIDES[0]
         paired = bool(self.rng.random() < PAIRED)
-        return self.windows.draw(self.rng, max(count * SIDES[0] ** 2 // side**2, 2) & ~1, side, paired=paired)
+        return self.windows.draw(self.rng, count * SIDES[0] ** 2 // side**2 & ~1, side, paired=paired)
 
     def _noised(self, latents: torch.Tensor, t: torch.Tensor, times: int) -> torch.Tensor:
         """Latents at the noise levels `t`, with the same noise in both of a pair."""

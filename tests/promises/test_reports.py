@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boxes import add_to_entry, box
 from media import frames as oracle_frames
 from media import make_video, picture
+from mp4_boxes import add_to_entry, box
 from oracle import Variant, make, number_of
 from stylize import StyleError, VideoError, VideoReader, VideoWriter
 from stylize.decode import probe

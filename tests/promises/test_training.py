@@ -39,7 +39,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
         for i in range(count):
             cv2.imwrite(str(folder / name / f"{i}.jpg"), picture(5 * i, 480, 400))
-    cv2.imwrite(str(folder / "paintings" / "one.jpg"), picture(40, 300, 260))
+    for name in ("one", "two"):  # the first is held out
+        cv2.imwrite(str(folder / "paintings" / f"{name}.jpg"), picture(40, 300, 260))
     shutil.copy(ROOT / "examples" / "cockatoo.mp4", folder / "clips" / "a.mp4")
     for part, first in (("stills", 0), ("stills_fast", 2998)):
         (folder / "depth" / part).mkdir(parents=True)
@@ -56,7 +57,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_pictures_to_a_model(data: Path, tmp_path: Path) -> None:
     work, out = tmp_path / "work", tmp_path / "model"
     run("train_depth.py", "--data", data, "--work", work, "--minutes", 0.05, "--batch", 2)
-    run("renditions.py", "--data", data, "--out", work, "--depth", work / "depth", "--limit", 4)
+    told = run("renditions.py", "--data", data, "--out", work, "--depth", work / "depth", "--limit", 4, "--passes", 2)
+    assert told.endswith("4/4\n")
     told = run("train_patches.py", "--work", work)
     assert float(told.split()[-2]) > 25
     run("train_denoiser.py", "--work", work, "--minutes", 0.1, "--batch", 2)
@@ -91,6 +93,46 @@ def test_every_look_is_a_function_of_what_it_is_given(monkeypatch: pytest.Monkey
         assert np.array_equal(a, b)
         assert np.array_equal(a, c) == (name in LOOKS or name == "photo"), name
     assert all(field.dtype == np.uint8 and field.shape == photo.shape[:2] for field in fields)
+
+
+def test_windows_of_every_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Shapes and ranges; of a pair both show the same picture; renditions and maps are of the same place."""
+    monkeypatch.syspath_prepend(str(TRAINING))
+    from renditions import NAMES, SHAPES
+    from text import build_tokenizer
+    from windows import Windows
+
+    rng = np.random.default_rng(0)
+    for name, shape in SHAPES.items():
+        array = np.empty((2, *shape), np.uint8)
+        array[:] = (np.arange(384, dtype=np.uint8) // 2).reshape((384, 1) if name == "pictures" else 384)
+        np.save(tmp_path / f"{name}.npy", array)
+    np.save(tmp_path / "paintings.npy", rng.integers(0, 255, (3, 384, 384, 3), dtype=np.uint8))
+    (tmp_path / "looks.txt").write_text("\n".join(NAMES))
+    windows = Windows(tmp_path, build_tokenizer(), torch.device("cpu"))
+    for paired in (False, True):
+        batch = windows.draw(rng, 4, 128, paired=paired)
+        assert batch.source.shape == batch.target.shape == batch.maps["strokes"].shape == (4, 3, 128, 128)
+        assert batch.tokens.shape == (4, 32) and batch.source.abs().max() <= 1
+        across = batch.source[:, :1] / 2 + 0.5  # the test's pictures and lines grow from left to right alike
+        assert torch.allclose(across, batch.maps["strokes"][:, :1], atol=1e-6)
+    batch = windows.draw_styles(rng, 4, 256)
+    assert batch.styles is not None and batch.references is not None
+    assert batch.styles.shape == (4, 3, 384, 384) and batch.references.shape == (4, 3, 256, 256)
+
+
+def test_distances_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("h5py")
+    monkeypatch.syspath_prepend(str(TRAINING))
+    from style_loss import pairwise_distance
+    from vgg import distance
+
+    made, wanted = ([torch.rand(3, c, c) for c in (4, 8)] for _ in range(2))
+    apart = pairwise_distance(made, wanted)
+    for i in range(3):
+        for j in range(3):
+            expected = distance([x[i] for x in made], [x[j] for x in wanted])
+            assert float(apart[i, j]) == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_lost_training_ends(monkeypatch: pytest.MonkeyPatch) -> None:
