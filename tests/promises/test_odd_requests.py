@@ -37,7 +37,8 @@ def test_a_decade_is_no_second(prompt: str) -> None:
 
 def test_the_first_second_is_zero() -> None:
     assert parse_timeline("0s: ink; 80s: oil") == [(Fraction(0), "ink"), (Fraction(80), "oil")]
-    for prompt in ("4s: oil", "ink; 4s: oil", "80s: neon; 85s: oil"):
+    assert [at for at, _ in parse_timeline("10s: ink; 20s: oil")] == [10, 20]
+    for prompt in ("4s: oil", "ink; 4s: oil"):
         with pytest.raises(StyleError, match="says no second for its beginning"):
             parse_timeline(prompt)
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from stylize.errors import StyleError
 
 DECADE = re.compile(r"\d*\d0")
-"""A time that is more likely a decade, if nothing begins at 0s: "80s: neon", "1990s: anime"."""
+"""A time that is more likely a decade, if it is the only one: "80s: neon", "1990s: anime"."""
 MARK = re.compile(r"(?:^|;)\s*(\d+(?:\.\d+)?)\s*s\s*:\s*")
 """A time in seconds, at the beginning of the prompt or after a semicolon."""
 
@@ -17,15 +17,16 @@ MARK = re.compile(r"(?:^|;)\s*(\d+(?:\.\d+)?)\s*s\s*:\s*")
 def parse_timeline(prompt: str) -> list[tuple[Fraction, str]]:
     """Returns each text with the second from which it holds; a plain prompt is one text at 0.
 
-    The first second is 0: without it, "80s: neon" is a decade, and anything else an error.
+    One second alone must be 0: "80s: neon" is a decade, and anything else an error.
 
     Raises:
-        StyleError: the times do not rise, a text is empty, or the first time is not 0.
+        StyleError: the times do not rise, a text is empty, or words stand before the first time.
     """
     marks = list(MARK.finditer(prompt))
-    if not marks or (float(marks[0][1]) and all(DECADE.fullmatch(mark[1]) for mark in marks)):
+    alone = len(marks) == 1 and float(marks[0][1]) > 0
+    if not marks or (alone and DECADE.fullmatch(marks[0][1])):
         return [(Fraction(0), prompt)]
-    if prompt[: marks[0].start()].strip() or float(marks[0][1]):
+    if prompt[: marks[0].start()].strip() or alone:
         raise StyleError(f"'{prompt}' says no second for its beginning", "write 0s: before it, or leave out the colon")
     ends = [mark.start() for mark in marks[1:]] + [len(prompt)]
     moments = [(Fraction(mark[1]), prompt[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
