@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ def _read_file(network: Any, path: Path, own: str, dtype: torch.dtype) -> Any:
         return type(network).from_single_file(str(path), config=folder, dtype=dtype, local_files_only=True)
 
 
-def _names_in(path: Path) -> Iterable[str]:
+def _names_in(path: Path) -> tuple[str, ...]:
     with safe_open(path, "pt") as stored:
         return tuple(stored.keys())
 
