@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from media import KINDS, frame_times, frames, make_kind, make_video, picture, sound_packets, video_duration
+from oracle import Variant, make
 from stylize import StyleError, VideoError, VideoReader, VideoWriter
 from stylize.decode import probe
 from stylize.encode import check_output
@@ -187,3 +188,22 @@ def test_containers_that_say_little_of_time(
     with VideoReader(path, start=0.4, end=0.6) as reader:
         part = np.concatenate([clip.frames for clip in reader.clips()]).mean((1, 2, 3))
     assert np.abs(part - 10 * np.arange(10, 15)).max() < 4
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((128, 96), Fraction(64, 45)),
+        ((64, 48), Fraction(64, 45)),
+        ((182, 96), Fraction(1)),
+        ((96, 96), Fraction(256, 135)),
+    ],
+)
+def test_pixels_that_are_not_square_change_with_the_size(
+    tmp_path: Path, size: tuple[int, int], expected: Fraction
+) -> None:
+    source = make(tmp_path / "in.mp4", Variant(count=3, aspect=Fraction(64, 45)))
+    with VideoReader(source, size=size) as reader, VideoWriter(tmp_path / "out.mp4", reader.info, size) as writer:
+        for clip in reader.clips():
+            writer.write(clip)
+    assert float(probe(tmp_path / "out.mp4").sample_aspect_ratio) == pytest.approx(float(expected), abs=0.005)

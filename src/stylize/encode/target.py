@@ -64,6 +64,14 @@ class Target:
         return self.source.colour.output
 
     @property
+    def aspect(self) -> Fraction:
+        """Width of a pixel in heights; if not 1, it changes with the size, so that the picture keeps its shape."""
+        aspect, (width, height) = self.source.sample_aspect_ratio, self.size
+        if aspect == 1:
+            return aspect
+        return (aspect * self.source.width * height / (self.source.height * width)).limit_denominator(1000)
+
+    @property
     def loses_alpha(self) -> bool:
         """True if the source has transparency and the encoding holds none."""
         return self.source.has_alpha and self.encoding.pixel_format not in (CODECS[self.encoding.codec].alpha, "bgra")
@@ -71,7 +79,7 @@ class Target:
     def add_stream(self, container: Any) -> Any:
         """Adds the encoder for this video to an open container, and returns its stream."""
         return self.encoding.add_stream(
-            container, self.source.frame_rate, self.size, self.base, self.source.sample_aspect_ratio, self.colour,
+            container, self.source.frame_rate, self.size, self.base, self.aspect, self.colour,
             alpha=self.source.has_alpha,
         )  # fmt: skip
 
