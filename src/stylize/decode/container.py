@@ -30,6 +30,8 @@ def check_local(path: str | os.PathLike[str]) -> None:
 BROADCAST = {"mpegts", "mpeg"}
 """Formats whose clock may begin at any time."""
 THOROUGH = {"probesize": str(256 << 20), "analyzeduration": str(600 * av.time_base)}
+with_late_tracks = set[Path]()
+"""Files in which a track begins so late that PyAV, opening them as usual, ends there with an IndexError."""
 LIBVPX = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that keep transparency."""
 PLAYLISTS = {"hls", "applehttp", "dash", "concat", "concatf", "sdp", "rtsp", "imf", "image2"}
@@ -54,7 +56,8 @@ def open_container(path: Path, *, thorough: bool = False) -> Any:
     if not path.is_file():
         raise VideoError(f"{path}: not a file", "name one video file")
     try:
-        options = {"protocol_whitelist": "file"} | (THOROUGH if thorough else {})
+        late = path.absolute() in with_late_tracks
+        options = {"protocol_whitelist": "file"} | (THOROUGH if thorough or late else {})
         # tags in other encodings than UTF-8 are common in old files, and are no reason to refuse a file
         opened = av.open(f"file:{path.absolute()}", metadata_errors="replace", options=options)
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from array import array
 from collections import deque
@@ -12,10 +11,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import av
 import numpy as np
 import numpy.typing as npt
 
-from stylize.decode.container import BROADCAST, BROKEN, MAX_FRAMES, open_container, video_stream
+from stylize.decode.container import (
+    BROADCAST,
+    BROKEN,
+    MAX_FRAMES,
+    open_container,
+    video_stream,
+    with_late_tracks,
+)  # fmt: skip
 from stylize.decode.probe import VideoInfo
 from stylize.errors import VideoError
 
@@ -68,10 +75,16 @@ def _find_jumps(path: Path, _size: int, _changed: int) -> Jumps:
     with open_container(path) as container:
         if container.format.name not in BROADCAST or (film := video_stream(container)) is None:
             return {}
-        with contextlib.suppress(*BROKEN):
+        try:
             for packet in container.demux():
                 if packet.size:
                     tracker.follow(packet, film.index)
+        except IndexError:
+            if path not in with_late_tracks:
+                with_late_tracks.add(path)
+                return _find_jumps.__wrapped__(path, _size, _changed)
+        except av.FFmpegError:
+            pass
     return {} if not tracker.jumped else {index: tuple(jumps) for index, jumps in tracker.jumps.items()}
 
 
