@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 LUMA = (0.299, 0.587, 0.114)
@@ -64,9 +63,3 @@ TONES: dict[str, Tone] = {
     "green": Tone(("green tones", "in green"), (0.7, 1.08, 0.68), (0.0, 0.09, 0.02), 0.4),
     "purple": Tone(("purple tones", "in purple", "violet tones"), (0.9, 0.64, 1.1), (0.06, 0, 0.12), 0.45),
 }  # fmt: skip
-
-
-def sample(rng: np.random.Generator) -> tuple[str, Tone]:
-    """A random tone and words that ask for it."""
-    tone = list(TONES.values())[rng.integers(len(TONES))]
-    return tone.words[rng.integers(len(tone.words))], tone

@@ -18,10 +18,13 @@ from media import frames as oracle_frames
 from media import make_video, picture
 from mp4_boxes import add_to_entry, box
 from oracle import Variant, make, number_of
-from stylize import StyleError, VideoError, VideoReader, VideoWriter
+from stylize import Style, StyleError, VideoError, VideoReader, VideoWriter
 from stylize.decode import probe
+from stylize.encode import Target, choose_encoding
 from stylize.encode.labels import move_timecode
 from stylize.errors import VideoWarning
+from stylize.networks import Networks
+from stylize.runs.identity import identity_of
 
 
 def read(path: Path, **options: Any) -> tuple[list[np.ndarray], list[str], VideoReader]:
@@ -173,18 +176,30 @@ def combed(index: int) -> np.ndarray:
     return moving
 
 
+def interlaced(path: Path, first: str) -> Path:
+    options = {"flags": "+ildct+ilme", "x264-params": first, "crf": "5"}
+    return make_video(path, width=128, height=96, pictures=[combed(i) for i in range(8)], options=options)
+
+
 @pytest.mark.parametrize("first", ["tff=1", "bff=1"])
 def test_interlaced_pictures_are_made_whole(tmp_path: Path, first: str) -> None:
-    options = {"flags": "+ildct+ilme", "x264-params": first, "crf": "5"}
-    path = make_video(
-        tmp_path / "in.mp4", width=128, height=96, pictures=[combed(i) for i in range(8)], options=options
-    )
+    path = interlaced(tmp_path / "in.mp4", first)
     frames, said, _ = read(path)
     assert len(frames) == 8 and "is interlaced" in said[0]
     kept, unsaid, _ = read(path, fields="keep")
     combs = [np.abs(np.diff(np.stack(some).astype(int), axis=1)).mean() for some in (frames, kept)]
     assert combs[0] < 0.3 * combs[1] and unsaid == []
     assert np.array_equal(np.stack(read(path, start=0.1)[0]), np.stack(frames[3:]))
+
+
+def test_a_run_goes_on_with_the_same_fields(tiny: Networks, tmp_path: Path) -> None:
+    """Frames with and without combs are never joined."""
+    path, identities = interlaced(tmp_path / "in.mp4", "tff=1"), []
+    for fields in ("deinterlace", "keep"):
+        reader = VideoReader(path, fields=fields)
+        target = Target(tmp_path / "out.mp4", reader.info, reader.size, choose_encoding("out.mp4", reader.size))
+        identities.append(identity_of(tiny, Style(prompt="ink"), reader, target, (None, None)))
+    assert {name for name in identities[0] if identities[0][name] != identities[1][name]} >= {"deinterlaced"}
 
 
 def test_fps_is_for_pictures(tmp_path: Path) -> None:

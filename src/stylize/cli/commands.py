@@ -54,8 +54,9 @@ def run(
     pix_fmt: Annotated[str | None, typer.Option(help="Pixel format, such as yuv444p [default: by the codec].")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse damaged sources instead of concealing.")] = False,
     fields: Annotated[
-        Literal["weave", "keep"], typer.Option(help="Interlaced sources: make whole pictures, or keep their fields.")
-    ] = "weave",
+        Literal["deinterlace", "keep"],
+        typer.Option(help="Interlaced sources: make pictures whole, or keep fields."),
+    ] = "deinterlace",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
     side_by_side: Annotated[Path | None, typer.Option(help="Also write a video of source and result.")] = None,
     split: Annotated[Path | None, typer.Option(help="Also write a video that wipes between both.")] = None,

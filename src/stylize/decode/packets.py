@@ -158,12 +158,12 @@ def _decode_packets(info: VideoInfo, position: int | None) -> Generator[Any, Non
     if not info.interlaced:
         yield from frames
         return
-    weave = Deinterlacer(info.time_base)
+    deinterlace = Deinterlacer(info.time_base)
     for frame in frames:
-        yield from weave(frame)
+        yield from deinterlace(frame)
         if frame is None:
             yield None
-    yield from weave(None)
+    yield from deinterlace(None)
 
 
 def _decode_all(info: VideoInfo, position: int | None) -> Generator[Any, None, None]:

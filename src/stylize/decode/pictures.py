@@ -24,7 +24,11 @@ from stylize.errors import StyleError, VideoError, VideoWarning
 from stylize.frames import Picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".ts", ".mts", ".mpg", ".gif", ".wmv"}
+VIDEOS = {
+    ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
+    ".webm", ".wmv", ".y4m",
+}  # fmt: skip
+"""Usual suffixes of videos."""
 RATE = Fraction(25)
 SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that exchange width and height."""

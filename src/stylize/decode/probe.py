@@ -99,7 +99,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             raise VideoError(f"{path}: has no video stream", "name a file with pictures in it")
         if stream.codec_context is None:
             raise VideoError(f"{path}: its pictures are in a format that FFmpeg cannot decode", "convert it first")
-        rate = _read_rate(stream)
+        rate = _read_rate(path, stream)
         if stream.time_base > LONGEST_TICK:
             raise VideoError(f"{path}: claims that a frame lasts {float(stream.time_base):.0f} s", "download it again")
         check_size(path, stream.codec_context.width, stream.codec_context.height, stream.frames, rate)
@@ -136,7 +136,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             has_times=container.format.name != "avi",
             crop=marks.crop,
             interlaced=bool(frame.interlaced_frame),
-            left_out=_list_lost(frame, marks, stream),
+            left_out=_list_lost(frame, marks),
         )
 
 
@@ -147,8 +147,8 @@ def _hides_frames(stream: Any, rate: Fraction) -> bool:
     )
 
 
-def _list_lost(frame: Any, marks: Marks, stream: Any) -> tuple[str, ...]:
-    captions = _get_side_data(frame, "A53_CC") is not None or bool(getattr(stream, "closed_captions", False))
+def _list_lost(frame: Any, marks: Marks) -> tuple[str, ...]:
+    captions = _get_side_data(frame, "A53_CC") is not None
     lost = {
         "closed captions inside the pictures": captions,
         "the mark of a 360-degree video": marks.spherical,
@@ -165,16 +165,16 @@ def _get_side_data(frame: Any, name: str) -> Any:
         return None
 
 
-def _read_rate(stream: Any) -> Fraction:
+def _read_rate(path: Path, stream: Any) -> Fraction:
     """Returns the average frame rate; not the encoder's clock, which FFmpeg may report if the header has no rate."""
     rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
     rate = Fraction(stream.guessed_rate) if rate > MAX_RATE and stream.guessed_rate else rate
-    return (_measure_rate(stream) or rate) if rate > PLAUSIBLE_RATE else rate
+    return (_measure_rate(path, stream) or rate) if rate > PLAUSIBLE_RATE else rate
 
 
-def _measure_rate(stream: Any) -> Fraction | None:
+def _measure_rate(path: Path, stream: Any) -> Fraction | None:
     """Returns the frames a second of the first packets; `None` if these do not tell."""
-    with open_container(Path(stream.container.name.removeprefix("file:"))) as container, contextlib.suppress(*BROKEN):
+    with open_container(path) as container, contextlib.suppress(*BROKEN):
         packets = itertools.islice(container.demux(container.streams[stream.index]), MEASURED_PACKETS)
         times = sorted(packet.pts for packet in packets if packet.size and packet.pts is not None)
         if len(times) > 1 and times[-1] > times[0]:

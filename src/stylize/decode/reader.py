@@ -25,7 +25,7 @@ from stylize.errors import DamagedVideo, StyleError, VideoError, VideoWarning
 from stylize.frames import Clip, resize
 
 Backend = Literal["auto", "decord", "av"]
-Fields = Literal["weave", "keep"]
+Fields = Literal["deinterlace", "keep"]
 TICK = Fraction(1, 90000)
 """Seconds a tick in videos that are made of pictures."""
 LONGEST = 1e9
@@ -73,8 +73,8 @@ class VideoReader:
         size: width and height that frames are resized to.
         backend: "av", "decord", or "auto", which takes decord where it is exact.
         fps: pictures a second, for pictures that come without times; 25 if left out.
-        fields: "weave" makes whole pictures of interlaced ones, whose two fields show different moments; "keep" leaves
-            them.
+        fields: "deinterlace" makes whole pictures of interlaced ones, whose two fields show different moments; "keep"
+            leaves them.
         strict: raise an error for a damaged or truncated source instead of repeating frames.
 
     Raises:
@@ -91,7 +91,7 @@ class VideoReader:
         backend: Backend = "auto",
         fps: Fraction | None = None,
         strict: bool = False,
-        fields: Fields = "weave",
+        fields: Fields = "deinterlace",
     ) -> None:
         if fps is not None and not 0 < fps <= MAX_RATE:
             raise VideoError(f"{fps} is not a frame rate", f"give one up to {MAX_RATE}")

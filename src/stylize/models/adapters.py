@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 from stylize.errors import ModelError, explained
 from stylize.models.hub import BROKEN_FILES, Place
 from stylize.models.parts import Extras
+from stylize.models.replacements import names_in
 from stylize.networks.family import family
 
 FetchPart = Callable[[str | Path], Place]
@@ -42,8 +42,7 @@ def add_lora(pipe: Any, location: Place, weight: float) -> None:
     file = _find_only_file(location, "a LoRA")
     what = f"{location.text}: is not a LoRA that fits {family(pipe.unet)}"
     with explained(ModelError, what, OTHER_FAMILY, BROKEN_FILES):
-        with safe_open(file, "pt") as stored:
-            names = tuple(stored.keys())
+        names = names_in(file)
         for part, kind in LYCORIS.items():
             if any(part in name for name in names):
                 raise ModelError(f"{location.text}: is a LyCORIS {kind}, not a LoRA", "convert it to a LoRA first")

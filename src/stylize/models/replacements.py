@@ -71,7 +71,7 @@ def _load_controlnet(location: Place, unet: Any, dtype: torch.dtype) -> Any:
 
 def _read_controlnet(text: str, path: Path, unet: Any, dtype: torch.dtype) -> Any:
     """Reads a ControlNet's file, in diffusers' names or in the original ones, as one of the model's family."""
-    names = _names_in(path)
+    names = names_in(path)
     for part, kind in OTHER_NETWORKS.items():
         if any(part in name for name in names):
             raise ModelError(f"{text}: is {kind}, not a ControlNet", "use a ControlNet for the model's family")
@@ -95,7 +95,7 @@ def _read_file(network: Any, path: Path, own: str, dtype: torch.dtype) -> Any:
     Args:
         own: beginning of names of weights in diffusers' layout; others are converted from the original layout.
     """
-    if any(name.startswith(own) for name in _names_in(path)):
+    if any(name.startswith(own) for name in names_in(path)):
         network.load_state_dict(load_file(path))
         return network.to(dtype)
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +103,8 @@ def _read_file(network: Any, path: Path, own: str, dtype: torch.dtype) -> Any:
         return type(network).from_single_file(str(path), config=folder, dtype=dtype, local_files_only=True)
 
 
-def _names_in(path: Path) -> tuple[str, ...]:
+def names_in(path: Path) -> tuple[str, ...]:
+    """Returns the names of the weights in a .safetensors file."""
     with safe_open(path, "pt") as stored:
         return tuple(stored.keys())
 

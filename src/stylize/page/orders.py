@@ -15,16 +15,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from stylize.decode import VideoReader
+from stylize.decode.pictures import VIDEOS
 from stylize.encode.atomic import write_atomically
 from stylize.errors import StyleError, VideoError
 from stylize.runs.jobs import frames_done
 
 Stage: TypeAlias = Literal["waiting", "running", "done", "stopped", "failed"]
 
-VIDEOS = {
-    ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
-    ".webm", ".webp", ".wmv", ".y4m",
-}  # fmt: skip
+ACCEPTED = VIDEOS | {".webp"}
 """File types that are accepted. The page sends these files back to browsers, so web pages must not be among them."""
 NAME_BYTES = 120
 """Of a result's name: a disk takes 255, and the run's folder has a longer name than the result."""
@@ -113,7 +111,7 @@ def check_video(source: str | Path | None) -> Path:
     if not source:
         raise StyleError("there is no video yet", "drop one on the page")
     path = Path(source)
-    if path.suffix.lower() not in VIDEOS:
+    if path.suffix.lower() not in ACCEPTED:
         raise VideoError(f"{path.name}: is not a kind of video that the page takes", "use the command line for it")
     with VideoReader(path):
         return path

@@ -47,6 +47,7 @@ def identity_of(
         "encoding": asdict(target.encoding),
         "start and end": list(part),
         "backend": reader.backend,
+        "deinterlaced": reader.info.interlaced,
     }
 
 

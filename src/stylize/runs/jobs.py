@@ -72,8 +72,8 @@ class Job:
     """Pictures per second, if the source is pictures without times."""
     strict: bool = False
     """Refuse a damaged source; otherwise a frame that cannot be decoded repeats the one before."""
-    fields: Fields = "weave"
-    """Whether whole pictures are made of interlaced ones ("weave"), or these are kept as they are ("keep")."""
+    fields: Fields = "deinterlace"
+    """Whether whole pictures are made of interlaced ones ("deinterlace"), or these are kept as they are ("keep")."""
     backend: Backend = "auto"
     """The decoder: "av", "decord", or "auto", which takes decord where it is exact."""
     codec: str | None = None
