@@ -32,6 +32,23 @@ def single_file_tensors(folder: Path) -> Tensors:
     }
 
 
+def controlnet_tensors(folder: Path) -> Tensors:
+    """A ControlNet of an SD 1.5 model, as lllyasviel's repositories hold it."""
+    stored = _weights(folder)
+    blocks = 1 + max(int(m[1]) for k in stored if (m := re.match(r"controlnet_cond_embedding\.blocks\.(\d+)", k)))
+    found = _unet({k: v for k, v in stored.items() if not k.startswith("controlnet_")})
+    for key, tensor in stored.items():
+        if m := re.match(r"controlnet_cond_embedding\.(conv_in|conv_out|blocks\.(\d+))\.(.*)", key):
+            number = 0 if m[1] == "conv_in" else blocks + 1 if m[1] == "conv_out" else int(m[2]) + 1
+            found[f"input_hint_block.{2 * number}.{m[3]}"] = tensor
+        elif m := re.match(r"controlnet_down_blocks\.(\d+)\.(.*)", key):
+            found[f"zero_convs.{m[1]}.0.{m[2]}"] = tensor
+        elif m := re.match(r"controlnet_mid_block\.(.*)", key):
+            found[f"middle_block_out.0.{m[1]}"] = tensor
+    assert len(found) == len(stored)
+    return {f"control_model.{k}": v for k, v in found.items()}
+
+
 def _weights(folder: Path) -> Tensors:
     return load_file(folder / "diffusion_pytorch_model.safetensors")
 

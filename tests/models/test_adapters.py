@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from stylize import ModelError
 from stylize.models.loading import load_networks
 from stylize.models.parts import Extras
-from tiny_models import add_lora
+from tiny_models import add_lora, build_ip_adapter
 
 Folder = Callable[[str], Path]
 
@@ -78,3 +80,54 @@ def test_words_for_both_text_encoders(family_folder: Folder, tmp_path: Path, nam
         return
     pipe = load_networks(folder, device="cpu", extras=extras).pipe
     assert all("inkword" in tokenizer.get_vocab() for tokenizer in (pipe.tokenizer, pipe.tokenizer_2))
+
+
+def test_each_layer_has_its_own_alpha(family_folder: Folder, tmp_path: Path) -> None:
+    """LoRAs that were resized or trained by blocks: the strength, and the rank, differ from layer to layer."""
+    folder, path = family_folder("sd15"), tmp_path / "resized.safetensors"
+    unet, stored, expected = load_networks(folder, device="cpu", dtype=torch.float32).unet, {}, {}
+    settings = (("attn1.to_q", 4, 2.0), ("attn1.to_v", 4, 1.0), ("attn2.to_q", 2, 8.0), ("attn1.to_k", 2, None))
+    for layer, rank, alpha in settings:
+        layer = f"down_blocks.0.attentions.0.transformer_blocks.0.{layer}"
+        width, name = unet.get_submodule(layer).in_features, f"lora_unet_{layer.replace('.', '_')}"
+        down, up = torch.randn(rank, width), torch.randn(width, rank)
+        stored |= {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
+        stored |= {} if alpha is None else {f"{name}.alpha": torch.tensor(alpha)}
+        expected[f"{layer}.weight"] = (1.0 if alpha is None else alpha / rank) * up @ down
+    save_file(stored, path)
+    added = changes(folder, path)
+    assert added.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.allclose(added[name], value, atol=1e-4), name
+
+
+@pytest.mark.parametrize("plus", [False, True])
+def test_the_image_encoder_that_fits(family_folder: Folder, tmp_path: Path, plus: bool) -> None:
+    """Beside h94's adapters for SDXL lies another encoder than those with "vit-h" in their names read."""
+    folder = family_folder("sd15")
+    adapter = build_ip_adapter(tmp_path / "sdxl_models", folder, plus=plus)
+    (tmp_path / "models").mkdir()
+    shutil.move(tmp_path / "sdxl_models" / "image_encoder", tmp_path / "models" / "image_encoder")
+    other = CLIPVisionConfig(
+        hidden_size=64, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4, image_size=32, patch_size=8,
+        projection_dim=32,
+    )  # fmt: skip
+    CLIPVisionModelWithProjection(other).save_pretrained(tmp_path / "sdxl_models" / "image_encoder")
+    networks = load_networks(folder, device="cpu", extras=Extras(ip_adapter=adapter))
+    assert networks.pipe.image_encoder.config.hidden_size == 32
+    shutil.rmtree(tmp_path / "models")
+    with pytest.raises(ModelError, match="reads an image encoder of width"):
+        load_networks(folder, device="cpu", extras=Extras(ip_adapter=adapter))
+
+
+def test_layers_that_a_model_lacks_are_named(family_folder: Folder, tmp_path: Path) -> None:
+    folder = family_folder("sd15")
+    stored = load_file(add_lora(tmp_path / "plain.safetensors", folder, seed=0))
+    said: list[str] = []
+    load_networks(folder, device="cpu", extras=Extras(loras={tmp_path / "plain.safetensors": 1.0}), say=said.append)
+    assert not said
+    layer = "unet.down_blocks.9.attentions.0.transformer_blocks.0.attn1.to_q"
+    stored |= {f"{layer}.lora_A.weight": torch.zeros(4, 32), f"{layer}.lora_B.weight": torch.zeros(32, 4)}
+    save_file(stored, tmp_path / "more.safetensors")
+    load_networks(folder, device="cpu", extras=Extras(loras={tmp_path / "more.safetensors": 1.0}), say=said.append)
+    assert len(said) == 1 and "1 of its" in said[0]

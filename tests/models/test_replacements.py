@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import ControlNetModel
 from safetensors.torch import load_file, save_file
 
-from ldm_names import single_file_tensors
+from ldm_names import controlnet_tensors, single_file_tensors
 from stylize import ModelError
 from stylize.models.loading import load_networks
 from stylize.models.parts import Extras
@@ -33,6 +34,24 @@ def test_a_controlnet_as_a_file(family_folder: Folder, tmp_path: Path, kind: str
     loaded = dict(networks.controlnets["depth"].network.named_parameters())
     for name, value in own.controlnets["depth"].network.named_parameters():
         assert torch.equal(loaded[name], value), name
+
+
+@pytest.mark.parametrize("prefix", ["control_model.", ""])
+def test_a_controlnet_under_its_original_names(family_folder: Folder, tmp_path: Path, prefix: str) -> None:
+    """As lllyasviel's repositories hold them, whose hint always goes through these numbers of channels."""
+    folder = family_folder("sd15")
+    unet = load_networks(folder, device="cpu", dtype=torch.float32).unet
+    net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(16, 32, 96, 256))
+    net.save_pretrained(tmp_path / "net")
+    path = tmp_path / "control_v11f1p_sd15_depth.safetensors"
+    tensors = controlnet_tensors(tmp_path / "net")
+    save_file({prefix + name.removeprefix("control_model."): value for name, value in tensors.items()}, path)
+    networks = load_networks(folder, device="cpu", dtype=torch.float32, extras=Extras(controlnets={"depth": path}))
+    control = torch.rand(1, 3, 64, 48)
+    assert torch.equal(networks.embed_control("depth", control), net.controlnet_cond_embedding(control))
+    loaded = dict(networks.controlnets["depth"].network.named_parameters())
+    for name, value in net.named_parameters():
+        assert name.startswith("controlnet_cond_embedding.") or torch.equal(loaded[name], value), name
 
 
 @pytest.mark.parametrize(

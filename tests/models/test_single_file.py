@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,3 +138,20 @@ def test_markers_of_velocity(
     nets = {"depth": folder / "controlnet"}
     config = load_networks(path, device="cpu", extras=Extras(controlnets=nets)).scheduler.config
     assert (config.prediction_type, config.get("rescale_betas_zero_snr", False)) == expected
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(875000, "epsilon"), (110000, "v_prediction"), (None, "v_prediction")])
+def test_the_base_model_of_sd_2_predicts_noise(
+    family_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int | None, expected: str
+) -> None:
+    """Both models of SD 2.1 have the same weights' names; the number of training steps tells them apart."""
+    folder, configs = family_folder("sd15"), tmp_path / "configs"
+    shutil.copytree(folder, configs)
+    scheduler = configs / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(json.dumps(json.loads(scheduler.read_text()) | {"prediction_type": "v_prediction"}))
+    monkeypatch.setattr(single_file, "_write_configs", lambda *_: configs)
+    monkeypatch.setattr(single_file, "infer_diffusers_model_type", lambda _: "v2")
+    markers = {} if steps is None else {"global_step": torch.tensor(steps)}
+    path = as_file(folder, tmp_path / "v2.safetensors", **markers)
+    networks = load_networks(path, device="cpu", extras=Extras(controlnets={"depth": folder / "controlnet"}))
+    assert networks.scheduler.config.prediction_type == expected

@@ -29,7 +29,7 @@ NAMES = WORDS.map(lambda text: text.replace("/", "-").strip(". ")[:40] or "in")
 def variants(draw: st.DrawFn) -> Variant:
     suffix = draw(st.sampled_from(sorted(KINDS)))
     codec = draw(st.sampled_from(KINDS[suffix]))
-    count = draw(st.integers(1, 14))
+    count = draw(st.integers(8 if suffix == ".ts" else 1, 14))  # FFmpeg knows a .ts by some packets
     base, pts = None, None
     if suffix in (".mp4", ".mov", ".mkv") and codec != "mjpeg":  # uneven times, with a still of up to two seconds
         base = Fraction(1, 1000)
@@ -40,7 +40,7 @@ def variants(draw: st.DrawFn) -> Variant:
         pixel_format=FORMATS.get(codec, "yuv420p"), full_range=codec == "mjpeg",
         rate=draw(st.sampled_from([Fraction(24000, 1001), Fraction(25), Fraction(30), Fraction(15)])),
         tagged=draw(st.booleans()), aspect=draw(st.sampled_from([Fraction(1), Fraction(64, 45), Fraction(8, 9)])),
-        sound=draw(st.sampled_from([(), ("mp2",), ("ac3", "mp2")])) if suffix != ".mov" else (),
+        sound=draw(st.sampled_from([(), ("mp2",), ("ac3", "mp2")])) if suffix != ".mov" and count > 3 else (),
         metadata=draw(st.dictionaries(st.sampled_from(["title", "comment", "location", "artist"]), WORDS, max_size=2)),
         options=OPTIONS.get(codec, {}),
     )  # fmt: skip

@@ -17,10 +17,10 @@ from PIL import Image, ImageCms
 
 from command import run
 from media import frames, make_video, picture
-from stylize import ModelError, Style, StyleError, Stylizer, VideoError, VideoReader
+from stylize import ModelError, Style, StyleError, Stylizer, VideoError, VideoReader, VideoWriter
 from stylize.decode import read_picture
 from stylize.encode import check_output, choose_encoding
-from stylize.errors import PromptWarning
+from stylize.errors import PromptWarning, VideoWarning
 from stylize.models.loading import load_networks
 from stylize.networks import Networks
 from stylize.page.orders import Order
@@ -220,3 +220,30 @@ def test_one_stylizer_and_two_threads(tiny: Networks, tmp_path: Path) -> None:
         one, other = reports["alone", i], reports["together", i]
         assert one.unet_evals_per_frame == other.unet_evals_per_frame and one.keyframes == other.keyframes  # type: ignore[attr-defined]
         assert np.array_equal(frames(tmp_path / f"alone-{i}.mp4"), frames(tmp_path / f"together-{i}.mp4"))
+
+
+def test_a_prompt_that_is_too_long_for_the_built_in_model(capfd: pytest.CaptureFixture[str]) -> None:
+    networks, long = load_networks("pocket", device="cpu"), "woodcut, " + "detailed lines, " * 40
+    with pytest.warns(PromptWarning, match=r"its last \d+ words are left out"):
+        words = prompt_for(networks, Style(long), guided=False)
+    assert torch.isfinite(words.words).all()
+    assert not capfd.readouterr().err
+
+
+def test_clear_parts_of_a_reference_are_white(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (20, 10), (0, 0, 0, 0))
+    clear.paste((200, 40, 40, 255), (5, 2, 9, 6))
+    clear.save(tmp_path / "logo.png")
+    pixels = np.asarray(read_picture(tmp_path / "logo.png"))
+    assert tuple(pixels[0, 0]) == (255, 255, 255) and tuple(pixels[3, 6]) == (200, 40, 40)
+
+
+def test_an_odd_size_says_where_it_does_not_play(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", 2, width=61, height=45, pixel_format="yuv444p")
+    with (
+        VideoReader(source) as reader,
+        pytest.warns(VideoWarning, match=r"phones and QuickTime do not play: --size 62x46"),
+        VideoWriter(tmp_path / "out.mp4", reader.info, reader.size) as writer,
+    ):
+        for clip in reader.clips():
+            writer.write(clip)

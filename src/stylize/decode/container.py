@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ with_late_tracks = set[Path]()
 """Files in which a track begins so late that PyAV, opening them as usual, ends there with an IndexError."""
 LIBVPX = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that keep transparency."""
+HURRIED, UNHURRIED = 1, 10
+"""Hundredths of a second: a GIF's frames of up to the first are shown for the second by every browser."""
 PLAYLISTS = {"hls", "applehttp", "dash", "concat", "concatf", "sdp", "rtsp", "imf", "image2"}
 """Formats whose files name other files: a stranger's file must not make us open files of this machine."""
 
@@ -69,6 +72,22 @@ def open_container(path: Path, *, thorough: bool = False) -> Any:
         opened.close()
         raise VideoError(f"{path}: is a list of other files", "name the video itself")
     return opened
+
+
+def read_packets(container: Any, *streams: Any) -> Iterator[Any]:
+    """Yields the packets of some streams, or of all; frames of a GIF stay as long as browsers show them."""
+    packets = container.demux(*streams)
+    if container.format.name != "gif":
+        yield from packets
+        return
+    shift = 0
+    for packet in packets:
+        if packet.pts is not None:
+            packet.pts = packet.dts = packet.pts + shift
+        if packet.size and packet.duration <= HURRIED:
+            shift += UNHURRIED - packet.duration
+            packet.duration = UNHURRIED
+        yield packet
 
 
 def comment_of(path: str | os.PathLike[str]) -> str:

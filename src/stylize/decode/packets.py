@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stylize.decode.colour import ACCURATE, tone_mapped
-from stylize.decode.container import BROKEN, open_container, video_stream, with_alpha
+from stylize.decode.container import BROKEN, open_container, read_packets, video_stream, with_alpha
 from stylize.decode.fields import Deinterlacer
 from stylize.decode.probe import VideoInfo, reads_like_decord
 from stylize.decode.times import continuous, jumps_of
-from stylize.errors import DamagedVideo
-from stylize.frames import Picture
+from stylize.errors import DamagedVideo, VideoWarning
+from stylize.frames import Picture, resize
 
 
 class RawFrame(NamedTuple):
@@ -109,7 +110,7 @@ def _decode_timed(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int
     """Yields the decoded frames, and a copy of the frame before at each `expected` time that could not be decoded."""
     tick = max(1, round(1 / (info.frame_rate * info.time_base)))
     last: tuple[int, Picture] | None = None
-    lost, shown = False, 0
+    lost, shown, size = False, 0, (info.width, info.height)
     for frame in _decode_from(info, begin if len(expected) else info.start + info.clock):  # no seeking in raw streams
         if frame is None:
             lost = True
@@ -118,6 +119,11 @@ def _decode_timed(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int
         if not info.has_times and shown < len(expected):  # decoders give frames in the order in which they are shown
             pts, shown = int(expected[shown]), shown + 1
         picture = to_rgb(info, frame)
+        if picture.shape[1::-1] != (info.width, info.height):
+            if size == (info.width, info.height):
+                size = picture.shape[1], picture.shape[0]
+                _warn_of_size(info, size, pts * info.time_base - info.clock)
+            picture = _fit(picture, info)
         if lost:
             for time in _select_times(expected, None if last is None else last[0], pts):
                 yield time, 0, picture if last is None else last[1], True
@@ -127,6 +133,24 @@ def _decode_timed(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int
         raise DamagedVideo(f"{info.path}: no frame of it can be decoded", "download or record it again")
     for time in _select_times(expected, last[0], None) if lost else ():
         yield time, 0, last[1], True
+
+
+def _warn_of_size(info: VideoInfo, size: tuple[int, int], time: Fraction) -> None:
+    change = f"its size changes from {info.width}x{info.height} to {size[0]}x{size[1]} at {float(time):.2f} s"
+    warnings.warn(f"{info.path}: {change}; all is fitted into the first", VideoWarning, stacklevel=2)
+
+
+def _fit(picture: Picture, info: VideoInfo) -> Picture:
+    """Fits a picture of another size into the video's, with black (or clear) bars where its shape differs."""
+    height, width = picture.shape[:2]
+    if height == info.height:  # broadcasters change the width of pixels with the number of them
+        return resize(picture, (info.width, height))
+    scale = min(info.width / width, info.height / height)
+    inner = min(info.width, round(scale * width)), min(info.height, round(scale * height))
+    left, top = (info.width - inner[0]) // 2, (info.height - inner[1]) // 2
+    fitted = np.zeros((info.height, info.width, picture.shape[2]), np.uint8)
+    fitted[top : top + inner[1], left : left + inner[0]] = resize(picture, inner)
+    return fitted
 
 
 def _select_times(expected: npt.NDArray[np.int64], after: int | None, before: int | None) -> list[int]:
@@ -141,7 +165,8 @@ def _decode_from(info: VideoInfo, begin: Fraction) -> Iterator[Any]:
     Starts at the very first frame if the container cannot seek exactly, or if its keyframe needs frames before it
     (such a keyframe decodes to garbage and is marked as corrupt).
     """
-    if begin > info.start + info.clock and info.has_times and not jumps_of(info.path):
+    seeks = info.has_times and info.codec != "gif" and not jumps_of(info.path)  # a GIF's times are not the container's
+    if begin > info.start + info.clock and seeks:
         frames = _decode_packets(info, int(begin / info.time_base))
         first = next(frames, None)
         if first is not None and not first.is_corrupt and (first.pts or 0) * info.time_base <= begin:
@@ -177,7 +202,7 @@ def _decode_all(info: VideoInfo, position: int | None) -> Generator[Any, None, N
             except av.FFmpegError:  # a broken index
                 return
         started, broken = False, set[int | None]()
-        packets = continuous(info.path, container.demux(stream))
+        packets = continuous(info.path, read_packets(container, stream))
         while True:
             try:
                 packet = next(packets)

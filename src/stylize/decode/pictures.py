@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, ImageSequence
 
-from stylize.decode.container import check_size
+from stylize.decode.container import HURRIED, UNHURRIED, check_size
 from stylize.decode.packets import RawFrame
 from stylize.errors import StyleError, VideoError, VideoWarning
 from stylize.frames import Picture
@@ -129,7 +129,8 @@ def _describe_animation(path: Path, fps: Fraction | None) -> Pictures:
             alpha = "A" in animation.convert(_choose_mode(animation)).getbands()
             for picture in ImageSequence.Iterator(animation):
                 picture.load()
-                milliseconds = int(picture.info.get("duration", 0)) or 100
+                milliseconds = int(picture.info.get("duration", 0))
+                milliseconds = 10 * UNHURRIED if milliseconds <= 10 * HURRIED else milliseconds
                 times.append(times[-1] + (1 / fps if fps else Fraction(milliseconds, 1000)))
             return Pictures(path, (path,), *animation.size, alpha, tuple(times), animated=True)
     except FileNotFoundError as error:
@@ -227,14 +228,18 @@ def _choose_mode(picture: Image.Image) -> str:
 
 
 def read_picture(path: str | PathLike[str]) -> Image.Image:
-    """Reads a picture, upright and in RGB.
+    """Reads a picture, upright and in RGB; clear parts become white.
 
     Raises:
         StyleError: the file does not exist, or is not a picture.
     """
     try:
         with Image.open(path) as picture:
-            return to_srgb(ImageOps.exif_transpose(picture)).convert("RGB")
+            upright = to_srgb(ImageOps.exif_transpose(picture))
+            if _choose_mode(upright) == "RGBA":
+                upright = upright.convert("RGBA")
+                upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+            return upright.convert("RGB")
     except FileNotFoundError as error:
         raise StyleError(f"{path}: no such reference picture", "check the name") from error
     except (OSError, ValueError, Image.DecompressionBombError) as error:

@@ -16,7 +16,16 @@ import av
 import numpy as np
 
 from stylize.decode.colour import BT709, Colour, colour_of
-from stylize.decode.container import BROADCAST, BROKEN, MAX_RATE, check_size, open_container, video_stream, with_alpha
+from stylize.decode.container import (
+    BROADCAST,
+    BROKEN,
+    MAX_RATE,
+    check_size,
+    open_container,
+    read_packets,
+    video_stream,
+    with_alpha,
+)
 from stylize.decode.marks import Crop, Marks, find_marks
 from stylize.errors import DamagedVideo, VideoError
 
@@ -169,13 +178,14 @@ def _read_rate(path: Path, stream: Any) -> Fraction:
     """Returns the average frame rate; not the encoder's clock, which FFmpeg may report if the header has no rate."""
     rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
     rate = Fraction(stream.guessed_rate) if rate > MAX_RATE and stream.guessed_rate else rate
-    return (_measure_rate(path, stream) or rate) if rate > PLAUSIBLE_RATE else rate
+    doubtful = rate > PLAUSIBLE_RATE or stream.codec_context.name == "gif"
+    return (_measure_rate(path, stream) or rate) if doubtful else rate
 
 
 def _measure_rate(path: Path, stream: Any) -> Fraction | None:
     """Returns the frames a second of the first packets; `None` if these do not tell."""
     with open_container(path) as container, contextlib.suppress(*BROKEN):
-        packets = itertools.islice(container.demux(container.streams[stream.index]), MEASURED_PACKETS)
+        packets = itertools.islice(read_packets(container, container.streams[stream.index]), MEASURED_PACKETS)
         times = sorted(packet.pts for packet in packets if packet.size and packet.pts is not None)
         if len(times) > 1 and times[-1] > times[0]:
             rate = Fraction(len(times) - 1, times[-1] - times[0]) / stream.time_base

@@ -41,7 +41,8 @@ def _probe(path: str | os.PathLike[str], fps: Fraction | None) -> tuple[VideoInf
             raise StyleError("--fps is for pictures", "leave it out: a video has times of its own")
         info = probe(path)
         # where the clock jumps, the header's duration is only the distance between two clocks
-        return (_with_measured_length(info) if info.duration is None or jumps_of(info.path) else info), None
+        unknown = info.duration is None or info.codec == "gif" or jumps_of(info.path)
+        return (_with_measured_length(info) if unknown else info), None
     pictures = look_up(path, fps)
     base = TICK if fps is None or (1 / fps) % TICK == 0 else 1 / fps
     return VideoInfo(

@@ -20,6 +20,7 @@ from stylize.decode.container import (
     BROKEN,
     MAX_FRAMES,
     open_container,
+    read_packets,
     video_stream,
     with_late_tracks,
 )  # fmt: skip
@@ -211,7 +212,7 @@ def packet_times(info: VideoInfo, until: Fraction | None = None) -> PacketTimes:
     with open_container(info.path) as container:
         found, late = _Collector(info, stream := video_stream(container)), 0
         try:
-            for packet in continuous(info.path, container.demux()):
+            for packet in continuous(info.path, read_packets(container)):
                 if packet.pts is None:
                     continue
                 found.add(packet)

@@ -14,6 +14,8 @@ from stylize.encode.target import Target
 
 HUNDREDTH = Fraction(1, 100)
 """Seconds a tick of GIF's clock."""
+SHORTEST = 2
+"""Ticks that browsers show a frame; they slow down one that asks for less to a tenth of a second."""
 
 
 def animate(container: Any, target: Target, folder: Path, manifest: Manifest) -> None:
@@ -22,15 +24,20 @@ def animate(container: Any, target: Target, folder: Path, manifest: Manifest) ->
     stream.width, stream.height = target.size
     stream.pix_fmt = "pal8"
     stream.time_base = stream.codec_context.time_base = HUNDREDTH
-    graph, last, first = None, -1, None
+    graph, last, first, skipped = None, -SHORTEST, None, 0
     for frame, pts in frames_of(folder, manifest):
         first = pts if first is None else first
+        time = round((pts - first) * target.base / HUNDREDTH)
+        if time < last + SHORTEST:
+            skipped += 1
+            continue
         graph = graph or _build_palette_graph(frame)
-        frame.pts = max(round((pts - first) * target.base / HUNDREDTH), last + 1)
-        frame.time_base, last = HUNDREDTH, frame.pts
+        frame.pts, frame.time_base, last = time, HUNDREDTH, time
         graph.push(frame)
         container.mux(stream.encode(_pull(graph)))
     container.mux(stream.encode(None))
+    if skipped:
+        target.say(f"a GIF shows up to 50 frames a second: {skipped} frames that come sooner are left out")
 
 
 def gif_options(target: Target, folder: Path, manifest: Manifest) -> dict[str, str]:
@@ -39,7 +46,7 @@ def gif_options(target: Target, folder: Path, manifest: Manifest) -> dict[str, s
     If the source is a GIF, the repeats are taken from it; otherwise the animation repeats for ever.
     """
     last = max(times_of(folder, manifest.segments[-1]))
-    pause = max(1, round(last[2] * target.base / HUNDREDTH))
+    pause = max(SHORTEST, round(last[2] * target.base / HUNDREDTH))
     loop = 0
     if target.source.codec == "gif":
         with Image.open(target.source.path) as animation:

@@ -76,6 +76,17 @@ class Target:
         """True if the source has transparency and the encoding holds none."""
         return self.source.has_alpha and self.encoding.pixel_format not in (CODECS[self.encoding.codec].alpha, "bgra")
 
+    @property
+    def limits(self) -> Sequence[str]:
+        """Lines about what the result lacks, or where it does not play."""
+        lines, (width, height) = [], self.size
+        if self.loses_alpha:
+            lines.append(f"{self.encoding.suffix} holds no transparency here: it is left out (.mov, .webm and .mkv do)")
+        if self.encoding.codec in ("h264", "h265") and self.encoding.pixel_format == CODECS[self.encoding.codec].odd:
+            even = f"{width + width % 2}x{height + height % 2}"
+            lines.append(f"an odd size needs 4:4:4, which phones and QuickTime do not play: --size {even} is for these")
+        return lines
+
     def add_stream(self, container: Any) -> Any:
         """Adds the encoder for this video to an open container, and returns its stream."""
         return self.encoding.add_stream(

@@ -88,8 +88,8 @@ class VideoWriter:
         self._open: _OpenSegment | None = None
         self._worker = Worker()
         self._unsaved = 0  # frames since the last segment ended
-        if target.loses_alpha:
-            target.say(f"{target.encoding.suffix} holds no transparency here: it is left out (.mov, .webm and .mkv do)")
+        for line in target.limits:
+            target.say(line)
 
     def __enter__(self) -> Self:
         with self.target.explained():

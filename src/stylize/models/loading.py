@@ -82,7 +82,7 @@ def load_networks(
         if source.extras.vae is not None:
             vae = replacements.find_vae(str(source.extras.vae), family(pipe.unet), say)
             pipe.register_modules(vae=replacements.load_vae(fetch_part(vae), pipe.vae, torch_dtype))
-        adapters.add(pipe, source.extras, fetch_part)
+        adapters.add(pipe, source.extras, fetch_part, say)
         image_prompt = _load_image_prompt(source, torch_device, torch_dtype)
     scheduler = _choose_scheduler(scheduler, source.recipe)
     for part in (pipe.text_encoder, getattr(pipe, "text_encoder_2", None), pipe.image_encoder, pipe.unet, pipe.vae):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 import compel
 import torch
 
-from stylize.errors import StyleError, explained
+from stylize.errors import PromptWarning, StyleError, explained
 from stylize.networks.family import is_sdxl
 
 MARKED = re.compile(r"[)\w\"'][+-]{1,}(\s|,|$)|\)\d*\.?\d+|\)\.(and|blend|swap)\(")
@@ -26,6 +27,8 @@ def encode_words(
     Raises:
         StyleError: weights or a length that cannot go together with `clip_skip`.
     """
+    if not general:
+        prompt, negative = (_cut_off(pipe, text) for text in (prompt, negative))
     texts = [prompt, negative]
     xl = is_sdxl(pipe.unet)
     if not general or not any(MARKED.search(text) or _is_long(pipe, text) for text in texts):
@@ -70,4 +73,17 @@ def _encode_with_skip(pipe: Any, prompt: str, clip_skip: int, device: torch.devi
 
 def _is_long(pipe: Any, text: str) -> bool:
     """Whether the text, with the marks for beginning and end, is longer than one pass of the text encoder takes."""
-    return bool(len(pipe.tokenizer(text).input_ids) > pipe.tokenizer.model_max_length)
+    return bool(len(pipe.tokenizer(text, verbose=False).input_ids) > pipe.tokenizer.model_max_length)
+
+
+def _cut_off(pipe: Any, text: str) -> str:
+    """Returns as many words from the beginning as the text encoder takes, and warns if there are more."""
+    words = text.split()
+    while _is_long(pipe, " ".join(words)):
+        words.pop()
+    if left := text.split()[len(words) :]:
+        warnings.warn(
+            f"the prompt is too long for this model: its last {len(left)} words are left out", PromptWarning, 2
+        )
+        return " ".join(words)
+    return text
