@@ -319,3 +319,39 @@ def test_tags_of_phones_are_kept_and_a_place_is_said(tmp_path: Path, suffix: str
     with av.open(str(tmp_path / f"out{suffix}")) as container:
         kept = {key.lower(): value for key, value in container.metadata.items()}
     assert all(kept.get(key.lower()) == value for key, value in tags.items())
+
+
+def test_frames_that_an_avi_drops_stay_as_long_as_they_should(tmp_path: Path) -> None:
+    """Capture cards write an empty chunk where nothing changed: the frame before is shown for longer."""
+    whole, path = make_video(tmp_path / "whole.avi", 12, codec="mpeg4", options={"g": "1", "qscale": "2"}), tmp_path
+    path = tmp_path / "dropped.avi"
+    content = bytearray(whole.read_bytes())
+    start, chunks = content.index(b"movi") + 4, []
+    while content[start : start + 4] == b"00dc":
+        chunks.append(start)
+        start += 8 + (struct.unpack_from("<I", content, start + 4)[0] + 1) // 2 * 2
+    assert len(chunks) == 12
+    emptied = {4, 5, 9}
+    index = content.index(b"idx1")
+    for number in sorted(emptied, reverse=True):  # the size in the index, and the chunk without what was in it
+        struct.pack_into("<I", content, index + 8 + 16 * number + 12, 0)
+    body = b"".join(
+        struct.pack("<4sI", b"00dc", 0) if number in emptied else bytes(content[begin:end])
+        for number, (begin, end) in enumerate(zip(chunks, [*chunks[1:], start], strict=True))
+    )
+    shorter = start - chunks[0] - len(body)
+    entries = bytearray(content[index : index + 8 + 16 * 12])
+    offset = 4
+    for number in range(12):
+        size = struct.unpack_from("<I", entries, 8 + 16 * number + 12)[0]
+        struct.pack_into("<I", entries, 8 + 16 * number + 8, offset)
+        offset += 8 + (size + 1) // 2 * 2
+    lists = content.index(b"movi") - 4
+    struct.pack_into("<I", content, lists, struct.unpack_from("<I", content, lists)[0] - shorter)
+    made = bytes(content[: chunks[0]]) + body + bytes(entries)
+    path.write_bytes(made[:4] + struct.pack("<I", len(made) - 8) + made[8:])
+    frames, said, reader = read(path, strict=True)
+    assert not said and len(frames) == 9
+    with VideoReader(path) as again:
+        durations = [duration for clip in again.clips() for duration in clip.durations]
+    assert [25 * duration for duration in durations] == [1, 1, 1, 3, 1, 1, 2, 1, 1]
