@@ -350,7 +350,7 @@ def test_frames_that_an_avi_drops_stay_as_long_as_they_should(tmp_path: Path) ->
     struct.pack_into("<I", content, lists, struct.unpack_from("<I", content, lists)[0] - shorter)
     made = bytes(content[: chunks[0]]) + body + bytes(entries)
     path.write_bytes(made[:4] + struct.pack("<I", len(made) - 8) + made[8:])
-    frames, said, reader = read(path, strict=True)
+    frames, said, _ = read(path, strict=True)
     assert not said and len(frames) == 9
     with VideoReader(path) as again:
         durations = [duration for clip in again.clips() for duration in clip.durations]
