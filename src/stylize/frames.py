@@ -17,6 +17,9 @@ Image: TypeAlias = npt.NDArray[np.float32]
 """RGB `[H, W, 3]` in [0, 1]."""
 Map: TypeAlias = npt.NDArray[np.float32]
 """One number a pixel, `[H, W]`, or a stack of them `[T, H, W]`."""
+Flow: TypeAlias = npt.NDArray[np.float32]
+"""`[H, W, 2]` in pixels: the point at (x, y) in one picture is at (x + u, y + v) in the other; x right, y down."""
+Mask: TypeAlias = npt.NDArray[np.bool_]
 Value = TypeVar("Value")
 
 
@@ -26,6 +29,28 @@ class DepthEstimator(Protocol):
     def __call__(self, picture: Picture) -> Map:
         """Maps uint8 RGB `[H, W, 3]` to float32 `[H, W]`; a stack `[T, H, W, 3]` to `[T, H, W]` in one call."""
         ...
+
+
+@dataclass(frozen=True)
+class Motion:
+    """The motion between two frames, on the grid of the later one."""
+
+    flow: Flow
+    """From the later frame to the earlier one."""
+    visible: Mask
+    """`[H, W]`: True where the flow can be trusted, as the point is visible in the earlier frame, too."""
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """What is known of a rendered frame without any estimation."""
+
+    depth: Map
+    """Inverse depth `[H, W]`, near is large, in a unit that is the same for all frames of the scene."""
+    back: Motion | None = None
+    """From this frame to the one before; `None` for a scene's first frame."""
+    ahead: Motion | None = None
+    """From the frame before to this one, on the grid of the frame before."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,6 +69,8 @@ class Clip:
     """The first frame does not continue what was before it."""
     alpha: npt.NDArray[np.uint8] | None = None
     """Opacity `[T, H, W]`, where the source has transparency; carried along, the networks do not see it."""
+    geometry: tuple[Geometry, ...] | None = None
+    """Depth and motion of each frame, where they are known: of rendered scenes."""
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:
@@ -69,7 +96,10 @@ class Clip:
         """Returns frames `start` to `stop`, counted within this clip."""
         cut = slice(start, stop)
         alpha = None if self.alpha is None else self.alpha[cut]
-        return Clip(self.frames[cut], self.times[cut], self.durations[cut], self.index + start, starts_shot, alpha)
+        geometry = None if self.geometry is None else self.geometry[cut]
+        return Clip(
+            self.frames[cut], self.times[cut], self.durations[cut], self.index + start, starts_shot, alpha, geometry
+        )
 
 
 def one_by_one(clips: Iterable[Clip]) -> Iterator[Clip]:
@@ -90,6 +120,7 @@ def join_clips(clips: Sequence[Clip]) -> Clip:
         clips[0].index,
         clips[0].starts_shot,
         None if clips[0].alpha is None else np.concatenate([clip.alpha for clip in clips if clip.alpha is not None]),
+        None if clips[0].geometry is None else tuple(one for clip in clips for one in clip.geometry or ()),
     )
 
 

@@ -26,9 +26,9 @@ from stylize.frames import (
     to_bytes,
 )
 from stylize.masks import Masking, MattedFrame, apply_mask, masking_for
-from stylize.motion import CutDetector, FlowPool, FramePair, Fuse, Motion, fuse, split_shots
+from stylize.motion import CutDetector, FlowPool, FramePair, Fuse, Motion, fuse, known, split_shots
 from stylize.restyle import Conditions, Memory, Restyler
-from stylize.restyle.batches import Batch, cut_batches
+from stylize.restyle.batches import Batch, PicturePair, cut_batches
 from stylize.restyle.keyframes import batch_gaps, cut_gaps
 from stylize.structure import DepthRange, GivenDepth, StrokeOrder, StrokeState, coarsen, take_maps, take_strokes
 from stylize.structure.stroke_maps import STROKES
@@ -179,11 +179,17 @@ class Preparer:
         self._before = batch.clip.frames[-1]
         self._shot += starts
         pairs = batch.list_pairs(before)
-        motions = [self._flows.between(*pair) if pair and self._needs_motion else None for pair in pairs]
+        motions = self._find_motions(batch.clip, pairs) if self._needs_motion else [None] * len(pairs)
         strokes = None
         if self._order is not None and batch.to_restyle:
             strokes = self._thread.submit(self._lay_strokes, self._order, batch, motions, self._shot)
         return PreparedBatch(batch, motions, strokes)
+
+    def _find_motions(self, clip: Clip, pairs: Sequence[PicturePair | None]) -> list[Future[Motion] | None]:
+        """Starts to find the motion of pairs; that of rendered frames is known."""
+        if clip.geometry is None:
+            return [self._flows.between(*pair) if pair else None for pair in pairs]
+        return [known(one.back) if pair and one.back else None for pair, one in zip(pairs, clip.geometry, strict=False)]
 
     def _lay_strokes(
         self, order: StrokeOrder, batch: Batch, motions: Sequence[Future[Motion] | None], shot: int

@@ -38,6 +38,16 @@ Fps = Annotated[str | None, typer.Option(help="Pictures a second, for pictures: 
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps ... [default: the best one here].")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+Codec = Annotated[str | None, typer.Option(help="h264 h265 av1 vp9 prores ffv1 [default: by the name].")]
+Crf = Annotated[int | None, typer.Option(help="Quality, 0 is lossless or nearly [default: by the codec].")]
+Preset = Annotated[str, typer.Option(help="Speed of the encoder, ultrafast to veryslow.")]
+PixFmt = Annotated[str | None, typer.Option(help="Pixel format, such as yuv444p [default: by the codec].")]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse damaged sources instead of concealing.")]
+FieldsOption = Annotated[
+    Literal["deinterlace", "keep"], typer.Option(help="Interlaced sources: make pictures whole, or keep fields.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a report as one JSON line a video.")]
 StyleFile = Annotated[
     Path | None, typer.Option("--style", help="TOML with any of these options; those given here win.")
 ]

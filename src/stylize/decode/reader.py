@@ -6,12 +6,12 @@ import importlib.util
 import itertools
 import os
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -130,6 +130,11 @@ class VideoReader:
     def close(self) -> None:
         """Closes what it opened; it can be read again."""
         self._resources.close()
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the frames depend on beside the file, as JSON values."""
+        return {"backend": self.backend, "deinterlaced": self.info.interlaced}
 
     @property
     def part(self) -> tuple[Fraction, Fraction | None]:

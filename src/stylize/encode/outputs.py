@@ -25,7 +25,7 @@ def check_output(
     """Checks, before any work is done, that a video can be written at `path`; returns it as a `Path`.
 
     Args:
-        source, also: inputs, which must never be overwritten, even with `force`.
+        source, also: inputs, which must never be overwritten, even with `force`; empty ones do not count.
         force: the file may exist.
         resume: the file may exist if an unfinished run is there that will replace it.
 
@@ -40,7 +40,7 @@ def check_output(
     try:
         _check_folder(path)
         existing = numbered_files(path) if is_numbered(path) else [path] if path.exists() else []
-        check_no_input(path, source, *also)
+        check_no_input(path, *(one for one in (source, *also) if one))
         unfinished = WorkFolder(path).path.exists()
         if existing and not force and not (resume and unfinished):
             raise VideoError(f"{existing[0]}: exists already", "name another file, or pass --force to replace it")

@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stylize.frames import Image, Picture, to_floats
+from stylize.frames import Image, Mask, Picture, to_floats
 from stylize.motion import motion_between, warp
-from stylize.motion.flow import Mask
 
 Figures: TypeAlias = dict[str, float]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stylize.motion.flow import FlowPool, Motion, motion_between, motions_between, warp
+from stylize.frames import Motion
+from stylize.motion.flow import FlowPool, known, motion_between, motions_between, warp
 from stylize.motion.fusion import FramePair, Fuse, between, chain, fuse, steady
 from stylize.motion.shots import CutDetector, split_shots
 
@@ -15,6 +16,7 @@ __all__ = [
     "between",
     "chain",
     "fuse",
+    "known",
     "motion_between",
     "motions_between",
     "split_shots",

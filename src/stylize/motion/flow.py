@@ -5,28 +5,12 @@ from __future__ import annotations
 import functools
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stylize.frames import Picture
-
-Flow: TypeAlias = npt.NDArray[np.float32]
-"""`[H, W, 2]` in pixels: the point at (x, y) in one picture is at (x + u, y + v) in the other; x right, y down."""
-Mask: TypeAlias = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Motion:
-    """The motion between two frames, on the grid of the later one."""
-
-    flow: Flow
-    """From the later frame to the earlier one."""
-    visible: Mask
-    """`[H, W]`: True where the flow can be trusted, as the point is visible in the earlier frame, too."""
+from stylize.frames import Flow, Mask, Motion, Picture, Value
 
 
 def optical_flow(one: Picture, other: Picture) -> Flow:
@@ -93,6 +77,13 @@ def _get_targets(flow: Flow) -> npt.NDArray[np.float32]:
 @functools.lru_cache(maxsize=4)
 def _make_grid(height: int, width: int) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(np.mgrid[:height, :width][::-1].transpose(1, 2, 0), np.float32)
+
+
+def known(value: Value) -> Future[Value]:
+    """Returns a result that needs no finding, as `FlowPool` gives those that do."""
+    future: Future[Value] = Future()
+    future.set_result(value)
+    return future
 
 
 class FlowPool:

@@ -15,8 +15,8 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from stylize.frames import Image, Picture, to_floats
-from stylize.motion.flow import Flow, Mask, Motion, length, warp
+from stylize.frames import Flow, Image, Mask, Motion, Picture, to_floats
+from stylize.motion.flow import length, warp
 
 SHARE = 0.955
 """Share of the previous frame that is kept where it shows the same; details that it lacks come in some 20 frames."""

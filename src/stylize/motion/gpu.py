@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from stylize.frames import Image, Picture
-from stylize.motion.flow import Motion
+from stylize.frames import Image, Motion, Picture
 from stylize.motion.fusion import (
     LIGHT,
     LIGHT_BLUR,

@@ -96,4 +96,6 @@ def split_shots(frames: Iterable[Clip], detector: CutDetector) -> Iterator[tuple
     """
     for frame in frames:
         starts_shot, detector = detector.see(frame.frames[0])
+        if frame.geometry is not None:  # a rendered scene is one shot, however quickly its camera moves
+            starts_shot = frame.geometry[0].back is None
         yield replace(frame, starts_shot=starts_shot), detector

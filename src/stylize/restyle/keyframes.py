@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from stylize.frames import Clip, Image, Picture, join_clips, to_floats
-from stylize.motion import CutDetector, FlowPool, FramePair, Fuse, Motion, between, chain, warp
+from stylize.motion import CutDetector, FlowPool, FramePair, Fuse, Motion, between, chain, known, warp
 from stylize.restyle.batches import Batch, PicturePair
 
 MAX_GAP = 10
@@ -152,7 +152,7 @@ def cut_gaps(
         else:
             before = waiting[-1].clip.frames[0] if waiting else key
             if motions is None or follows_still:
-                motions = flows.both_ways(before, picture)
+                motions = _find_motions(flows, before, frame)
             back, ahead = motions.result()
             waiting.append(Gap(frame, cuts, (back,), (ahead,)))
             change, follows_still = change + _news(before, picture, back), False
@@ -171,12 +171,19 @@ def _look_ahead(
     for frame, cuts in frames:
         picture = frame.frames[0]
         moves = before is not None and not frame.starts_shot and not is_still(before, picture)
-        motions = flows.both_ways(before, picture) if before is not None and moves and flows.workers > 1 else None
+        motions = _find_motions(flows, before, frame) if before is not None and moves and flows.workers > 1 else None
         ready.append((frame, cuts, motions))
         before = picture
         if len(ready) == flows.workers:
             yield ready.popleft()
     yield from ready
+
+
+def _find_motions(flows: FlowPool, before: Picture, frame: Clip) -> Future[tuple[Motion, Motion]]:
+    """Starts to find the motion of a frame from and to the one before it; that of a rendered frame is known."""
+    if frame.geometry is None or frame.geometry[0].back is None or frame.geometry[0].ahead is None:
+        return flows.both_ways(before, frame.frames[0])
+    return known((frame.geometry[0].back, frame.geometry[0].ahead))
 
 
 def _join_frames(waiting: Sequence[Gap]) -> Iterator[Gap]:

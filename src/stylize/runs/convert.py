@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import torch
 
-from stylize.decode import ReadAhead, VideoReader
+from stylize.decode import ReadAhead
+from stylize.decode.source import Source
 from stylize.encode import Target, VideoWriter, WorkFolder, check_output
 from stylize.encode.segments import Manifest
 from stylize.encode.target import warn
@@ -52,7 +53,7 @@ class Run:
 
     restyler: Restyler
     plan: Plan
-    reader: VideoReader
+    reader: Source
     target: Target
     identity: Mapping[str, Any]
     """Everything that the frames depend on."""
@@ -110,7 +111,7 @@ def restyle_video(
     """Restyles a video file; see `Stylizer.convert`."""
     began = time.perf_counter()
     output = check_output(job.output, source=job.source, force=job.force, resume=job.resume, also=style.files)
-    with job.open() as reader, explain_memory():
+    with job.open(networks.estimate_depth) as reader, explain_memory():
         run = _prepare(networks, job, style, reader, output, resources, say)
         manifest, state = _load_unfinished(job, run, networks.device)
         with networks.counting() as evaluations:
@@ -135,7 +136,7 @@ def _prepare(
     networks: Networks,
     job: Job,
     style: Style,
-    reader: VideoReader,
+    reader: Source,
     output: Path,
     resources: Resources,
     say: Say | None,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from stylize import __version__
-from stylize.decode import VideoReader
 from stylize.decode.pictures import files_of
+from stylize.decode.source import Source
 from stylize.encode import Target, WorkFolder
 from stylize.encode.segments import Manifest
 from stylize.errors import UnfinishedRun, VideoError
@@ -23,7 +23,7 @@ ENDS = 1 << 20
 
 
 def identity_of(
-    networks: Networks, style: Style, reader: VideoReader, target: Target, part: tuple[float | None, float | None]
+    networks: Networks, style: Style, reader: Source, target: Target, part: tuple[float | None, float | None]
 ) -> dict[str, Any]:
     """Returns everything that the frames of a run depend on, as JSON values.
 
@@ -41,13 +41,12 @@ def identity_of(
     given["size"], given["fit"] = list(target.size), list(reader.size)
     return given | {
         "version": __version__,
-        "input": fingerprint(reader.info.path),
+        "input": fingerprint(reader.info.path) if reader.info.path.name else "words",
         "model": f"{networks.name} {networks.fingerprint()}",
         "device": f"{networks.device.type} {networks.dtype}",
         "encoding": asdict(target.encoding),
         "start and end": list(part),
-        "backend": reader.backend,
-        "deinterlaced": reader.info.interlaced,
+        **reader.facts,
     }
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from stylize.decode import VideoInfo, VideoReader
 from stylize.decode.reader import Backend, Fields
+from stylize.decode.source import Source
 from stylize.encode import Encoding, WorkFolder, check_output, choose_encoding
 from stylize.encode.outputs import check_no_input, check_place, is_input
 from stylize.errors import Say, StylizeError, UnfinishedRun, VideoError
+from stylize.frames import DepthEstimator
 from stylize.runs.progress import Progress, Report
 from stylize.runs.sheets import SUFFIXES
 from stylize.style import Style
@@ -90,8 +92,12 @@ class Job:
         """True if the whole source is restyled."""
         return self.start is None and self.end is None
 
-    def open(self) -> VideoReader:
-        """Opens the source, to be read as the job says."""
+    def open(self, estimate_depth: DepthEstimator | None = None) -> Source:
+        """Opens the source, to be read as the job says.
+
+        Args:
+            estimate_depth: for sources that are rendered.
+        """
         return VideoReader(
             self.source, start=self.start, end=self.end, fps=self.fps, strict=self.strict, backend=self.backend,
             fields=self.fields,

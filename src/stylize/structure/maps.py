@@ -80,7 +80,9 @@ def take_maps(
 
 
 def _get_raw_depths(clip: Clip, estimate_depth: DepthEstimator, given: GivenDepth | None) -> list[Map]:
-    """Returns the raw depth of every frame; all are estimated in one call."""
+    """Returns the raw depth of every frame: given, known of a rendered scene, or estimated, all in one call."""
+    if given is None and clip.geometry is not None:
+        return [one.depth for one in clip.geometry]
     if given is None:
         return list(estimate_depth(clip.frames))
     return [given.at(clip.index + i, clip.size) for i in range(len(clip))]

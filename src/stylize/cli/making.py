@@ -1,0 +1,79 @@
+"""The commands that make pictures that were not there: `generate` films a still, `expand` paints beyond the frame."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stylize.cli import options
+from stylize.cli.console import one_line_errors, progress_bar, say, warnings_as_lines
+from stylize.cli.loader import load_from, make_report_printer
+from stylize.errors import StyleError
+from stylize.style import Style
+from stylize.style.camera import parse_camera
+from stylize.style.parsing import parse_rate
+from stylize.style.settings import style_from
+
+Output = Annotated[Path, typer.Option("-o", "--output", help="The video to write: .mp4 .mov .mkv .webm .gif")]
+
+
+@options.with_shared
+def generate(
+    output: Output,
+    given: options.Given,
+    image: Annotated[Path | None, typer.Option(help="The still to film; without it, --prompt is drawn first.")] = None,
+    camera: Annotated[
+        str, typer.Option(help="Moves joined by +, as in 'orbit left 0.5 + handheld', or a .toml file of key poses.")
+    ] = "push in",
+    seconds: Annotated[float, typer.Option(help="Length of the video.")] = 4.0,
+    codec: options.Codec = None,
+    crf: options.Crf = None,
+    preset: options.Preset = "medium",
+    pix_fmt: options.PixFmt = None,
+    resume: options.Resume = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make a video of a still: a camera moves through the scene, which gets the look.
+
+    Example: stylize generate --image beach.jpg -o beach.mp4 --camera "push in + handheld" --prompt "oil painting"
+    """
+    with one_line_errors():
+        values = given.read()
+        style, quiet = read_look(values), values["quiet"]
+        if image is None and style is None:
+            raise typer.BadParameter("there is nothing to film: add --image FILE, or --prompt TEXT")
+        if values["mask"] or values["mask_from"]:
+            raise StyleError("a mask belongs to a video", "film the still first, then restyle a part with run")
+        path = parse_camera(camera)
+        from stylize.runs.generate import SceneJob
+        from stylize.runs.generate import generate as film
+        from stylize.scenes import Shot
+
+        rate = parse_rate(values["fps"])
+        shot = Shot(path, seconds) if rate is None else Shot(path, seconds, rate)
+        job = SceneJob(
+            source="" if image is None else str(image), output=output, force=values["force"], resume=resume,
+            start=values["start"], end=values["end"], codec=codec, crf=crf, preset=preset, pixel_format=pix_fmt,
+            depth_from=values["depth_from"], depth_large=values["depth_large"],
+            settings=_settings(values) | {"camera": camera, "seconds": seconds}, shot=shot,
+        )  # fmt: skip
+        job.check(style)
+        stylizer = load_from(values)
+        with warnings_as_lines(shown=not quiet), functools.partial(progress_bar, shown=not quiet)() as progress:
+            report = film(stylizer, job, style, progress, None if quiet else say)
+        make_report_printer(as_json, quiet)(report)
+
+
+def read_look(values: Mapping[str, Any]) -> Style | None:
+    """Returns the style that the options ask for; `None` if they name no look."""
+    if any(str(values[name] or "").strip() for name in options.LOOKS):
+        return style_from(values)
+    return None
+
+
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in options.SHARED if name not in options.HERE}

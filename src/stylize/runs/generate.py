@@ -1,0 +1,130 @@
+"""From a still, or from words alone, to a video: a camera moves through the scene, and each frame gets the look."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stylize.decode import read_picture
+from stylize.decode.source import Source
+from stylize.encode import VideoWriter, check_output, choose_encoding
+from stylize.errors import Say, StyleError
+from stylize.frames import DepthEstimator, Map, Picture
+from stylize.runs.jobs import Job
+from stylize.runs.progress import Progress, Report, peak_rss_mb
+from stylize.scenes import SceneReader, Shot
+from stylize.scenes.reader import LONGEST
+from stylize.scenes.scene import fit_still
+from stylize.structure import GivenDepth
+from stylize.style import Style
+from stylize.style.values import Large
+
+if TYPE_CHECKING:
+    from stylize.runs.stylizer import Stylizer
+
+DRAWN = (512, 512)
+"""Size of a still that is drawn from words, if none is asked for: SD 1.5's own."""
+
+
+@dataclass(frozen=True)
+class SceneJob(Job):
+    """A still to film, and how its video is written; `source` is the still's file, or empty for words alone."""
+
+    shot: Shot = field(default_factory=Shot)
+    still: Picture | None = None
+    """The still, if it does not come from a file."""
+    depth_from: Path | None = None
+    depth_large: Large | None = None
+    """The still's own depth, as in `Style.depth_from`; it is estimated otherwise."""
+
+    def open(self, estimate_depth: DepthEstimator | None = None) -> Source:
+        """Opens the scene; see `Job.open`."""
+        still = self._read_still()
+        if self.depth_from is not None:
+            depth: Map | DepthEstimator = GivenDepth(self.depth_from, self.depth_large).at(0, still.shape[1::-1])
+        elif estimate_depth is not None:
+            depth = estimate_depth
+        else:
+            raise StyleError(f"{self.source}: nothing estimates its depth", "load a model first")
+        return SceneReader(Path(self.source), still, self.shot, depth)
+
+    def _read_still(self) -> Picture:
+        return np.asarray(read_picture(self.source), np.uint8) if self.still is None else self.still
+
+    def check(self, style: Style | None) -> None:
+        """Raises StylizeError for every fault of the files that can be known before the run."""
+        if self.start is not None or self.end is not None:
+            raise StyleError("a still has no time to start or end at", "use --seconds for the length")
+        files = () if style is None else style.files
+        check_output(self.output, source=self.source, force=self.force, resume=self.resume, also=files)
+        asked = None if style is None else style.size
+        size = asked or DRAWN
+        if self.source:
+            still = fit_still(self._read_still(), asked, LONGEST)
+            size = still.shape[1], still.shape[0]
+        choose_encoding(
+            self.output, size, codec=self.codec, crf=self.crf, preset=self.preset, pixel_format=self.pixel_format,
+            rate=self.shot.rate,
+        )  # fmt: skip
+
+
+def generate(
+    stylizer: Stylizer, job: SceneJob, style: Style | None, progress: Progress | None = None, say: Say | None = None
+) -> Report:
+    """Films a still, and restyles every frame; without a style the frames stay as they are.
+
+    Raises:
+        StylizeError: any expected failure, in one line.
+    """
+    if style is not None and style.depth_from is not None:
+        job = replace(job, depth_from=Path(style.depth_from), depth_large=style.depth_large)
+        style = replace(style, depth_from=None, depth_large=None)
+    if job.depth_from is not None and not job.source and job.still is None:
+        raise StyleError("depth is given of a still that is not", "add --image FILE")
+    if not job.source and job.still is None:
+        if style is None or not style.prompt.strip():
+            raise StyleError("there is nothing to film", "add --image FILE, or --prompt TEXT with a model that draws")
+        from stylize.restyle import ImageRestyler
+        from stylize.restyle.still import draw_still
+
+        reference = None if style.reference is None else read_picture(style.reference)
+        still = draw_still(ImageRestyler(stylizer.networks), style, style.size or DRAWN, reference)
+        job = replace(job, still=still)
+    if style is None:
+        return write_frames(job, job.open(stylizer.networks.estimate_depth), progress, say)
+    return stylizer.restyle(job, style, progress, say)
+
+
+def write_frames(
+    job: Job,
+    source: Source,
+    progress: Progress | None = None,
+    say: Say | None = None,
+    size: tuple[int, int] | None = None,
+) -> Report:
+    """Writes the frames of a source as they are.
+
+    Args:
+        size: width and height of the result; `None` is the source's.
+    """
+    began, done = time.perf_counter(), 0
+    output = check_output(job.output, source=job.source, force=job.force, resume=job.resume)
+    with source as reader:
+        reader.size = size or reader.size
+        start, end = (None, None) if job.is_whole else reader.part
+        encoding = job.choose_encoding(reader.size, reader.info)
+        with VideoWriter(output, reader.info, reader.size, encoding=encoding, start=start, end=end, say=say) as writer:
+            for clip in reader.clips(1):
+                writer.write(clip)
+                done += len(clip)
+                if progress is not None:
+                    progress(done, reader.frame_count)
+        return Report(
+            output=str(output), model="none", seed=0, frames=done, shots=1, keyframes=0,
+            seconds=round(time.perf_counter() - began, 3), unet_evals_per_frame=0.0, peak_rss_mb=peak_rss_mb(),
+            peak_vram_mb=None, concealed=reader.damage.concealed,
+        )  # fmt: skip
