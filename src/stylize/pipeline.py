@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +30,16 @@ from stylize.motion import CutDetector, FlowPool, FramePair, Fuse, Motion, fuse,
 from stylize.restyle import Conditions, Memory, Restyler
 from stylize.restyle.batches import Batch, PicturePair, cut_batches
 from stylize.restyle.keyframes import batch_gaps, cut_gaps
-from stylize.structure import DepthRange, GivenDepth, StrokeOrder, StrokeState, coarsen, take_maps, take_strokes
+from stylize.structure import (
+    DepthRange,
+    GivenControl,
+    GivenDepth,
+    StrokeOrder,
+    StrokeState,
+    coarsen,
+    take_maps,
+    take_strokes,
+)
 from stylize.structure.stroke_maps import STROKES
 from stylize.style import Style
 
@@ -45,6 +54,8 @@ class Plan:
     """Where detectors with weights run."""
     given_depth: GivenDepth | None = None
     """Depth that came with the source, in place of an estimate."""
+    drawn: Mapping[str, GivenControl] = field(default_factory=dict)
+    """Controls whose pictures came with the source, in place of a detector's."""
     masking: Masking | None = None
     """Only a part of the picture is restyled."""
     fast: bool = False
@@ -88,10 +99,13 @@ def make_plan(restyler: Restyler, style: Style, source: Path | None = None) -> P
     given = None if style.depth_from is None else GivenDepth(style.depth_from, style.depth_large)
     if given is not None and "depth" not in conditions.controls:
         raise StyleError(f"{restyler.name} is asked for no depth", "add --control depth:1, or leave depth out")
+    drawn = {n: GivenControl(n, path) for n, path in (style.control_from or {}).items() if n in conditions.controls}
     masking = masking_for(style, source, restyler.device)
-    drawn = STROKES in conditions.controls
-    strokes = StrokeOrder(style.seed, conditions.cells, conditions.structure) if drawn else None
-    return Plan(conditions, restyler.estimate_depth, restyler.device, given, masking, style.mode == "fast", strokes)
+    lays = STROKES in conditions.controls
+    strokes = StrokeOrder(style.seed, conditions.cells, conditions.structure) if lays else None
+    return Plan(
+        conditions, restyler.estimate_depth, restyler.device, given, drawn, masking, style.mode == "fast", strokes
+    )
 
 
 def restyle_clips(
@@ -126,7 +140,7 @@ def _take_maps(prepared: PreparedBatch, plan: Plan, state: State) -> tuple[Struc
     for clip in prepared.batch.to_restyle:
         one, depth_range = take_maps(
             clip, names, plan.estimate_depth, depth_range, plan.device, structure=plan.conditions.structure,
-            given=plan.given_depth,
+            given=plan.given_depth, drawn=plan.drawn,
         )  # fmt: skip
         maps.append(one)
     taken, state = join_maps(maps), replace(state, depth_range=depth_range)

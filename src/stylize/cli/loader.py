@@ -11,7 +11,7 @@ import typer
 
 from stylize.cli.console import say
 from stylize.style import parse_control
-from stylize.style.parsing import parse_named, parse_weighted
+from stylize.style.parsing import parse_files, parse_named, parse_weighted
 
 if TYPE_CHECKING:
     from stylize.networks import Networks
@@ -29,6 +29,7 @@ def load_from(given: Mapping[str, Any]) -> Stylizer:
         device=given["device"],
         controlnets=dict(map(parse_named, given["controlnet"])) if given["controlnet"] else None,
         controls=[parse_control(text)[0] for text in given["control"] or []],
+        more_controls=list(parse_files(given["control_from"] or []) or {}),
         loras=dict(map(parse_weighted, given["lora"] or [])),
         ip_adapter=given["ip_adapter"],
         textual_inversions=given["textual_inversion"] or [],

@@ -31,6 +31,17 @@ class PerFrame:
         self._clips: Iterator[Clip] = iter(())
         self._next = -1
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures."""
+        return self._reader.size
+
+    def check_enough(self, frames: int) -> None:
+        """Raises VideoError if there are fewer pictures than frames, as far as is known before reading."""
+        count = self._reader.frame_count
+        if count is not None and count < frames:
+            raise too_few(self._path, count, self._what, self._advice)
+
     def at(self, index: int) -> Clip:
         """Returns the picture for frame `index`, as a clip of one frame.
 

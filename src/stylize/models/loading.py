@@ -153,13 +153,12 @@ def _load_part(folder: Path, name: str, entry: Any, dtype: torch.dtype) -> Any:
 def _choose_controlnets(source: Source, family_name: str) -> Mapping[str, str | Path]:
     """Returns the ControlNets to load: all of the model's, or only those that a run names, known ones from the hub."""
     nets = source.extras.controlnets or {}
-    if not source.extras.controls:
-        return nets
+    asked = dict.fromkeys((*(source.extras.controls or nets), *source.extras.more_controls))
     available: dict[str, str | Path] = {**KNOWN_CONTROLNETS.get(family_name, {}), **nets}
-    if missing := [name for name in source.extras.controls if name not in available]:
+    if missing := [name for name in asked if name not in available]:
         has = ", ".join(available) or "none of a known name"
         raise ModelError(f"{source.name} has no ControlNet '{missing[0]}'", f"name one with --controlnet; it has {has}")
-    return {name: available[name] for name in source.extras.controls}
+    return {name: available[name] for name in asked}
 
 
 def _choose_scheduler(scheduler: Any, recipe: Recipe | None) -> Any:

@@ -30,6 +30,8 @@ class Extras:
     controls: Sequence[str] = ()
     """The controls that the runs will use, if known: then only their ControlNets are loaded, and those that the model
     lacks are the family's published ones."""
+    more_controls: Sequence[str] = ()
+    """Controls that the runs will use beside those; without `controls`, beside the model's own."""
     loras: Mapping[str | Path, float] = field(default_factory=dict)
     """LoRAs with their weights."""
     ip_adapter: str | Path | None = None

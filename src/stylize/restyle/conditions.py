@@ -73,6 +73,7 @@ def conditions_for(networks: Networks, style: Style, reference: PillowImage.Imag
     left_out = defaults.on_request if style.footage == "video" and style.depth_from is None else ()
     weights = {n: w for n, w in defaults.controls.items() if n in networks.controlnets and n not in left_out}
     wanted = style.asked_controls if style.controls is not None else to_controls(footage.weights(weights))
+    wanted = to_controls(dict.fromkeys(style.control_from or {}, 1.0)) | wanted
     structure = footage.structure if style.structure is None else style.structure
     held = {n: loosen(c, structure, to_run) for n, c in wanted.items()}
     controls = {n: c for n, c in held.items() if c.weight > 0}

@@ -148,6 +148,8 @@ def _prepare(
     plan = make_plan(restyler, style, reader.info.path)
     if plan.given_depth is not None and job.is_whole and reader.frame_count is not None:
         plan.given_depth.check_enough(reader.frame_count)
+    for pictures in plan.drawn.values():
+        pictures.check(reader.frame_count if job.is_whole else None, reader.size)
     begun = unfinished_identity(output) if job.resume else {}  # what fits into memory may differ today
     load = plan.conditions.load
     layout = arrange(networks, reader.size, resources.layout or begun.get("memory"), say, load)

@@ -99,6 +99,7 @@ def load_stylizer(
     dtype: torch.dtype | None = None,
     controlnets: Mapping[str, str | Path] | None = None,
     controls: Sequence[str] = (),
+    more_controls: Sequence[str] = (),
     loras: Mapping[str | Path, float] | None = None,
     ip_adapter: str | Path | None = None,
     textual_inversions: Sequence[str | Path] = (),
@@ -122,6 +123,7 @@ def load_stylizer(
         controlnets: ControlNets by control name ("depth", "canny", "lineart", ...), in place of the model's own.
         controls: names of the controls that styles will use: only their ControlNets are loaded then. For those that the
             model lacks ("lineart", "openpose", ...), the ones published for its family are loaded.
+        more_controls: names of controls beside those, or beside the model's own, such as those of your own pictures.
         loras: LoRAs with their weights, such as `{"ink.safetensors": 0.8}`.
         ip_adapter: an IP-Adapter, which lets a Stable Diffusion model read reference pictures.
         textual_inversions: files of learned words; in a prompt, each is written as the name of its file.
@@ -140,7 +142,7 @@ def load_stylizer(
         StyleError: `batch` is out of range.
     """
     check_batch(batch)
-    extras = Extras(controlnets, controls, loras or {}, ip_adapter, textual_inversions, vae, depth)
+    extras = Extras(controlnets, controls, more_controls, loras or {}, ip_adapter, textual_inversions, vae, depth)
     networks = load_networks(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
     return Stylizer(networks, memory, batch, compile)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from stylize.structure.coarsen import coarsen
 from stylize.structure.detectors import canny, detector
-from stylize.structure.given import GivenDepth
+from stylize.structure.given import GivenControl, GivenDepth
 from stylize.structure.maps import DepthRange, take_maps
 from stylize.structure.stroke_maps import StrokeOrder, StrokeState, take_strokes
 from stylize.structure.strokes import stroke_field
 
 __all__ = [
     "DepthRange",
+    "GivenControl",
     "GivenDepth",
     "StrokeOrder",
     "StrokeState",

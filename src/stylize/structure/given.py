@@ -1,4 +1,4 @@
-"""Reads depth that comes with a source, such as a renderer's, and replaces a network's estimate."""
+"""Reads depth and other control pictures that come with a source, and replace estimates and detectors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from stylize.decode import PerFrame
 from stylize.decode.per_frame import too_few
 from stylize.decode.pictures import files_of
 from stylize.errors import StyleError, VideoError
-from stylize.frames import Map
+from stylize.frames import Image, Map, resize, to_floats
 from stylize.style.values import Large
 
 PICTURES = (".png", ".tif", ".tiff")
 EXR = ".exr"
+SAME_SHAPE = 0.03
+"""Most by which width to height may differ from the video's."""
 MAX_DISTANCE = 1e6
 """Distance from which a pixel counts as empty: renderers write 1e10 or infinity where they see no object."""
 
@@ -67,6 +69,42 @@ class GivenDepth:
     def files(self) -> tuple[Path, ...]:
         """Returns the files that the depth is read from."""
         return self._files or (self._path,)
+
+
+class GivenControl:
+    """A control's pictures by the frame's number in the source: edges, poses, anything that its ControlNet reads.
+
+    Args:
+        path: a folder or a pattern of pictures, or a video; one picture per frame of the source.
+
+    Raises:
+        VideoError: there are no pictures.
+    """
+
+    def __init__(self, name: str, path: str | os.PathLike[str]) -> None:
+        self._path, self._pictures = Path(path), PerFrame(Path(path), f"pictures for {name}")
+
+    def at(self, index: int, size: tuple[int, int]) -> Image:
+        """Returns the picture of a frame, float32 `[H, W, 3]` in [0, 1], at `size` (width, height).
+
+        Raises:
+            VideoError: the frame has none, or it cannot be read.
+        """
+        return to_floats(resize(self._pictures.at(index).frames[0], size, enlarge=cv2.INTER_NEAREST))
+
+    def check(self, frames: int | None, size: tuple[int, int]) -> None:
+        """Raises VideoError if the pictures do not go with a video, as far as is known before reading.
+
+        Args:
+            frames: the video's number of frames, if it is known.
+            size: its width and height; pictures of the same shape are resized.
+        """
+        width, height = self._pictures.size
+        if abs(width * size[1] / (height * size[0]) - 1) > SAME_SHAPE:
+            what = f"{self._path}: is {width}x{height}, the video {size[0]}x{size[1]}"
+            raise VideoError(what, "give pictures of the video's shape")
+        if frames is not None:
+            self._pictures.check_enough(frames)
 
 
 def _list_files(path: str | os.PathLike[str]) -> tuple[Path, ...]:

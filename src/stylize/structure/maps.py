@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ import numpy as np
 from stylize.frames import Clip, DepthEstimator, Map, StructureMaps
 from stylize.structure.coarsen import blur_forms
 from stylize.structure.detectors import detector
-from stylize.structure.given import GivenDepth
+from stylize.structure.given import GivenControl, GivenDepth
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def take_maps(
     *,
     structure: float = 1.0,
     given: GivenDepth | None = None,
+    drawn: Mapping[str, GivenControl] = {},  # only read
 ) -> tuple[StructureMaps, DepthRange | None]:
     """Returns the maps that the named controls need, and the shot's depth range after the clip.
 
@@ -61,18 +62,22 @@ def take_maps(
         device: device for detectors with weights.
         structure: how much of the structure is kept, in [0, 1]; below 1 the maps are made from coarser pictures.
         given: depth that comes with the source and replaces the estimate.
+        drawn: controls whose pictures come with the source and replace those of detectors.
 
     Raises:
         ModelError: no detector is known for a control, or its weights cannot be loaded.
     """
     maps: dict[str, list[Map]] = {name: [] for name in names}
-    detectors = {name: detector(name, device) for name in maps if name != "depth"}
-    raws = _get_raw_depths(clip, estimate_depth, given) if "depth" in maps else []
+    estimates = "depth" in maps and "depth" not in drawn
+    detectors = {name: detector(name, device) for name in maps if name != "depth" and name not in drawn}
+    raws = _get_raw_depths(clip, estimate_depth, given) if estimates else []
     for i, picture in enumerate(clip.frames):
         coarse = blur_forms(picture, structure)
         for name, detect in detectors.items():
             maps[name].append(detect(coarse))
-        if "depth" in maps:
+        for name, pictures in drawn.items():
+            maps[name].append(blur_forms(pictures.at(clip.index + i, clip.size), structure))
+        if estimates:
             raw = blur_forms(raws[i], structure)
             depth_range = DepthRange.after(depth_range, raw)
             maps["depth"].append(depth_range.scale(raw))

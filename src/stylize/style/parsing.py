@@ -60,6 +60,22 @@ def parse_control(text: str) -> tuple[str, Control]:
         raise StyleError(f"'{text}' is not a control", "write NAME:WEIGHT, such as depth:0.5") from None
 
 
+def parse_files(texts: Iterable[str]) -> dict[str, str] | None:
+    """Parses `["canny:edges/"]` into `{"canny": "edges/"}`; returns `None` if there are no texts."""
+    files = {}
+    for text in texts:
+        name, _, path = text.partition(":")
+        if not name or not path:
+            raise StyleError(f"'{text}' names no pictures", "write NAME:PATH, such as canny:edges/")
+        files[name] = path
+    return files or None
+
+
+def show_files(files: Mapping[str, Any]) -> list[str]:
+    """Writes files by name as texts that `parse_files` reads back."""
+    return [f"{name}:{path}" for name, path in files.items()]
+
+
 def parse_rate(text: str | None) -> Fraction | None:
     """Parses `"24"` or `"30000/1001"` into pictures per second; `None` stays `None`.
 

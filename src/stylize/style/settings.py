@@ -27,6 +27,10 @@ PATHS = (
 """Options that may name files; in a style file, relative paths start from the folder of that file."""
 
 
+NAMED_PATHS = ("control_from",)
+"""Options of the form NAME:PATH."""
+
+
 def read_style_file(path: str | PathLike[str], known: Sequence[str]) -> dict[str, Any]:
     """Reads options of `stylize run` by name from TOML, with - or _: `strength = 0.6`, `control = ["depth:1"]`.
 
@@ -114,6 +118,9 @@ def _resolve(folder: Path, name: str, value: Any) -> Any:
         return value
     if isinstance(value, list):
         return [_resolve(folder, name, item) for item in value]
+    if name in NAMED_PATHS:
+        what, colon, path = str(value).partition(":")
+        return f"{what}{colon}{_resolve(folder, 'reference', path)}"
     path, colon, weight = str(value).partition(":") if name == "lora" else (str(value), "", "")
     exists = (folder / path).exists() or ("*" in path and next(folder.glob(path), None) is not None)
     return f"{folder / path}{colon}{weight}" if exists else value

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from stylize.errors import StyleError
-from stylize.style.parsing import parse_controls, parse_size, show_controls, show_size
+from stylize.style.parsing import parse_controls, parse_files, parse_size, show_controls, show_files, show_size
 from stylize.style.values import Control, FootageKind, Large, Mode, Part, Temporal, option
 
 MAX_SIDE = 8192
@@ -67,6 +67,11 @@ class Style:
     """Depth of each source frame in place of an estimate: a folder or pattern of EXR, PNG or TIFF, or a video."""
     depth_large: Large | None = option(None, "What large numbers in it mean [default: far in EXR].", is_carried=False)
     """Meaning of large numbers in `depth_from`; `None` is far in EXR, near in all other formats."""
+    control_from: Mapping[str, str | PathLike[str]] | None = option(
+        None, "NAME:PATH of your own control pictures, one a frame: a folder, a pattern, a video; repeatable.",
+        type=list[str] | None, parse=parse_files, show=show_files, is_path=True, is_carried=False,
+    )  # fmt: skip
+    """Control pictures in place of detected ones, by the control's name: for each, a folder, a pattern or a video."""
     mode: Mode = option("full", "full: diffuse every frame; fast: keyframes, filled in between.")
     """"full" diffuses every frame; "fast" only keyframes, and fills in between them along the motion."""
     temporal: float | Temporal = option(
@@ -128,6 +133,10 @@ class Style:
         for name, value, literal in choices:
             if value not in get_args(literal):
                 raise StyleError(f"{name} '{value}' is not known", f"use {' or '.join(get_args(literal))}")
+        if "strokes" in (self.control_from or {}):
+            raise StyleError("strokes are laid by the program itself", "give pictures of other controls")
+        if self.depth_from is not None and "depth" in (self.control_from or {}):
+            raise StyleError("depth is given twice", "leave out one of depth-from and control-from depth")
         if self.mask is not None and self.mask_from:
             raise StyleError("a mask is given and one is to be made", "leave out one of mask and mask-from")
         _check_range("mask feather", self.mask_feather, 0, 100)
@@ -142,7 +151,7 @@ class Style:
     @property
     def files(self) -> tuple[str | PathLike[str] | None, ...]:
         """The files that a run reads beside its source; `None` for those that are not given."""
-        return self.mask, self.reference, self.depth_from
+        return self.mask, self.reference, self.depth_from, *(self.control_from or {}).values()
 
     @property
     def asked_controls(self) -> dict[str, Control]:
