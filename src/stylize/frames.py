@@ -21,6 +21,8 @@ Flow: TypeAlias = npt.NDArray[np.float32]
 """`[H, W, 2]` in pixels: the point at (x, y) in one picture is at (x + u, y + v) in the other; x right, y down."""
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Value = TypeVar("Value")
+TONE_BLUR = 5.0
+"""Standard deviation of the blur that separates tones from detail, in pixels."""
 
 
 class DepthEstimator(Protocol):
@@ -53,6 +55,26 @@ class Geometry:
     """From the frame before to this one, on the grid of the frame before."""
 
 
+@dataclass(frozen=True, eq=False)
+class Cover:
+    """What lies over a restyled frame, and how much of it: a painting that was carried along the motion."""
+
+    picture: Picture
+    """uint8 RGB `[H, W, 3]`."""
+    share: Map
+    """`[H, W]` in [0, 1]."""
+    tones: Picture | None = None
+    """Colours that the restyled frame takes beside the cover, uint8 `[H, W, 3]`; its detail stays."""
+
+    def over(self, image: Image) -> Image:
+        """Lays the cover over a restyled frame, `[H, W, 3]`."""
+        share = self.share[..., None]
+        if self.tones is not None:
+            blurred = [cv2.GaussianBlur(x, (0, 0), TONE_BLUR) for x in (to_floats(self.tones), image)]
+            image = (image + blurred[0] - blurred[1]).clip(0, 1)
+        return np.asarray(to_floats(self.picture) * share + image * (1 - share), np.float32)
+
+
 @dataclass(frozen=True, repr=False)
 class Clip:
     """Consecutive frames of one shot."""
@@ -71,6 +93,8 @@ class Clip:
     """Opacity `[T, H, W]`, where the source has transparency; carried along, the networks do not see it."""
     geometry: tuple[Geometry, ...] | None = None
     """Depth and motion of each frame, where they are known: of rendered scenes."""
+    covers: tuple[Cover, ...] | None = None
+    """What lies over each restyled frame, if anything does."""
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:
@@ -97,9 +121,11 @@ class Clip:
         cut = slice(start, stop)
         alpha = None if self.alpha is None else self.alpha[cut]
         geometry = None if self.geometry is None else self.geometry[cut]
+        covers = None if self.covers is None else self.covers[cut]
         return Clip(
-            self.frames[cut], self.times[cut], self.durations[cut], self.index + start, starts_shot, alpha, geometry
-        )
+            self.frames[cut], self.times[cut], self.durations[cut], self.index + start, starts_shot, alpha, geometry,
+            covers,
+        )  # fmt: skip
 
 
 def one_by_one(clips: Iterable[Clip]) -> Iterator[Clip]:
@@ -121,6 +147,7 @@ def join_clips(clips: Sequence[Clip]) -> Clip:
         clips[0].starts_shot,
         None if clips[0].alpha is None else np.concatenate([clip.alpha for clip in clips if clip.alpha is not None]),
         None if clips[0].geometry is None else tuple(one for clip in clips for one in clip.geometry or ()),
+        None if clips[0].covers is None else tuple(one for clip in clips for one in clip.covers or ()),
     )
 
 

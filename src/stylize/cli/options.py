@@ -79,7 +79,7 @@ HERE = (
 """Options that belong to one call and not to a look: a result does not record them."""
 
 
-LOOKS = ("prompt", "reference")
+LOOKS = ("prompt", "reference", "keyframe")
 """Options of which a run needs one."""
 
 
@@ -104,7 +104,9 @@ def with_shared(command: Callable[..., None]) -> Callable[..., None]:
 def check_look(*rows: Mapping[str, Any]) -> None:
     """Raises typer.BadParameter (exit 2) if none of the options says what the result is to look like."""
     if not any(str(row[name] or "").strip() for row in rows for name in LOOKS):
-        raise typer.BadParameter("no look is asked for: add --prompt TEXT or --reference PICTURE")
+        raise typer.BadParameter(
+            "no look is asked for: add --prompt TEXT, --reference PICTURE or --keyframe SECOND:PICTURE"
+        )
 
 
 class Given:

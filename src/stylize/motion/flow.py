@@ -44,12 +44,17 @@ def visible(flow: Flow, back: Flow) -> Mask:
     `|flow + back| <= 0.01 (|flow| + |back|) + 0.5` with `back` taken where the flow leads: UnFlow's occlusion check
     (Meister et al. 2018), in the form without squares that later video papers use.
     """
-    height, width = flow.shape[:2]
-    inside = cv2.inRange(_get_targets(flow), (0, 0), (width - 1, height - 1))
+    inside = is_inside(flow).astype(np.uint8)
     returned = warp(back, flow)
     bound = cv2.addWeighted(length(flow), 0.01, length(returned), 0.01, 0.5)
     agrees = cv2.compare(length(cv2.add(flow, returned)), bound, cv2.CMP_LE)
     return np.asarray(cv2.bitwise_and(inside, agrees), np.bool_)
+
+
+def is_inside(flow: Flow) -> Mask:
+    """Returns where a flow stays inside the frame, `[H, W]`."""
+    height, width = flow.shape[:2]
+    return np.asarray(cv2.inRange(_get_targets(flow), (0, 0), (width - 1, height - 1)), np.bool_)
 
 
 def length(flow: Flow) -> npt.NDArray[np.float32]:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from stylize.frames import Flow, Image, Mask, Motion, Picture, to_floats
+from stylize.frames import Cover, Flow, Image, Mask, Motion, Picture, to_floats
 from stylize.motion.flow import length, warp
 
 SHARE = 0.955
@@ -77,6 +77,7 @@ def steady(
     last: FramePair | None,
     motions: Sequence[Motion | None],
     fuse: Fuse | None,
+    covers: Sequence[Cover] | None = None,
 ) -> list[Image]:
     """Fuses consecutive restyled frames, each with the previous one.
 
@@ -85,10 +86,12 @@ def steady(
         last: the frame before the first one; `None` at the start of a video or shot.
         motions: from each frame back to the previous one; `None` leaves the frame unchanged.
         fuse: carries a result along the motion; `None` leaves all frames unchanged.
+        covers: what lies over each result.
     """
     results = []
-    for source, image, motion in zip(frames, styled, motions, strict=True):
+    for i, (source, image, motion) in enumerate(zip(frames, styled, motions, strict=True)):
         result = image if last is None or motion is None or fuse is None else fuse(last, source, image, motion)
+        result = result if covers is None else covers[i].over(result)
         last = FramePair(source, result)
         results.append(result)
     return results

@@ -57,7 +57,7 @@ class Batch:
         Returns:
             The frames, and the pair that the next batch goes on from.
         """
-        images = steady([*self.clip.frames], styled, last, motions, fuse)
+        images = steady([*self.clip.frames], styled, last, motions, fuse, self.clip.covers)
         return images, FramePair(self.clip.frames[-1], images[-1])
 
 

@@ -63,10 +63,19 @@ class Gap:
             return [last.styled], last
         *pictures, source = self.clip.frames
         if last is None:
+            styled = self._cover([styled])[0]
             return [styled], FramePair(source, styled)
         back, ahead = chain(self.back), chain(self.ahead[:0:-1])[::-1]
-        key = FramePair(source, styled if fuse is None else fuse(last, source, styled, back[-1]))
-        return [*between(last, key, pictures, back[:-1], ahead), key.styled], key
+        fused = styled if fuse is None else fuse(last, source, styled, back[-1])
+        key = FramePair(source, fused if self.clip.covers is None else self.clip.covers[-1].over(fused))
+        filled = between(last, key, pictures, back[:-1], ahead)
+        return [*self._cover(filled), key.styled], key
+
+    def _cover(self, images: list[Image]) -> list[Image]:
+        """Lays the clip's first covers over images, if it has any."""
+        if self.clip.covers is None:
+            return images
+        return [cover.over(image) for cover, image in zip(self.clip.covers, images, strict=False)]
 
 
 @dataclass(frozen=True, eq=False)

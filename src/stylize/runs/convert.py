@@ -28,6 +28,7 @@ from stylize.pipeline import Plan, State, make_plan, restyle_clips
 from stylize.restyle import ImageRestyler, Restyler
 from stylize.runs.identity import check_fits, identity_of, unfinished_identity
 from stylize.runs.jobs import Job
+from stylize.runs.painted import PaintedSource, read_paintings, refer_to_paintings
 from stylize.runs.progress import Progress, Report, peak_rss_mb
 from stylize.runs.state import from_bytes, to_bytes
 from stylize.style import Style
@@ -111,7 +112,8 @@ def restyle_video(
     """Restyles a video file; see `Stylizer.convert`."""
     began = time.perf_counter()
     output = check_output(job.output, source=job.source, force=job.force, resume=job.resume, also=style.files)
-    with job.open(networks.estimate_depth) as reader, explain_memory():
+    style = refer_to_paintings(networks, style)
+    with _open(networks, job, style) as reader, explain_memory():
         run = _prepare(networks, job, style, reader, output, resources, say)
         manifest, state = _load_unfinished(job, run, networks.device)
         with networks.counting() as evaluations:
@@ -130,6 +132,18 @@ def restyle_video(
             concealed=reader.damage.concealed,
             resumed_from=manifest.frames if manifest else 0,
         )
+
+
+def _open(networks: Networks, job: Job, style: Style) -> Source:
+    """Opens the source, with the paintings that a style has for it."""
+    source = job.open(networks.estimate_depth)
+    if not style.keyframes:
+        return source
+
+    def open_at(second: float) -> Source:
+        return replace(job, start=second or None, end=None).open(networks.estimate_depth)
+
+    return PaintedSource(source, read_paintings(style.keyframes, open_at, source.part))
 
 
 def _prepare(

@@ -38,6 +38,8 @@ def identity_of(
     given["reference"] = None if style.reference is None else fingerprint(Path(style.reference))
     given["mask"] = None if style.mask is None else fingerprint(Path(style.mask))
     given["depth from"] = None if style.depth_from is None else _hash_files(GivenDepth(style.depth_from).files())
+    painted = {str(second): fingerprint(Path(path)) for second, path in (style.keyframes or {}).items()}
+    given["keyframes"] = painted
     given["control from"] = {name: fingerprint(Path(path)) for name, path in (style.control_from or {}).items()}
     given["size"], given["fit"] = list(target.size), list(reader.size)
     return given | {

@@ -93,6 +93,8 @@ def make_preview(
     Raises:
         StylizeError: a setting has no meaning, or a file cannot be read or written.
     """
+    if style.keyframes:
+        raise StyleError("a preview cannot carry paintings along", "run a short part of the video: --start 0 --end 2")
     sheet = check_place(output, SUFFIXES, force=force)
     if not 1 <= count <= 24:
         raise StyleError(f"{count} frames do not make a sheet", "use 1 to 24")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylize.decode import VideoReader
-from stylize.errors import Say
+from stylize.errors import Say, StyleError
 from stylize.frames import Clip, one_by_one
 from stylize.models import POCKET
 from stylize.models.loading import load_networks
@@ -52,6 +52,8 @@ class Stylizer:
         Raises:
             StylizeError: a setting does not fit the model, or the video cannot be read.
         """
+        if style.keyframes:
+            raise StyleError("a stream cannot carry paintings both ways", "use Stylizer.convert on a file")
         clips, path = (video.clips(), video.info.path) if isinstance(video, VideoReader) else (iter(video), None)
         if (first := next(clips, None)) is None:
             return

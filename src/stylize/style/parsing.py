@@ -71,6 +71,28 @@ def parse_files(texts: Iterable[str]) -> dict[str, str] | None:
     return files or None
 
 
+def parse_keyframes(texts: Iterable[str]) -> dict[Fraction, str] | None:
+    """Parses `["3.2:painted.png"]` into pictures by their second; returns `None` if there are no texts."""
+    found: dict[Fraction, str] = {}
+    for text in texts:
+        second, _, path = text.partition(":")
+        try:
+            at = Fraction(second)
+        except (ValueError, ZeroDivisionError):
+            at = Fraction(-1)
+        if at < 0 or not path:
+            raise StyleError(f"'{text}' is not a keyframe", "write SECOND:PICTURE, such as 0:painted.png")
+        if at in found:
+            raise StyleError(f"two keyframes are given at {second} s", "leave one out")
+        found[at] = path
+    return found or None
+
+
+def show_keyframes(keyframes: Mapping[Fraction, Any]) -> list[str]:
+    """Writes keyframes as texts that `parse_keyframes` reads back."""
+    return [f"{second}:{path}" for second, path in keyframes.items()]
+
+
 def show_files(files: Mapping[str, Any]) -> list[str]:
     """Writes files by name as texts that `parse_files` reads back."""
     return [f"{name}:{path}" for name, path in files.items()]

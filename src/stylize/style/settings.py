@@ -27,7 +27,7 @@ PATHS = (
 """Options that may name files; in a style file, relative paths start from the folder of that file."""
 
 
-NAMED_PATHS = ("control_from",)
+NAMED_PATHS = ("control_from", "keyframe")
 """Options of the form NAME:PATH."""
 
 

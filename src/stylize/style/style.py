@@ -5,12 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from typing import get_args
 
 from stylize.errors import StyleError
-from stylize.style.parsing import parse_controls, parse_files, parse_size, show_controls, show_files, show_size
+from stylize.style.parsing import (
+    parse_controls,
+    parse_files,
+    parse_keyframes,
+    parse_size,
+    show_controls,
+    show_files,
+    show_keyframes,
+    show_size,
+)
 from stylize.style.values import Control, FootageKind, Large, Mode, Part, Temporal, option
 
 MAX_SIDE = 8192
@@ -72,6 +82,12 @@ class Style:
         type=list[str] | None, parse=parse_files, show=show_files, is_path=True, is_carried=False,
     )  # fmt: skip
     """Control pictures in place of detected ones, by the control's name: for each, a folder, a pattern or a video."""
+    keyframes: Mapping[Fraction, str | PathLike[str]] | None = option(
+        None, "SECOND:PICTURE that you painted over the frame there, which gives the look; repeatable.",
+        name="keyframe", type=list[str] | None, parse=parse_keyframes, show=show_keyframes, is_path=True,
+        is_carried=False,
+    )  # fmt: skip
+    """Frames that a person painted, by their second from the first frame; their look is carried through the video."""
     mode: Mode = option("full", "full: diffuse every frame; fast: keyframes, filled in between.")
     """"full" diffuses every frame; "fast" only keyframes, and fills in between them along the motion."""
     temporal: float | Temporal = option(
@@ -99,7 +115,7 @@ class Style:
     """Longer side at which the networks work; the result is resized to its size afterwards. `None` is the result's."""
 
     def __post_init__(self) -> None:
-        if not self.prompt.strip() and self.reference is None:
+        if not self.prompt.strip() and self.reference is None and not self.keyframes:
             raise StyleError("the prompt is empty", "say how the video shall look, such as 'watercolour painting'")
         self._check_choices()
         _check_range("style weight", self.style_weight, 0, 1.5)
@@ -151,7 +167,13 @@ class Style:
     @property
     def files(self) -> tuple[str | PathLike[str] | None, ...]:
         """The files that a run reads beside its source; `None` for those that are not given."""
-        return self.mask, self.reference, self.depth_from, *(self.control_from or {}).values()
+        return (
+            self.mask,
+            self.reference,
+            self.depth_from,
+            *(self.control_from or {}).values(),
+            *(self.keyframes or {}).values(),
+        )
 
     @property
     def asked_controls(self) -> dict[str, Control]:
