@@ -122,5 +122,5 @@ def preview(
         typer.echo(f"{made.output}: {made.cost(style)}")
 
 
-for command in (making.generate, tools.measure, tools.compare, tools.models, tools.doctor, tools.ui):
+for command in (making.generate, making.expand, tools.measure, tools.compare, tools.models, tools.doctor, tools.ui):
     app.command()(command)

@@ -15,7 +15,7 @@ from stylize.cli.loader import load_from, make_report_printer
 from stylize.errors import StyleError
 from stylize.style import Style
 from stylize.style.camera import parse_camera
-from stylize.style.parsing import parse_rate
+from stylize.style.parsing import parse_rate, parse_size
 from stylize.style.settings import style_from
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="The video to write: .mp4 .mov .mkv .webm .gif")]
@@ -58,6 +58,7 @@ def generate(
         job = SceneJob(
             source="" if image is None else str(image), output=output, force=values["force"], resume=resume,
             start=values["start"], end=values["end"], codec=codec, crf=crf, preset=preset, pixel_format=pix_fmt,
+            size=None if values["size"] is None else parse_size(values["size"]),
             depth_from=values["depth_from"], depth_large=values["depth_large"],
             settings=_settings(values) | {"camera": camera, "seconds": seconds}, shot=shot,
         )  # fmt: skip
@@ -65,6 +66,49 @@ def generate(
         stylizer = load_from(values)
         with warnings_as_lines(shown=not quiet), functools.partial(progress_bar, shown=not quiet)() as progress:
             report = film(stylizer, job, style, progress, None if quiet else say)
+        make_report_printer(as_json, quiet)(report)
+
+
+@options.with_shared
+def expand(
+    source: Annotated[str, typer.Argument(metavar="IN", help="The video; also a folder or pattern of pictures.")],
+    output: Output,
+    given: options.Given,
+    canvas: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the result, or its shape, such as 16:9.")],
+    place: Annotated[
+        str, typer.Option(help="Where the picture lies: center, left, right, top, bottom, X,Y.")
+    ] = "center",
+    codec: options.Codec = None,
+    crf: options.Crf = None,
+    preset: options.Preset = "medium",
+    pix_fmt: options.PixFmt = None,
+    strict: options.Strict = False,
+    fields: options.FieldsOption = "deinterlace",
+    resume: options.Resume = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Paint beyond the frame: the picture stays as it is, the canvas around it is filled.
+
+    Example: stylize expand upright.mp4 -o wide.mp4 --canvas 16:9
+    """
+    with one_line_errors():
+        values = given.read()
+        style, quiet = read_look(values), values["quiet"]
+        if values["size"] or values["fit"]:
+            raise StyleError("the picture stays as it is, so it cannot be resized", "expand it first, then resize it")
+        from stylize.runs.expand import CanvasJob
+        from stylize.runs.expand import expand as paint
+
+        job = CanvasJob(
+            source=source, output=output, force=values["force"], resume=resume, start=values["start"],
+            end=values["end"], fps=parse_rate(values["fps"]), strict=strict, fields=fields, codec=codec, crf=crf,
+            preset=preset, pixel_format=pix_fmt, settings=_settings(values) | {"canvas": canvas, "place": place},
+            canvas=canvas, place=place,
+        )  # fmt: skip
+        job.check(style)
+        stylizer = None if style is None else load_from(values)
+        with warnings_as_lines(shown=not quiet), functools.partial(progress_bar, shown=not quiet)() as progress:
+            report = paint(stylizer, job, style, progress, None if quiet else say)
         make_report_printer(as_json, quiet)(report)
 
 

@@ -22,7 +22,7 @@ from stylize.decode.pictures import Pictures, is_pictures, look_up, read_frames
 from stylize.decode.probe import VideoInfo, decord_is_exact, probe
 from stylize.decode.times import PacketTimes, jumps_of, packet_times
 from stylize.errors import DamagedVideo, StyleError, VideoError, VideoWarning
-from stylize.frames import Clip, resize
+from stylize.frames import Clip, Map, resize
 
 Backend = Literal["auto", "decord", "av"]
 Fields = Literal["deinterlace", "keep"]
@@ -81,6 +81,8 @@ class VideoReader:
     Raises:
         VideoError: the source cannot be read, or the backend is not installed.
     """
+
+    matte: Map | None = None
 
     def __init__(
         self,

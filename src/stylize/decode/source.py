@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 
 from stylize.decode.packets import Damage
 from stylize.decode.probe import VideoInfo
-from stylize.frames import Clip
+from stylize.frames import Clip, Map
 
 
 class Source(AbstractContextManager[Any], Protocol):
@@ -19,6 +19,8 @@ class Source(AbstractContextManager[Any], Protocol):
     size: tuple[int, int]
     """Width and height of the frames; may be set before reading."""
     damage: Damage
+    matte: Map | None
+    """Where frames are restyled, `[H, W]` from 0 to 1: at 0 they stay as they are. `None` is everywhere."""
 
     @property
     def frame_count(self) -> int | None:

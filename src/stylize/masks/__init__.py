@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stylize.masks.masking import Masking, apply_mask, masking_for
+from stylize.masks.masking import Masking, apply_mask, masking_for, masking_of
 from stylize.masks.mattes import Matte, MattedFrame
 
-__all__ = ["Masking", "Matte", "MattedFrame", "apply_mask", "masking_for"]
+__all__ = ["Masking", "Matte", "MattedFrame", "apply_mask", "masking_for", "masking_of"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -34,6 +35,8 @@ class Masking:
     """Restyle everything except the subject."""
     feather: float = 0.0
     """Standard deviation of the blur of the matte's border, in pixels."""
+    steadied: bool = True
+    """The matte is steadied along the motion; a matte that is exact need not be."""
 
 
 def masking_for(style: Style, source: Path | None, device: str = "cpu") -> Masking | None:
@@ -71,6 +74,15 @@ def make_mattes(mask: Path | None, made_from: str, source: Path | None = None, d
     return network_mattes(made_from, source, device)
 
 
+def masking_of(matte: Matte) -> Masking:
+    """Returns the masking of one exact matte, the same for all frames."""
+
+    def give(picture: Picture, before: MattedFrame | None, index: int, time: Fraction = Fraction(0)) -> Matte:
+        return matte
+
+    return Masking(give, steadied=False)
+
+
 def apply_mask(
     masking: Masking, clip: Clip, styled: Picture, before: MattedFrame | None
 ) -> tuple[Picture, MattedFrame | None]:
@@ -87,9 +99,9 @@ def apply_mask(
     frames = []
     for i, (picture, result) in enumerate(zip(clip.frames, styled, strict=True)):
         matte = masking.mattes(picture, before, clip.index + i, clip.times[i])
-        if before is not None:
+        if before is not None and masking.steadied:
             matte = steady_matte(matte, picture, *before)
-        elif matte.max() < MIN_SUBJECT:
+        elif before is None and matte.max() < MIN_SUBJECT:
             what = f"the mask finds no subject in frame {clip.index + i}"
             warnings.warn(f"{what}: look at a preview, or give a matte (--mask)", VideoWarning, 2)
         before = picture, matte

@@ -21,6 +21,7 @@ from stylize.encode.segments import Manifest
 from stylize.encode.target import warn
 from stylize.errors import Say, StylizeError, UnfinishedRun
 from stylize.frames import Clip, resize
+from stylize.masks import masking_of
 from stylize.networks import Networks, arrange, choose_batch
 from stylize.networks.compiling import Compile, choose_compile, set_compiled
 from stylize.networks.image_networks import Evaluations
@@ -160,6 +161,8 @@ def _prepare(
     reader.size = style.fit_to(size)
     restyler = ImageRestyler(networks)
     plan = make_plan(restyler, style, reader.info.path)
+    if reader.matte is not None:
+        plan = replace(plan, masking=masking_of(reader.matte))
     if plan.given_depth is not None and job.is_whole and reader.frame_count is not None:
         plan.given_depth.check_enough(reader.frame_count)
     for pictures in plan.drawn.values():

@@ -37,6 +37,8 @@ class SceneJob(Job):
     shot: Shot = field(default_factory=Shot)
     still: Picture | None = None
     """The still, if it does not come from a file."""
+    size: tuple[int, int] | None = None
+    """Width and height of the result, if no style says so; the still is cropped to their shape."""
     depth_from: Path | None = None
     depth_large: Large | None = None
     """The still's own depth, as in `Style.depth_from`; it is estimated otherwise."""
@@ -50,7 +52,9 @@ class SceneJob(Job):
             depth = estimate_depth
         else:
             raise StyleError(f"{self.source}: nothing estimates its depth", "load a model first")
-        return SceneReader(Path(self.source), still, self.shot, depth)
+        reader = SceneReader(Path(self.source), still, self.shot, depth)
+        reader.size = self.size or reader.size
+        return reader
 
     def _read_still(self) -> Picture:
         return np.asarray(read_picture(self.source), np.uint8) if self.still is None else self.still
@@ -61,7 +65,7 @@ class SceneJob(Job):
             raise StyleError("a still has no time to start or end at", "use --seconds for the length")
         files = () if style is None else style.files
         check_output(self.output, source=self.source, force=self.force, resume=self.resume, also=files)
-        asked = None if style is None else style.size
+        asked = self.size if style is None else style.size
         size = asked or DRAWN
         if self.source:
             still = fit_still(self._read_still(), asked, LONGEST)
@@ -104,17 +108,11 @@ def write_frames(
     source: Source,
     progress: Progress | None = None,
     say: Say | None = None,
-    size: tuple[int, int] | None = None,
 ) -> Report:
-    """Writes the frames of a source as they are.
-
-    Args:
-        size: width and height of the result; `None` is the source's.
-    """
+    """Writes the frames of a source as they are."""
     began, done = time.perf_counter(), 0
     output = check_output(job.output, source=job.source, force=job.force, resume=job.resume)
     with source as reader:
-        reader.size = size or reader.size
         start, end = (None, None) if job.is_whole else reader.part
         encoding = job.choose_encoding(reader.size, reader.info)
         with VideoWriter(output, reader.info, reader.size, encoding=encoding, start=start, end=end, say=say) as writer:

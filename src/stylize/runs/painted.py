@@ -38,6 +38,7 @@ class PaintedSource:
         self.info: VideoInfo = source.info
         self.size = source.size
         self.damage: Damage = source.damage
+        self.matte = source.matte
 
     def __enter__(self) -> Self:
         self._source.__enter__()

@@ -48,6 +48,8 @@ class SceneReader:
         depth: its relative inverse depth `[H, W]`, or what estimates it.
     """
 
+    matte: Map | None = None
+
     def __init__(self, path: Path, still: Picture, shot: Shot, depth: Map | DepthEstimator) -> None:
         self._still, self._shot, self._depth = still, shot, depth
         self._times = frame_times(shot.seconds, shot.rate)

@@ -1,0 +1,106 @@
+"""A larger canvas: the picture stays as it is, and what lies beyond it is painted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from stylize.decode.source import Source
+from stylize.encode import check_output
+from stylize.errors import Say, StyleError
+from stylize.frames import Clip, DepthEstimator, Map
+from stylize.runs.generate import write_frames
+from stylize.runs.jobs import Job
+from stylize.runs.progress import Progress, Report
+from stylize.scenes.beyond import expand_clips
+from stylize.scenes.canvas import Canvas, place_picture
+from stylize.style import Style
+
+if TYPE_CHECKING:
+    from stylize.runs.stylizer import Stylizer
+
+
+class CanvasSource:
+    """A source whose frames lie on a larger canvas."""
+
+    def __init__(self, source: Source, canvas: Canvas) -> None:
+        self._source, self._canvas = source, canvas
+        self.size = canvas.size
+        self.info = replace(source.info, width=canvas.size[0], height=canvas.size[1])
+        self.damage = source.damage
+        self.matte: Map | None = canvas.ramp
+
+    def __enter__(self) -> Self:
+        self._source.__enter__()
+        return self
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.__exit__(error_type, error, trace)
+
+    @property
+    def frame_count(self) -> int | None:
+        """The number of frames, if it is known."""
+        return self._source.frame_count
+
+    @property
+    def part(self) -> tuple[Fraction, Fraction | None]:
+        """Start and end in seconds."""
+        return self._source.part
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the frames depend on beside the file: also the canvas."""
+        return {**self._source.facts, "canvas": {name: str(value) for name, value in asdict(self._canvas).items()}}
+
+    def clips(self, length: int = 8, *, skip: int = 0) -> Iterator[Clip]:
+        """Yields clips of one frame; those before `skip` are read, too, as what lies beyond comes from there."""
+        yield from expand_clips(self._source.clips(1), self._canvas, skip)
+
+
+@dataclass(frozen=True)
+class CanvasJob(Job):
+    """A video to expand, and how its files are read and written."""
+
+    canvas: str = ""
+    """Size of the canvas, "1920x1080", or its shape, "16:9"."""
+    place: str = "center"
+    """Place of the picture: "center", "left", "right", "top", "bottom" or "X,Y"."""
+
+    def open(self, estimate_depth: DepthEstimator | None = None) -> Source:
+        """Opens the source on its canvas; see `Job.open`."""
+        source = super().open(estimate_depth)
+        return CanvasSource(source, place_picture(source.size, self.canvas, self.place))
+
+    def check(self, style: Style | None) -> None:
+        """Raises StylizeError for every fault of the files that can be known before the run."""
+        files = () if style is None else style.files
+        check_output(self.output, source=self.source, force=self.force, resume=self.resume, also=files)
+        if style is not None and (style.size is not None or style.fit is not None):
+            raise StyleError("the picture stays as it is, so it cannot be resized", "expand it first, then resize it")
+        if style is not None and (style.mask is not None or style.mask_from or style.keyframes):
+            raise StyleError("beyond the picture there is no mask and no painting", "expand it first, then restyle it")
+        source = self.open()
+        self.choose_encoding(source.size, source.info)
+
+
+def expand(
+    stylizer: Stylizer | None, job: CanvasJob, style: Style | None, progress: Progress | None = None,
+    say: Say | None = None,
+) -> Report:  # fmt: skip
+    """Paints beyond a video's picture, which stays as it is, bit by bit.
+
+    What the camera showed in other frames comes from there, the rest is painted. With a style, and a loaded model, all
+    that is beyond gets its look.
+
+    Raises:
+        StylizeError: any expected failure, in one line.
+    """
+    if style is None:
+        return write_frames(job, job.open(), progress, say)
+    assert stylizer is not None
+    return stylizer.restyle(job, style, progress, say)

@@ -1,0 +1,76 @@
+"""Runs on a larger canvas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command import run
+from media import frame_times, frames, make_video, picture, sound_packets
+from stylize import Style, Stylizer
+from stylize.networks import Networks
+from stylize.runs.expand import CanvasJob, expand
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return make_video(tmp_path / "in.mkv", 10, codec="ffv1", pixel_format="bgr0", options={}, tagged=False, sound=True)
+
+
+def test_without_a_look(source: Path, tmp_path: Path) -> None:
+    code, out, err = run("expand", source, "-o", tmp_path / "out.mkv", "--canvas", "96x64")
+    assert code == 0 and "10 frames" in out, err
+    shown = frames(tmp_path / "out.mkv")
+    assert shown.shape == (10, 64, 96, 3)
+    for i, frame in enumerate(shown):
+        assert np.array_equal(frame[8:56, 16:80], picture(i))
+        assert (frame[:8].sum(-1) > 0).mean() > 0.9
+    assert frame_times(tmp_path / "out.mkv") == frame_times(source)
+    assert sound_packets(tmp_path / "out.mkv") == sound_packets(source)
+
+
+def test_the_look_is_beyond_the_picture_alone(tiny: Networks, source: Path, tmp_path: Path) -> None:
+    job = CanvasJob(source=str(source), output=tmp_path / "out.mkv", canvas="112x80", place="8,8")
+    expand(Stylizer(tiny), job, Style("ink"))
+    plain = CanvasJob(source=str(source), output=tmp_path / "plain.mkv", canvas="112x80", place="8,8")
+    expand(None, plain, None)
+    styled, painted = frames(tmp_path / "out.mkv"), frames(tmp_path / "plain.mkv")
+    for i in range(10):
+        assert np.array_equal(styled[i, 8:56, 8:72], picture(i))
+    assert np.abs(styled[:, 72:].astype(int) - painted[:, 72:]).mean() > 5
+
+
+def test_a_run_that_broke_off_goes_on(
+    tiny: Networks, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stylize.encode.writer.LENGTH", 4)
+    stylizer, style = Stylizer(tiny, batch=2), Style("ink")
+
+    def stop(done: int, _: int | None) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    expand(stylizer, CanvasJob(source=str(source), output=tmp_path / "whole.mkv", canvas="1:1"), style)
+    job = CanvasJob(source=str(source), output=tmp_path / "out.mkv", canvas="1:1")
+    with pytest.raises(KeyboardInterrupt):
+        expand(stylizer, job, style, stop)
+    again = CanvasJob(source=str(source), output=tmp_path / "out.mkv", canvas="1:1", resume=True)
+    assert expand(stylizer, again, style).resumed_from > 0
+    assert np.array_equal(frames(tmp_path / "out.mkv"), frames(tmp_path / "whole.mkv"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--canvas", "32x32"), "the canvas 32x32 is smaller than the picture, 64x48"),
+        (("--canvas", "16:9", "--size", "640x360"), "the picture stays as it is, so it cannot be resized"),
+        (("--canvas", "16:9", "--prompt", "ink", "--mask-from", "motion"), "there is no mask and no painting"),
+        (("--canvas", "16:9", "--place", "nowhere"), "'nowhere' is not a place"),
+    ],
+)
+def test_what_is_refused(arguments: tuple[str, ...], message: str, source: Path, tmp_path: Path) -> None:
+    code, _, err = run("expand", source, "-o", tmp_path / "out.mp4", *arguments)
+    assert code == 1 and message in err
+    assert [file.name for file in tmp_path.iterdir()] == ["in.mkv"]
