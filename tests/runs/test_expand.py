@@ -74,3 +74,10 @@ def test_what_is_refused(arguments: tuple[str, ...], message: str, source: Path,
     code, _, err = run("expand", source, "-o", tmp_path / "out.mp4", *arguments)
     assert code == 1 and message in err
     assert [file.name for file in tmp_path.iterdir()] == ["in.mkv"]
+
+
+@pytest.mark.parametrize("look", [(), ("--prompt", "ink")])
+def test_a_preview(source: Path, tmp_path: Path, look: tuple[str, ...]) -> None:
+    sheet = tmp_path / "sheet.png"
+    code, _, err = run("expand", source, "-o", tmp_path / "out.mp4", "--canvas", "16:9", *look, "--preview", sheet)
+    assert code == 0 and sheet.exists() and not (tmp_path / "out.mp4").exists(), err

@@ -121,3 +121,12 @@ def test_what_is_refused(
     found, _, err = run("generate", *arguments, *output)
     assert found == code and message in err
     assert [file.name for file in still.parent.iterdir()] == ["still.png"]
+
+
+def test_a_preview(still: Path, tmp_path: Path) -> None:
+    code, out, err = run("generate", "--image", still, "-o", tmp_path / "out.mp4", "--prompt", "ink", "--preview", tmp_path / "sheet.png")  # fmt: skip
+    assert code == 0 and "a frame here" in out, err
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 4 * 60
+    code, out, _ = run("generate", "--image", still, "-o", tmp_path / "out.mp4", "--preview", tmp_path / "plain.png")
+    assert code == 0 and (tmp_path / "plain.png").exists() and not (tmp_path / "out.mp4").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +18,14 @@ from stylize.style.camera import parse_camera
 from stylize.style.parsing import parse_rate, parse_size
 from stylize.style.settings import style_from
 
+if TYPE_CHECKING:
+    from stylize.runs import Job
+    from stylize.runs.stylizer import Stylizer
+
 Output = Annotated[Path, typer.Option("-o", "--output", help="The video to write: .mp4 .mov .mkv .webm .gif")]
+
+
+Sheet = Annotated[Path | None, typer.Option("--preview", help="Write a sheet of a few frames instead: .png .jpg .webp")]
 
 
 @options.with_shared
@@ -35,6 +42,7 @@ def generate(
     preset: options.Preset = "medium",
     pix_fmt: options.PixFmt = None,
     resume: options.Resume = False,
+    sheet: Sheet = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Make a video of a still: a camera moves through the scene, which gets the look.
@@ -49,7 +57,7 @@ def generate(
         if values["mask"] or values["mask_from"]:
             raise StyleError("a mask belongs to a video", "film the still first, then restyle a part with run")
         path = parse_camera(camera)
-        from stylize.runs.generate import SceneJob
+        from stylize.runs.generate import SceneJob, prepare
         from stylize.runs.generate import generate as film
         from stylize.scenes import Shot
 
@@ -64,6 +72,9 @@ def generate(
         )  # fmt: skip
         job.check(style)
         stylizer = load_from(values)
+        if sheet is not None:
+            _show(stylizer, *prepare(stylizer, job, style), sheet, values)
+            return
         with warnings_as_lines(shown=not quiet), functools.partial(progress_bar, shown=not quiet)() as progress:
             report = film(stylizer, job, style, progress, None if quiet else say)
         make_report_printer(as_json, quiet)(report)
@@ -85,6 +96,7 @@ def expand(
     strict: options.Strict = False,
     fields: options.FieldsOption = "deinterlace",
     resume: options.Resume = False,
+    sheet: Sheet = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Paint beyond the frame: the picture stays as it is, the canvas around it is filled.
@@ -106,10 +118,23 @@ def expand(
             canvas=canvas, place=place,
         )  # fmt: skip
         job.check(style)
-        stylizer = None if style is None else load_from(values)
+        stylizer = None if style is None and sheet is None else load_from(values)
+        if sheet is not None and stylizer is not None:
+            _show(stylizer, job, style, sheet, values)
+            return
         with warnings_as_lines(shown=not quiet), functools.partial(progress_bar, shown=not quiet)() as progress:
             report = paint(stylizer, job, style, progress, None if quiet else say)
         make_report_printer(as_json, quiet)(report)
+
+
+def _show(stylizer: Stylizer, job: Job, style: Style | None, sheet: Path, values: Mapping[str, Any]) -> None:
+    """Writes a sheet of a few frames of a job."""
+    from stylize.runs.preview import make_preview
+
+    with warnings_as_lines(shown=not values["quiet"]):
+        made = make_preview(stylizer, job, sheet, style, force=values["force"])
+    if not values["quiet"]:
+        typer.echo(f"{made.output}: {made.cost(style)}" if style is not None else made.output)
 
 
 def read_look(values: Mapping[str, Any]) -> Style | None:

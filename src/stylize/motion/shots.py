@@ -95,7 +95,8 @@ def split_shots(frames: Iterable[Clip], detector: CutDetector) -> Iterator[tuple
         detector: the detector after the previous frame; a new one at the beginning.
     """
     for frame in frames:
+        is_first = detector.thumbnail is None
         starts_shot, detector = detector.see(frame.frames[0])
         if frame.geometry is not None:  # a rendered scene is one shot, however quickly its camera moves
-            starts_shot = frame.geometry[0].back is None
+            starts_shot = is_first or frame.geometry[0].back is None
         yield replace(frame, starts_shot=starts_shot), detector

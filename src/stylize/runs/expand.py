@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from stylize.runs.stylizer import Stylizer
 
 
+PREVIEWED = 0.4
+"""Seconds after a previewed frame from which something may come into it."""
+
+
 class CanvasSource:
     """A source whose frames lie on a larger canvas."""
 
@@ -75,6 +79,11 @@ class CanvasJob(Job):
         """Opens the source on its canvas; see `Job.open`."""
         source = super().open(estimate_depth)
         return CanvasSource(source, place_picture(source.size, self.canvas, self.place))
+
+    def frame_at(self, second: float, size: tuple[int, int], estimate_depth: DepthEstimator | None = None) -> Clip:
+        """Returns the frame at a second, with what the frames just after it show; see `Job.frame_at`."""
+        end = second + PREVIEWED if self.end is None else min(self.end, second + PREVIEWED)
+        return Job.frame_at(replace(self, end=end), second, size, estimate_depth)
 
     def check(self, style: Style | None) -> None:
         """Raises StylizeError for every fault of the files that can be known before the run."""

@@ -13,7 +13,7 @@ from stylize.decode import read_picture
 from stylize.decode.source import Source
 from stylize.encode import VideoWriter, check_output, choose_encoding
 from stylize.errors import Say, StyleError
-from stylize.frames import DepthEstimator, Map, Picture
+from stylize.frames import Clip, DepthEstimator, Map, Picture
 from stylize.runs.jobs import Job
 from stylize.runs.progress import Progress, Report, peak_rss_mb
 from stylize.scenes import SceneReader, Shot
@@ -56,6 +56,13 @@ class SceneJob(Job):
         reader.size = self.size or reader.size
         return reader
 
+    def frame_at(self, second: float, size: tuple[int, int], estimate_depth: DepthEstimator | None = None) -> Clip:
+        """Returns the view at a second; see `Job.frame_at`."""
+        with self.open(estimate_depth) as reader:
+            reader.size = size
+            number = min(int(second * self.shot.rate), (reader.frame_count or 1) - 1)
+            return next(iter(reader.clips(1, skip=number)))
+
     def _read_still(self) -> Picture:
         return np.asarray(read_picture(self.source), np.uint8) if self.still is None else self.still
 
@@ -84,6 +91,14 @@ def generate(
     Raises:
         StylizeError: any expected failure, in one line.
     """
+    job, style = prepare(stylizer, job, style)
+    if style is None:
+        return write_frames(job, job.open(stylizer.networks.estimate_depth), progress, say)
+    return stylizer.restyle(job, style, progress, say)
+
+
+def prepare(stylizer: Stylizer, job: SceneJob, style: Style | None) -> tuple[SceneJob, Style | None]:
+    """Returns the job with its still, drawn if need be, and with its own depth; and the style for the frames."""
     if style is not None and style.depth_from is not None:
         job = replace(job, depth_from=Path(style.depth_from), depth_large=style.depth_large)
         style = replace(style, depth_from=None, depth_large=None)
@@ -98,9 +113,7 @@ def generate(
         reference = None if style.reference is None else read_picture(style.reference)
         still = draw_still(ImageRestyler(stylizer.networks), style, style.size or DRAWN, reference)
         job = replace(job, still=still)
-    if style is None:
-        return write_frames(job, job.open(stylizer.networks.estimate_depth), progress, say)
-    return stylizer.restyle(job, style, progress, say)
+    return job, style
 
 
 def write_frames(

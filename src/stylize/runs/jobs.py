@@ -15,7 +15,7 @@ from stylize.decode.source import Source
 from stylize.encode import Encoding, WorkFolder, check_output, choose_encoding
 from stylize.encode.outputs import check_no_input, check_place, is_input
 from stylize.errors import Say, StylizeError, UnfinishedRun, VideoError
-from stylize.frames import DepthEstimator
+from stylize.frames import Clip, DepthEstimator
 from stylize.runs.progress import Progress, Report
 from stylize.runs.sheets import SUFFIXES
 from stylize.style import Style
@@ -102,6 +102,18 @@ class Job:
             self.source, start=self.start, end=self.end, fps=self.fps, strict=self.strict, backend=self.backend,
             fields=self.fields,
         )  # fmt: skip
+
+    def frame_at(self, second: float, size: tuple[int, int], estimate_depth: DepthEstimator | None = None) -> Clip:
+        """Returns the frame at a second, at a size; the first one if the header promised more than there is."""
+        for moment in (second, self.start or 0.0):
+            with replace(self, start=moment).open(estimate_depth) as reader:
+                reader.size = size
+                try:
+                    return next(iter(reader.clips(1)))
+                except VideoError:
+                    if moment == (self.start or 0.0):
+                        raise
+        raise AssertionError
 
     def choose_encoding(self, size: tuple[int, int], info: VideoInfo) -> Encoding:
         """Returns the encoding of the output, for a source."""

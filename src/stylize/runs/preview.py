@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stylize.decode import VideoReader
 from stylize.encode.outputs import check_place
 from stylize.encode.target import sample_bytes
-from stylize.errors import StyleError, VideoError
-from stylize.frames import Clip
+from stylize.errors import StyleError
+from stylize.masks import masking_of
 from stylize.networks import choose_batch
-from stylize.networks.budget import needs_of
+from stylize.networks.budget import MemoryLoad, needs_of
 from stylize.pipeline import make_plan, restyle_clips
 from stylize.restyle import ImageRestyler
 from stylize.runs.convert import explain_memory
+from stylize.runs.jobs import Job
 from stylize.runs.progress import duration
 from stylize.runs.sheets import SUFFIXES, lay_out, write_sheet
 from stylize.style import Style
@@ -70,9 +70,9 @@ class Preview:
 
 def make_preview(
     stylizer: Stylizer,
-    source: str | PathLike[str],
+    source: str | PathLike[str] | Job,
     output: str | PathLike[str],
-    style: Style,
+    style: Style | None,
     *,
     count: int = 4,
     start: float | None = None,
@@ -87,28 +87,33 @@ def make_preview(
     Each frame is restyled as the first of a shot: nothing is carried over, as the frames before it are not restyled.
 
     Args:
+        source: a file, or a job that says how frames are made (a still in motion, a larger canvas).
+        style: `None` shows the frames of a job as they are.
         sweep: styles to compare, one row each; if empty, `style` makes the only row.
         captions: texts above the rows, the source's first; no text if empty.
 
     Raises:
         StylizeError: a setting has no meaning, or a file cannot be read or written.
     """
-    if style.keyframes:
+    if style is not None and style.keyframes:
         raise StyleError("a preview cannot carry paintings along", "run a short part of the video: --start 0 --end 2")
     sheet = check_place(output, SUFFIXES, force=force)
     if not 1 <= count <= 24:
         raise StyleError(f"{count} frames do not make a sheet", "use 1 to 24")
-    with VideoReader(source, start=start, end=end, fps=fps) as reader:
-        size, total = style.size or reader.size, reader.frame_count
-        rate = reader.info.frame_rate
-    begin = start or 0.0
+    job = source if isinstance(source, Job) else Job(fspath(source), start=start, end=end, fps=fps)
+    estimate = stylizer.networks.estimate_depth
+    with job.open(estimate) as reader:
+        size, total = (style and style.size) or reader.size, reader.frame_count
+        rate, matte = reader.info.frame_rate, reader.matte
     length = float((total or count) / rate)
-    moments = [begin + length * (i + 0.5) / count for i in range(count)]
-    clips = [_read_frame(source, moment, begin, end, style.fit_to(size), fps) for moment in moments]
-    rows, spent = [[clip.frames[0] for clip in clips]], []
+    moments = [(job.start or 0.0) + length * (i + 0.5) / count for i in range(count)]
+    clips = [job.frame_at(moment, size if style is None else style.fit_to(size), estimate) for moment in moments]
+    rows, spent, load = [[clip.frames[0] for clip in clips]], list[float](), None
     restyler = ImageRestyler(stylizer.networks)
-    for asked in sweep or [style]:
-        plan, row = make_plan(restyler, asked, Path(source)), []
+    for asked in sweep or ([] if style is None else [style]):
+        plan, row = make_plan(restyler, asked, Path(job.source)), []
+        plan = plan if matte is None else replace(plan, masking=masking_of(matte))
+        load = plan.conditions.load
         for clip in clips:
             began = time.perf_counter()
             with explain_memory():
@@ -117,27 +122,16 @@ def make_preview(
             row.append(styled.frames[0])
         rows.append(row)
     write_sheet(sheet, lay_out(rows, captions))
+    seconds = float(np.median(spent[1:] or spent or [0.0]))  # the first one also warms up
+    return Preview(
+        str(sheet), count, seconds, total, _find_memory(stylizer, style, size, load), sample_bytes(rows[-1], size)
+    )
+
+
+def _find_memory(stylizer: Stylizer, style: Style | None, size: tuple[int, int], load: MemoryLoad | None) -> int:
+    """Returns the bytes that the networks will take."""
+    if style is None or load is None:
+        return 0
     networks, fitted = stylizer.networks, style.fit_to(size)
-    batch = choose_batch(networks, fitted, stylizer.batch, plan.conditions.load)
-    memory = needs_of(networks, fitted, plan.conditions.load).of(stylizer.layout or "whole", batch)
-    seconds = float(np.median(spent[1:] or spent))  # the first one also warms up
-    return Preview(str(sheet), count, seconds, total, memory, sample_bytes(rows[1], size))
-
-
-def _read_frame(
-    source: str | PathLike[str],
-    second: float,
-    begin: float,
-    end: float | None,
-    size: tuple[int, int],
-    fps: Fraction | None,
-) -> Clip:
-    """Reads the first frame from `second` on, or from `begin` on if the header promised more frames than there are."""
-    for moment in (second, begin):
-        with VideoReader(source, start=moment, end=end, size=size, fps=fps) as reader:
-            try:
-                return next(reader.clips(1))
-            except VideoError:
-                if moment == begin:
-                    raise
-    raise AssertionError
+    batch = choose_batch(networks, fitted, stylizer.batch, load)
+    return needs_of(networks, fitted, load).of(stylizer.layout or "whole", batch)
