@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from media import frames, make_video
-from stylize import StyleError, Stylizer, VideoError
+from media import frames, make_video, picture
+from stylize import StyleError, StylizeError, Stylizer, VideoError
 from stylize.networks import Networks
 from stylize.page.markup import status_html, wipe_html
 from stylize.page.orders import KEEP_DAYS, Order
@@ -178,3 +180,43 @@ def test_a_full_disk_fails_the_run_and_not_the_queue(
     second = studio.submit(make_video(tmp_path / "in.mp4", 3), SETTINGS)
     monkeypatch.setattr(Order, "save", full)
     until(lambda: second.stage == "done")
+
+
+def test_a_still_is_filmed(studio: Studio, tmp_path: Path) -> None:
+    Image.fromarray(picture(2, 96, 64)).save(tmp_path / "beach.png")
+    making = {"camera": "pull out + handheld", "seconds": 0.5}
+    order = studio.submit(tmp_path / "beach.png", SETTINGS, making)
+    plain = studio.submit(tmp_path / "beach.png", {"prompt": ""}, making)
+    until(lambda: plain.stage in ("done", "failed"))
+    assert (order.stage, plain.stage, order.done) == ("done", "done", 12), order.error + plain.error
+    assert len(frames(order.output)) == 12 and plain.title == "beach: as it is, pull out + handheld"
+    assert "controls" in wipe_html(order) and "Done: 12 frames." in status_html(order)
+    again = Studio(studio.stylizer, studio.folder.parent)
+    assert [one.making for one in again.orders()] == [making, making]
+    again.close()
+
+
+def test_a_canvas_is_filled(studio: Studio, tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", 4)
+    order = studio.submit(source, {"prompt": "", "fit": 512}, {"canvas": "1:1"})
+    until(lambda: order.stage in ("done", "failed"))
+    assert order.stage == "done", order.error
+    assert frames(order.output).shape == (4, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("file", "making", "message"),
+    [
+        ("beach.png", {"camera": "fly", "seconds": 1}, "is not a camera move"),
+        ("in.mp4", {"canvas": "4:3"}, "is the picture's own size"),
+        ("in.mp4", {"camera": "push in", "seconds": 1}, "cannot be read as a picture"),
+        (None, {"canvas": "1:1"}, "there is no video yet"),
+    ],
+)
+def test_what_cannot_be_made(studio: Studio, tmp_path: Path, file: str | None, making: Any, message: str) -> None:
+    Image.fromarray(picture(2)).save(tmp_path / "beach.png")
+    make_video(tmp_path / "in.mp4", 2)
+    for call in (studio.submit, studio.preview):
+        with pytest.raises(StylizeError, match=message):
+            call(None if file is None else tmp_path / file, SETTINGS, making)
+    assert not studio.orders()

@@ -124,9 +124,10 @@ def test_what_is_refused(
 
 
 def test_a_preview(still: Path, tmp_path: Path) -> None:
-    code, out, err = run("generate", "--image", still, "-o", tmp_path / "out.mp4", "--prompt", "ink", "--preview", tmp_path / "sheet.png")  # fmt: skip
+    film = ("generate", "--image", still, "-o", tmp_path / "out.mp4", "--preview")
+    code, out, err = run(*film, tmp_path / "sheet.png", "--prompt", "ink")
     assert code == 0 and "a frame here" in out, err
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 4 * 60
-    code, out, _ = run("generate", "--image", still, "-o", tmp_path / "out.mp4", "--preview", tmp_path / "plain.png")
+    code, out, _ = run(*film, tmp_path / "plain.png")
     assert code == 0 and (tmp_path / "plain.png").exists() and not (tmp_path / "out.mp4").exists()

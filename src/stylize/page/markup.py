@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
@@ -52,7 +53,8 @@ def status_html(order: Order | None) -> str:
     if order.stage == "waiting":
         return note_html("Waiting for the run before it.")
     if order.stage == "done":
-        return note_html(f"Done: {order.done} frames, with the source's timing and sound.")
+        timing = "" if "camera" in order.making else ", with the source's timing and sound"
+        return note_html(f"Done: {order.done} frames{timing}.")
     share = 100 * order.done / order.total if order.total else 0
     return note_html(_describe_progress(order)) + str(PARTS.bar(share))
 
@@ -68,5 +70,10 @@ def _describe_progress(order: Order) -> str:
 
 def wipe_html(order: Order) -> str:
     """Returns both videos playing together, the result left of an edge that the user moves, the source right of it."""
-    before, after = (f"/gradio_api/file={urllib.parse.quote(str(path))}" for path in (order.source, order.output))
-    return str(PARTS.wipe(before, after, order.output.name))
+    if order.making:  # what was made has no counterpart to be wiped over
+        return str(PARTS.result(_to_url(order.output), order.output.name))
+    return str(PARTS.wipe(_to_url(order.source), _to_url(order.output), order.output.name))
+
+
+def _to_url(path: Path) -> str:
+    return f"/gradio_api/file={urllib.parse.quote(str(path))}"

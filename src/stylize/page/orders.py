@@ -14,11 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from stylize.decode import VideoReader
+from stylize.decode import VideoReader, read_picture
 from stylize.decode.pictures import VIDEOS
 from stylize.encode.atomic import write_atomically
 from stylize.errors import StyleError, VideoError
-from stylize.runs.jobs import frames_done
+from stylize.runs.expand import CanvasJob
+from stylize.runs.generate import SceneJob
+from stylize.runs.jobs import Job, frames_done
+from stylize.scenes import Shot
+from stylize.style import Style
+from stylize.style.camera import parse_camera
 
 Stage: TypeAlias = Literal["waiting", "running", "done", "stopped", "failed"]
 
@@ -26,6 +31,8 @@ ACCEPTED = VIDEOS | {".webp"}
 """File types that are accepted. The page sends these files back to browsers, so web pages must not be among them."""
 NAME_BYTES = 120
 """Of a result's name: a disk takes 255, and the run's folder has a longer name than the result."""
+SHOWN = ("camera", "canvas")
+"""Parts of what is made of a source that a run's title names."""
 KEEP_DAYS = 7
 """Days after which an order is deleted, with its files."""
 
@@ -44,6 +51,8 @@ class Order:
     settings: Mapping[str, Any]
     """Fields of `Style`."""
     model: str
+    making: Mapping[str, Any] = field(default_factory=dict)
+    """What is made of the source: `camera` and `seconds` of a still, or the `canvas` around a video; else empty."""
     stage: Stage = "waiting"
     done: int = 0
     total: int | None = None
@@ -64,7 +73,8 @@ class Order:
     @property
     def title(self) -> str:
         """The video's name and its look, for a list."""
-        return f"{self.name}: {self.settings.get('prompt') or 'after a picture'}"
+        look = self.settings.get("prompt") or ("after a picture" if self.settings.get("reference") else "as it is")
+        return ", ".join([f"{self.name}: {look}", *(str(self.making[n]) for n in SHOWN if n in self.making)])
 
     @property
     def output(self) -> Path:
@@ -76,7 +86,8 @@ class Order:
         """Writes what a later session of the page needs to know."""
         known = {
             "name": self.name, "source": self.source.name, "settings": dict(self.settings), "model": self.model,
-            "stage": self.stage, "error": self.error, "done": self.done, "total": self.total,
+            "making": dict(self.making), "stage": self.stage, "error": self.error, "done": self.done,
+            "total": self.total,
         }  # fmt: skip
         write_atomically(self.folder / "order.json", json.dumps(known).encode())
 
@@ -86,7 +97,7 @@ class Order:
         known = json.loads((folder / "order.json").read_text(encoding="utf-8"))
         order = cls(
             folder, shown, known["name"], shown / known["source"], known["settings"], known["model"],
-            known["stage"], known["done"], known["total"], known["error"],
+            known.get("making", {}), known["stage"], known["done"], known["total"], known["error"],
         )  # fmt: skip
         if order.output.exists():
             order.stage = "done"
@@ -115,6 +126,43 @@ def check_video(source: str | Path | None) -> Path:
         raise VideoError(f"{path.name}: is not a kind of video that the page takes", "use the command line for it")
     with VideoReader(path):
         return path
+
+
+def make_job(source: Path, output: Path, making: Mapping[str, Any], *, force: bool = False) -> Job:
+    """Returns the job of what is made of a source; without `force` it goes on with an unfinished run.
+
+    Raises:
+        StyleError: a camera, a length or a canvas has no meaning.
+    """
+    options: dict[str, Any] = {"source": str(source), "output": output, "force": force, "resume": not force}
+    if "camera" in making:
+        return SceneJob(shot=Shot(parse_camera(making["camera"]), float(making["seconds"])), **options)
+    if "canvas" in making:
+        return CanvasJob(canvas=making["canvas"], **options)
+    return Job(**options)
+
+
+def style_of(settings: Mapping[str, Any], making: Mapping[str, Any]) -> Style | None:
+    """Returns the style of an order; `None` if a still or a canvas is to stay without a look.
+
+    Raises:
+        StyleError: a setting has no meaning.
+    """
+    named = str(settings.get("prompt") or "").strip() or settings.get("reference")
+    if making and not named:
+        return None
+    # beside a picture that stays as it is, nothing can be resized
+    return Style(**{k: v for k, v in settings.items() if not ("canvas" in making and k == "fit")})
+
+
+def check_still(source: str | Path) -> Path:
+    """Returns the path of a still, if it can be read.
+
+    Raises:
+        StylizeError: it is not a picture.
+    """
+    read_picture(source)
+    return Path(source)
 
 
 def check_file(what: str, file: str | Path) -> Path:

@@ -19,6 +19,7 @@ from stylize.networks.vocabulary import Vocabulary
 from stylize.page.markup import STYLE, note_html, problem_html, status_html, wipe_html
 from stylize.page.studio import Studio
 from stylize.style import parse_timeline
+from stylize.style.camera import HANDHELD, MOVES
 
 LOOKS = Path(__file__).parent / "looks"
 """Folder with a picture for each look of the built-in model."""
@@ -26,6 +27,10 @@ DETAIL = {"quick (512 pixels)": 512, "fine (768 pixels)": 768, "as the source": 
 """Longer side at which the networks work, in pixels, by its label; `None` is the source's."""
 PARTS = {"everything": None, "the subject": "subject", "the background": "background"}
 """Part that is restyled, by its label; `None` is everything. Without a matte, the subject is what moves."""
+CANVASES = ["as the video", "16:9", "21:9", "4:3", "1:1", "9:16"]
+"""Shapes of the result; the first leaves the video's."""
+TOGETHER = ("push in + handheld", "dolly zoom + handheld")
+"""Camera moves that are offered together."""
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -37,6 +42,7 @@ def page(studio: Studio) -> Any:
         with gr.Row():
             with gr.Column(min_width=320):
                 video = gr.Video(label="Video", sources=["upload"], elem_id="video", height=280)
+                makings = _add_makings()
                 prompt = gr.Textbox(label="Look", placeholder="woodcut print, at night", elem_id="prompt", max_lines=2)
                 _add_gallery(studio.stylizer.networks.vocabulary, prompt)
                 reference = gr.Image(
@@ -60,7 +66,7 @@ def page(studio: Studio) -> Any:
                     again = gr.Button("Begin again", elem_id="again", size="sm", interactive=False, min_width=60)
                     remove = gr.Button("Delete", elem_id="remove", size="sm", interactive=False, min_width=60)
                 wipe = gr.HTML(elem_id="wipe")
-        asked = [video, prompt, reference, *knobs]
+        asked = [video, *makings, prompt, reference, *knobs]
         state, view = [chosen, shown], [chosen, status, stop, go_on, again, remove, wipe, shown]
         refresh = _make_refresher(studio)
         preview.click(_make_previewer(studio), asked, [message, sheet], api_visibility="private")
@@ -73,6 +79,35 @@ def page(studio: Studio) -> Any:
         for event in (gr.Timer(1.0).tick, chosen.input, blocks.load):
             event(refresh, state, view, **HIDDEN)
     return blocks
+
+
+def _add_makings() -> list[Any]:
+    """Adds what can be made beside a new look, and returns its fields: a still to film, and a larger canvas."""
+    with gr.Accordion("A still instead of a video, or a larger canvas", open=False, elem_id="makings"):
+        still = gr.Image(label="Still", type="filepath", sources=["upload"], height=160, elem_id="still")
+        camera = gr.Dropdown(
+            [*MOVES, HANDHELD, *TOGETHER], value="push in", label="Camera", info="how it moves through the still",
+            elem_id="camera", allow_custom_value=True,
+        )  # fmt: skip
+        seconds = gr.Slider(1, 20, 4, step=0.5, label="Seconds")
+        canvas = gr.Dropdown(
+            CANVASES, value=CANVASES[0], label="Canvas", elem_id="canvas",
+            info="the video stays as it is; beyond it the picture goes on, in the look if one is named",
+        )  # fmt: skip
+    return [still, camera, seconds, canvas]
+
+
+def _make_making(still: str | None, camera: str, seconds: float, canvas: str) -> dict[str, Any]:
+    """Returns what is to be made of the source; see `Order.making`.
+
+    Raises:
+        StyleError: a still cannot be filmed and expanded at once.
+    """
+    if still and canvas != CANVASES[0]:
+        raise StyleError("a still is filmed or a video expanded", "choose one of both")
+    if still:
+        return {"camera": camera, "seconds": seconds}
+    return {} if canvas == CANVASES[0] else {"canvas": canvas}
 
 
 def _add_gallery(vocabulary: Vocabulary | None, prompt: Any) -> None:
@@ -131,27 +166,28 @@ def _make_settings(default_strength: float, prompt: str | None, reference: str |
 
 
 def _make_previewer(studio: Studio) -> Callable[..., tuple[str, Any]]:
-    def show(video: str | None, prompt: str | None, reference: str | None, *knobs: Any) -> tuple[str, Any]:
+    def show(video: str | None, still: str | None, *asked: Any) -> tuple[str, Any]:
+        camera, seconds, canvas, *rest = asked
         try:
-            sheet, cost = studio.preview(
-                video, _make_settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
-            )
+            settings = _make_settings(studio.stylizer.networks.defaults.strength, *rest)
+            sheet, cost = studio.preview(still or video, settings, _make_making(still, camera, seconds, canvas))
         except StylizeError as error:
             return problem_html(str(error)), gr.skip()
-        return note_html(_list_unknown(studio, prompt), cost), gr.update(value=str(sheet), visible=True)
+        return note_html(_list_unknown(studio, settings["prompt"]), cost), gr.update(value=str(sheet), visible=True)
 
     return show
 
 
 def _make_submitter(studio: Studio) -> Callable[..., tuple[str, Any]]:
-    def submit(video: str | None, prompt: str | None, reference: str | None, *knobs: Any) -> tuple[str, Any]:
+    def submit(video: str | None, still: str | None, *asked: Any) -> tuple[str, Any]:
+        camera, seconds, canvas, *rest = asked
         try:
-            order = studio.submit(
-                video, _make_settings(studio.stylizer.networks.defaults.strength, prompt, reference, *knobs)
-            )
+            settings = _make_settings(studio.stylizer.networks.defaults.strength, *rest)
+            order = studio.submit(still or video, settings, _make_making(still, camera, seconds, canvas))
         except StylizeError as error:
             return problem_html(str(error)), gr.skip()
-        return note_html(_list_unknown(studio, prompt)), gr.update(choices=_list_choices(studio), value=order.key)
+        unknown = _list_unknown(studio, settings["prompt"])
+        return note_html(unknown), gr.update(choices=_list_choices(studio), value=order.key)
 
     return submit
 

@@ -11,13 +11,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylize.errors import StylizeError, UnfinishedRun, VideoError
-from stylize.page.orders import Order, Stage, check_file, check_video, link_or_copy, load_orders, set_stage
+from stylize.page.orders import (
+    Order,
+    Stage,
+    check_file,
+    check_still,
+    check_video,
+    link_or_copy,
+    load_orders,
+    make_job,
+    set_stage,
+    style_of,
+)  # fmt: skip
 from stylize.runs.preview import make_preview
-from stylize.style import Style
 
 if TYPE_CHECKING:
     from stylize.runs.stylizer import Stylizer
@@ -111,14 +122,19 @@ class Studio:
         with self._changed:
             return self._orders.get(key or "")
 
-    def submit(self, source: str | Path | None, settings: Mapping[str, Any]) -> Order:
+    def submit(
+        self, source: str | Path | None, settings: Mapping[str, Any], making: Mapping[str, Any] | None = None
+    ) -> Order:
         """Copies the files that the run needs, and puts the order at the end of the queue.
+
+        Args:
+            making: what is made of the source beside its look; see `Order.making`.
 
         Raises:
             StylizeError: a setting has no meaning, or the video cannot be read.
         """
-        path = check_video(source)
-        Style(**settings)
+        making = making or {}
+        path = _check_source(source, settings, making)
         given = {name: check_file(name, settings[name]) for name in ("reference", "mask") if settings.get(name)}
         key = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         folder, shown = self.folder / key, self.shown / key
@@ -127,7 +143,8 @@ class Studio:
             shown.mkdir()
             kept = {n: str(link_or_copy(file, folder / f"{n}{file.suffix.lower()}")) for n, file in given.items()}
             copy = link_or_copy(path, shown / f"source{path.suffix.lower()}")
-            order = Order(folder, shown, path.stem, copy, dict(settings) | kept, self.stylizer.networks.name)
+            name = self.stylizer.networks.name
+            order = Order(folder, shown, path.stem, copy, dict(settings) | kept, name, dict(making))
             order.save()
         except OSError as error:
             for directory in (folder, shown):
@@ -171,18 +188,26 @@ class Studio:
                 for directory in (order.folder, order.shown):
                     shutil.rmtree(directory, ignore_errors=True)
 
-    def preview(self, source: str | Path | None, settings: Mapping[str, Any], count: int = 3) -> tuple[Path, str]:
+    def preview(
+        self,
+        source: str | Path | None,
+        settings: Mapping[str, Any],
+        making: Mapping[str, Any] | None = None,
+        count: int = 3,
+    ) -> tuple[Path, str]:
         """Writes a sheet of frames, source above result; returns it with a sentence on what the whole run will take.
 
         Raises:
             StylizeError: as `make_preview`.
         """
-        path, style = check_video(source), Style(**settings)
+        making = making or {}
+        path, style = _check_source(source, settings, making), style_of(settings, making)
         for old in sorted(self.sheets.iterdir(), key=lambda sheet: sheet.stat().st_mtime)[:-SHEETS]:
             old.unlink(missing_ok=True)
         sheet = self.sheets / f"{secrets.token_hex(6)}.png"
         with self._networks.short():
-            return sheet, make_preview(self.stylizer, path, sheet, style, count=count).cost(style)
+            made = make_preview(self.stylizer, make_job(path, sheet, making), sheet, style, count=count)
+            return sheet, "" if style is None else made.cost(style)
 
     def close(self, timeout: float = 30.0) -> None:
         """Stops the current run so that it can go on later, and ends the thread; waits up to `timeout` seconds."""
@@ -227,12 +252,12 @@ class Studio:
         model = self.stylizer.networks.name
         if order.model != model:
             return "failed", f"it was begun with {order.model}, this page has {model}: begin again, or start the other"
-        style, again = Style(**order.settings), order.afresh
+        again = order.afresh
         try:
+            style = style_of(order.settings, order.making)
+            job = make_job(order.source, order.output, order.making, force=again)
             with self._networks.run():
-                report = self.stylizer.convert(
-                    order.source, order.output, style, force=again, resume=not again, progress=progress
-                )
+                report = job.run(self.stylizer, style, progress)
             order.done = report.frames
         except Stopped:
             return "stopped", ""
@@ -243,3 +268,17 @@ class Studio:
         except Exception as error:  # a bug in one run must not end the queue; the message names it
             return "failed", f"{type(error).__name__}: {error}: please report this"
         return "done", ""
+
+
+def _check_source(source: str | Path | None, settings: Mapping[str, Any], making: Mapping[str, Any]) -> Path:
+    """Returns the path of an order's source, if all that was asked for has a meaning.
+
+    Raises:
+        StylizeError: it has none, or the source cannot be read.
+    """
+    style = style_of(settings, making)
+    path = check_still(source) if "camera" in making and source else check_video(source)
+    if making:
+        # the place is only looked at; the run has a name of its own
+        replace(make_job(path, path.with_name(f"{secrets.token_hex(6)}.mp4"), making), resume=False).check(style)  # type: ignore[arg-type]
+    return path

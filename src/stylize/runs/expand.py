@@ -80,6 +80,12 @@ class CanvasJob(Job):
         source = super().open(estimate_depth)
         return CanvasSource(source, place_picture(source.size, self.canvas, self.place))
 
+    def run(
+        self, stylizer: Stylizer | None, style: Style | None, progress: Progress | None = None, say: Say | None = None
+    ) -> Report:
+        """Paints beyond the picture; see `expand`."""
+        return expand(stylizer, self, style, progress, say)
+
     def frame_at(self, second: float, size: tuple[int, int], estimate_depth: DepthEstimator | None = None) -> Clip:
         """Returns the frame at a second, with what the frames just after it show; see `Job.frame_at`."""
         end = second + PREVIEWED if self.end is None else min(self.end, second + PREVIEWED)

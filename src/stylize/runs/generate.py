@@ -56,6 +56,12 @@ class SceneJob(Job):
         reader.size = self.size or reader.size
         return reader
 
+    def run(
+        self, stylizer: Stylizer, style: Style | None, progress: Progress | None = None, say: Say | None = None
+    ) -> Report:
+        """Films the still; see `generate`."""
+        return generate(stylizer, self, style, progress, say)
+
     def frame_at(self, second: float, size: tuple[int, int], estimate_depth: DepthEstimator | None = None) -> Clip:
         """Returns the view at a second; see `Job.frame_at`."""
         with self.open(estimate_depth) as reader:

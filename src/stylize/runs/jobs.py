@@ -14,7 +14,7 @@ from stylize.decode.reader import Backend, Fields
 from stylize.decode.source import Source
 from stylize.encode import Encoding, WorkFolder, check_output, choose_encoding
 from stylize.encode.outputs import check_no_input, check_place, is_input
-from stylize.errors import Say, StylizeError, UnfinishedRun, VideoError
+from stylize.errors import Say, StyleError, StylizeError, UnfinishedRun, VideoError
 from stylize.frames import Clip, DepthEstimator
 from stylize.runs.progress import Progress, Report
 from stylize.runs.sheets import SUFFIXES
@@ -135,9 +135,21 @@ class Job:
         there = self.output.exists() and not is_input(self.output, self.source)
         return self.resume and there and not WorkFolder(self.output).path.exists()
 
+    def run(
+        self, stylizer: Stylizer, style: Style | None, progress: Progress | None = None, say: Say | None = None
+    ) -> Report:
+        """Restyles the video.
+
+        Raises:
+            StyleError: there is no style.
+        """
+        if style is None:
+            raise StyleError("no look is asked for", "add a prompt or a reference")
+        return stylizer.restyle(self, style, progress, say)
+
     def carry_out(self, stylizer: Stylizer, style: Style, progress: Progress, say: Say) -> Report:
         """Restyles the video and writes its comparisons."""
-        report = stylizer.restyle(self, style, progress, say)
+        report = self.run(stylizer, style, progress, say)
         self.views.make(self.source, self.output, start=self.start, force=self.force)
         return report
 
