@@ -95,6 +95,8 @@ class Clip:
     """Depth and motion of each frame, where they are known: of rendered scenes."""
     covers: tuple[Cover, ...] | None = None
     """What lies over each restyled frame, if anything does."""
+    known: Mask | None = None
+    """`[T, H, W]`: True where frames show something; the rest is to be painted. `None` is everywhere."""
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:
@@ -124,7 +126,7 @@ class Clip:
         covers = None if self.covers is None else self.covers[cut]
         return Clip(
             self.frames[cut], self.times[cut], self.durations[cut], self.index + start, starts_shot, alpha, geometry,
-            covers,
+            covers, None if self.known is None else self.known[cut],
         )  # fmt: skip
 
 
@@ -148,6 +150,7 @@ def join_clips(clips: Sequence[Clip]) -> Clip:
         None if clips[0].alpha is None else np.concatenate([clip.alpha for clip in clips if clip.alpha is not None]),
         None if clips[0].geometry is None else tuple(one for clip in clips for one in clip.geometry or ()),
         None if clips[0].covers is None else tuple(one for clip in clips for one in clip.covers or ()),
+        None if clips[0].known is None else np.concatenate([clip.known for clip in clips if clip.known is not None]),
     )
 
 

@@ -218,3 +218,42 @@ def _resampler(seen: int, width: int, tokens: int) -> dict[str, torch.Tensor]:
             f"layers.{i}.1.1.weight": normal(4 * inner, inner), f"layers.{i}.1.3.weight": normal(inner, 4 * inner),
         }  # fmt: skip
     return {f"image_proj.{name}": tensor for name, tensor in weights.items()}
+
+
+def build_tiny_video_model(folder: Path) -> Path:
+    """A random Wan VACE model in the hub's layout: UMT5, video autoencoder, transformer with two VACE layers."""
+    import diffusers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+    from stylize.structure.depth_network import DepthNetwork
+
+    torch.manual_seed(2)
+    letters = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {chr(i): i - 30 for i in range(33, 127)}
+    words = Tokenizer(models.WordLevel(letters, "<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=512
+    )
+    config = UMT5Config(
+        vocab_size=len(letters), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=4, decoder_start_token_id=0
+    )
+    transformer = diffusers.WanVACETransformer3DModel(
+        num_attention_heads=2, attention_head_dim=12, text_dim=32, freq_dim=256, ffn_dim=32, num_layers=3,
+        rope_max_seq_len=64, vace_layers=[0, 2],
+    )  # fmt: skip
+    for name, parameter in transformer.named_parameters():
+        if "proj_out" in name or "vace_blocks" in name:  # random weights hardly react to what they are shown
+            torch.nn.init.normal_(parameter, std=0.2)
+    vae = diffusers.AutoencoderKLWan(base_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
+    scheduler = diffusers.UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=3.0
+    )
+    pipe = diffusers.WanVACEPipeline(
+        tokenizer=tokenizer, text_encoder=UMT5EncoderModel(config), vae=vae, transformer=transformer,
+        scheduler=scheduler,
+    )  # fmt: skip
+    pipe.save_pretrained(folder)
+    DepthNetwork(channels=(8, 16, 16)).save_pretrained(folder / "depth")
+    (folder / "stylize.json").write_text(json.dumps({"depth_estimator": "depth", "controlnets": {}}))
+    return folder

@@ -14,7 +14,7 @@ from stylize.style import parse_control
 from stylize.style.parsing import parse_files, parse_named, parse_weighted
 
 if TYPE_CHECKING:
-    from stylize.networks import Networks
+    from stylize.networks import Networks, VideoNetworks
     from stylize.runs import Report
     from stylize.runs.stylizer import Stylizer
 
@@ -56,7 +56,7 @@ def make_report_printer(as_json: bool, quiet: bool) -> Callable[[Report], None]:
     return print_report
 
 
-def _describe_model(networks: Networks) -> str:
+def _describe_model(networks: Networks | VideoNetworks) -> str:
     """Names the model, its device and number format, and how many looks it knows."""
     line = f"model {networks.name} on {networks.device}, {str(networks.dtype).removeprefix('torch.')}"
     if networks.vocabulary is None:

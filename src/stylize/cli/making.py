@@ -14,7 +14,7 @@ from stylize.cli.console import one_line_errors, progress_bar, say, warnings_as_
 from stylize.cli.loader import load_from, make_report_printer
 from stylize.errors import StyleError
 from stylize.style import Style
-from stylize.style.camera import parse_camera
+from stylize.style.camera import CameraPath, parse_camera
 from stylize.style.parsing import parse_rate, parse_size
 from stylize.style.settings import style_from
 
@@ -34,8 +34,12 @@ def generate(
     given: options.Given,
     image: Annotated[Path | None, typer.Option(help="The still to film; without it, --prompt is drawn first.")] = None,
     camera: Annotated[
-        str, typer.Option(help="Moves joined by +, as in 'orbit left 0.5 + handheld', or a .toml file of key poses.")
-    ] = "push in",
+        str | None,
+        typer.Option(
+            help="Moves joined by +, as in 'orbit left 0.5 + handheld', or a .toml file of key poses "
+            "[default: push in; a video model moves the picture by itself]."
+        ),
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Length of the video.")] = 4.0,
     codec: options.Codec = None,
     crf: options.Crf = None,
@@ -56,7 +60,7 @@ def generate(
             raise typer.BadParameter("there is nothing to film: add --image FILE, or --prompt TEXT")
         if values["mask"] or values["mask_from"]:
             raise StyleError("a mask belongs to a video", "film the still first, then restyle a part with run")
-        path = parse_camera(camera)
+        path = CameraPath("", ()) if camera is None else parse_camera(camera)  # a video model may do without
         from stylize.runs.generate import SceneJob, prepare
         from stylize.runs.generate import generate as film
         from stylize.scenes import Shot

@@ -16,6 +16,7 @@ BROKEN_FILES = (*LOADING, SafetensorError)
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 MODEL_FILES = (
     "*.json", "*/*.json", "*/*.txt", "unet/*.safetensors", "vae/*.safetensors", "text_encoder*/*.safetensors",
+    "transformer/*.safetensors",
     "image_encoder/*.safetensors", "*_[01]/*.safetensors", "controlnet*/*.safetensors",
 )  # fmt: skip
 """Patterns of the files to fetch for a model: never a pickle, nor a second copy in another format."""

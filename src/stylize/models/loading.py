@@ -25,7 +25,8 @@ from stylize.models.recipes import Recipe
 from stylize.models.registry import KNOWN_CONTROLNETS
 from stylize.models.replacements import choose_variant
 from stylize.models.single_file import load_single_file
-from stylize.networks import Networks, attention, choose_device, patches
+from stylize.models.video_loading import find_video_pipeline, load_video_networks
+from stylize.networks import Networks, VideoNetworks, attention, choose_device, patches
 from stylize.networks.devices import default_dtype, memory_format
 from stylize.networks.family import family
 from stylize.networks.image_networks import embeds_guidance
@@ -55,7 +56,7 @@ def load_networks(
     offline: bool = False,
     say: Say | None = None,
 ) -> Networks:
-    """Loads a model by name, folder, file or hub id; all use the same code path.
+    """Loads an image model by name, folder, file or hub id; all use the same code path.
 
     Args:
         device: "cpu", "cuda", "mps", ...; the best one available when `None`.
@@ -105,6 +106,25 @@ def load_networks(
         vocabulary=source.vocabulary,
         image_prompt=image_prompt,
     )
+
+
+def load_model(
+    model: str | Path,
+    *,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    extras: Extras | None = None,
+    offline: bool = False,
+    say: Say | None = None,
+) -> Networks | VideoNetworks:
+    """Loads an image model or a video model; see `load_networks`."""
+    with quiet():
+        source = find_source(str(model), extras or Extras(), offline=offline, say=say)
+        if source.base.file or find_video_pipeline(source.base.path) is None:
+            return load_networks(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
+        chosen = choose_device(device)
+        estimate = LazyDepth(lambda: _load_depth(source, chosen, offline=offline))
+        return load_video_networks(source, estimate, chosen, dtype or default_dtype(chosen))
 
 
 def _load_pipeline(source: Source, dtype: torch.dtype) -> tuple[Any, Any]:

@@ -8,5 +8,15 @@ from stylize.networks.controlnets import ControlNet
 from stylize.networks.devices import choose_device
 from stylize.networks.image_networks import Networks
 from stylize.networks.prompts import PromptEmbedding
+from stylize.networks.video_networks import VideoNetworks
 
-__all__ = ["ControlNet", "Exchange", "Networks", "PromptEmbedding", "arrange", "choose_batch", "choose_device"]
+__all__ = [
+    "ControlNet",
+    "Exchange",
+    "Networks",
+    "PromptEmbedding",
+    "VideoNetworks",
+    "arrange",
+    "choose_batch",
+    "choose_device",
+]

@@ -95,6 +95,11 @@ class Networks:
         return getattr(self.unet, "encoder_hid_proj", None) is not None
 
     @property
+    def reads_pictures(self) -> bool:
+        """Whether the model reads a reference picture."""
+        return self.image_prompt is not None or self.has_ip_adapter
+
+    @property
     def embeds_guidance(self) -> bool:
         """Whether the UNet takes the guidance scale as a condition."""
         return embeds_guidance(self.unet)

@@ -39,6 +39,8 @@ class Conditions:
     """How tightly forms are held, in [0, 1]; 1 is fully."""
     cells: tuple[tuple[Fraction, str | None], ...] = ((Fraction(0), None),)
     """The kind of cells that the look is made of, or none, from each second on."""
+    reference: PillowImage.Image | None = None
+    """A reference picture that is shown to the model as it is, beside the frames."""
 
     @property
     def load(self) -> MemoryLoad:
@@ -81,7 +83,7 @@ def conditions_for(networks: Networks, style: Style, reference: PillowImage.Imag
         has = ", ".join(networks.controlnets) or "none"
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
     prompts = prompts_for(networks, style, reference, guided=guidance > 1 and not networks.embeds_guidance)
-    rescale, schedule = style.guidance_rescale, _make_schedule(networks, steps, to_run, strength)
+    rescale, schedule = style.guidance_rescale, make_schedule(networks.scheduler, steps, to_run, strength)
     return Conditions(
         prompts, guidance, rescale, strength, controls, style.temporal_weights, style.seed, schedule, footage,
         structure, find_cells(networks, style),
@@ -124,9 +126,9 @@ def _takes_strength(scheduler: Any) -> bool:
     return "strength" in inspect.signature(scheduler.set_timesteps).parameters
 
 
-def _make_schedule(networks: Networks, steps: int, run: int, strength: float) -> tuple[Any, torch.Tensor]:
-    """Returns a scheduler with its timesteps set, and the last `run` of them, on the CPU."""
-    scheduler = type(networks.scheduler).from_config(networks.scheduler.config)
+def make_schedule(own: Any, steps: int, run: int, strength: float) -> tuple[Any, torch.Tensor]:
+    """Returns a scheduler like `own` with its timesteps set, and the last `run` of them, on the CPU."""
+    scheduler = type(own).from_config(own.config)
     if _takes_strength(scheduler):
         scheduler.set_timesteps(run, device="cpu", strength=strength)
         return scheduler, scheduler.timesteps

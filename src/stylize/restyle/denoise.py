@@ -38,7 +38,7 @@ def denoise(
     Returns:
         The denoised latents, and the memory after the batch.
     """
-    scheduler, timesteps = _copy_scheduler(conditions.schedule[0]), conditions.schedule[1]
+    scheduler, timesteps = copy_scheduler(conditions.schedule[0]), conditions.schedule[1]
     noise = torch.cat([torch.randn((1, *latents.shape[1:]), generator=generator) for generator in generators])
     noisy = scheduler.add_noise(latents, upload(noise, latents.device, latents.dtype), timesteps[:1])
     groups, kept = len(prompt.words) // len(latents), kept or len(latents)
@@ -64,7 +64,7 @@ def denoise(
     return noisy, memory.after(tuple(first), tuple(last), kept)
 
 
-def _copy_scheduler(scheduler: Any) -> Any:
+def copy_scheduler(scheduler: Any) -> Any:
     """Returns a scheduler with counts and lists of its own; tensors are shared, as steps replace them."""
     clone = copy.copy(scheduler)
     vars(clone).update({name: list(value) for name, value in vars(scheduler).items() if isinstance(value, list)})

@@ -17,6 +17,7 @@ from stylize.networks.prompts import stack
 from stylize.restyle.conditions import Conditions, conditions_for
 from stylize.restyle.denoise import denoise
 from stylize.restyle.memory import Memory
+from stylize.restyle.seeds import seed_of_shot
 from stylize.style import Style
 
 LATENT_GRID = 8
@@ -57,7 +58,7 @@ class ImageRestyler:
         """Restyles a batch; see `Restyler.restyle`."""
         networks, (width, height), count = self.networks, start.size, len(start)
         size = max(count, self.batch) if self.static else count
-        seed = _seed_of_shot(conditions.seed, memory.shot)
+        seed = seed_of_shot(conditions.seed, memory.shot)
         generators = [torch.Generator("cpu").manual_seed(seed) for _ in range(size)]
         latents = networks.encode(_pad(_to_signed(start.frames)), generators)
         padded = {name: _pad(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1)) for name in conditions.controls}
@@ -93,11 +94,6 @@ def _to_images(pixels: torch.Tensor, wait: Callable[[], None]) -> Iterator[Image
     for frame in pixels.permute(0, 2, 3, 1).numpy():
         halves = np.ascontiguousarray(frame) / np.float32(2)  # decoders that lie channels first give a view
         yield np.clip(halves + np.float32(0.5), 0, 1, dtype=np.float32)
-
-
-def _seed_of_shot(seed: int, shot: int) -> int:
-    """Returns the seed that all frames of a shot share: fresh noise for each frame would flicker."""
-    return int(np.random.SeedSequence([seed, max(shot, 0)]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _pad(pixels: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,8 @@
-"""The keys and values of earlier frames that later frames attend to: a value with a bound, handed in and out."""
+"""What earlier frames leave to later ones: keys and values, or latents; a value with a bound, handed in and out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -27,6 +27,8 @@ class Memory:
     """The shot's first frame; never replaced within the shot, so that the look cannot drift."""
     previous: FrameCache = field(default=(), repr=False)
     """The frame before."""
+    window: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
+    """What a video model hands from one window of frames to the next."""
     shot: int = -1
     """Number of the current shot; -1 before the first frame."""
     frames_in_shot: int = 0
@@ -56,6 +58,7 @@ class Memory:
     def tensors(self) -> Iterator[torch.Tensor]:
         """Yields every tensor held, each once."""
         yielded: set[int] = set()
+        yield from self.window.values()
         for frame in (self.style_anchor, self.anchor, self.previous):
             for keys, values in (pair for step in frame for pair in step.values()):
                 for tensor in (keys, values):

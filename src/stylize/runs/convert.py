@@ -19,14 +19,14 @@ from stylize.decode.source import Source
 from stylize.encode import Target, VideoWriter, WorkFolder, check_output
 from stylize.encode.segments import Manifest
 from stylize.encode.target import warn
-from stylize.errors import Say, StylizeError, UnfinishedRun
+from stylize.errors import Say, StyleError, StylizeError, UnfinishedRun
 from stylize.frames import Clip, resize
 from stylize.masks import masking_of
-from stylize.networks import Networks, arrange, choose_batch
+from stylize.networks import Networks, VideoNetworks, arrange, choose_batch
 from stylize.networks.compiling import Compile, choose_compile, set_compiled
 from stylize.networks.image_networks import Evaluations
 from stylize.pipeline import Plan, State, make_plan, restyle_clips
-from stylize.restyle import ImageRestyler, Restyler
+from stylize.restyle import ImageRestyler, Restyler, make_restyler
 from stylize.runs.identity import check_fits, identity_of, unfinished_identity
 from stylize.runs.jobs import Job
 from stylize.runs.painted import PaintedSource, read_paintings, refer_to_paintings
@@ -102,7 +102,7 @@ class Run:
 
 
 def restyle_video(
-    networks: Networks,
+    networks: Networks | VideoNetworks,
     job: Job,
     style: Style,
     *,
@@ -135,7 +135,7 @@ def restyle_video(
         )
 
 
-def _open(networks: Networks, job: Job, style: Style) -> Source:
+def _open(networks: Networks | VideoNetworks, job: Job, style: Style) -> Source:
     """Opens the source, with the paintings that a style has for it."""
     source = job.open(networks.estimate_depth)
     if not style.keyframes:
@@ -148,7 +148,7 @@ def _open(networks: Networks, job: Job, style: Style) -> Source:
 
 
 def _prepare(
-    networks: Networks,
+    networks: Networks | VideoNetworks,
     job: Job,
     style: Style,
     reader: Source,
@@ -159,7 +159,7 @@ def _prepare(
     """Opens and checks everything, and chooses the networks' layout and batch for the size."""
     size = style.size or reader.size
     reader.size = style.fit_to(size)
-    restyler = ImageRestyler(networks)
+    restyler = make_restyler(networks)
     plan = make_plan(restyler, style, reader.info.path)
     if reader.matte is not None:
         plan = replace(plan, masking=masking_of(reader.matte))
@@ -168,7 +168,35 @@ def _prepare(
     for pictures in plan.drawn.values():
         pictures.check(reader.frame_count if job.is_whole else None, reader.size)
     begun = unfinished_identity(output) if job.resume else {}  # what fits into memory may differ today
-    load = plan.conditions.load
+    if isinstance(restyler, ImageRestyler):
+        restyler, chosen = _choose_resources(restyler, plan, reader, resources, begun, say)
+    elif resources.layout not in (None, "whole"):
+        raise StyleError("a video model is on the device as a whole", "leave out --memory")
+    else:
+        chosen = {"memory": "whole", "batch": restyler.batch, "compiled": False}
+    start, end = (None, None) if job.is_whole else reader.part
+    target = Target(
+        output, reader.info, size, job.choose_encoding(size, reader.info), start, end,
+        settings_comment(job.settings or options_of(style, networks.name)), say or warn,
+    )  # fmt: skip
+    identity = identity_of(networks, style, reader, target, (job.start, job.end))
+    return Run(restyler, plan, reader, target, identity | chosen)
+
+
+def _choose_resources(
+    restyler: ImageRestyler,
+    plan: Plan,
+    reader: Source,
+    resources: Resources,
+    begun: Mapping[str, Any],
+    say: Say | None,
+) -> tuple[ImageRestyler, dict[str, Any]]:
+    """Lays the networks out, chooses a batch that fits, and compiles if that pays.
+
+    Args:
+        begun: identity of the unfinished run that is resumed, if any: its choices stay.
+    """
+    networks, load = restyler.networks, plan.conditions.load
     layout = arrange(networks, reader.size, resources.layout or begun.get("memory"), say, load)
     batch = choose_batch(networks, reader.size, resources.batch or begun.get("batch"), load)
     compiled = begun.get("compiled")
@@ -180,14 +208,8 @@ def _prepare(
     elif networks.device.type == "cuda" and say is not None:
         say("the networks are not compiled: it takes minutes, which pay in a long run of the full mode (--compile on)")
     set_compiled(networks, compiled)  # the run before on these networks may have chosen otherwise
-    start, end = (None, None) if job.is_whole else reader.part
-    target = Target(
-        output, reader.info, size, job.choose_encoding(size, reader.info), start, end,
-        settings_comment(job.settings or options_of(style, networks.name)), say or warn,
-    )  # fmt: skip
-    identity = identity_of(networks, style, reader, target, (job.start, job.end))
-    identity |= {"memory": layout, "batch": batch, "compiled": compiled}
-    return Run(replace(restyler, batch=batch, static=compiled), plan, reader, target, identity)
+    chosen = {"memory": layout, "batch": batch, "compiled": compiled}
+    return replace(restyler, batch=batch, static=compiled), chosen
 
 
 def _load_unfinished(job: Job, run: Run, device: torch.device) -> tuple[Manifest | None, State | None]:

@@ -63,7 +63,8 @@ class CanvasSource:
 
     def clips(self, length: int = 8, *, skip: int = 0) -> Iterator[Clip]:
         """Yields clips of one frame; those before `skip` are read, too, as what lies beyond comes from there."""
-        yield from expand_clips(self._source.clips(1), self._canvas, skip)
+        for clip in expand_clips(self._source.clips(1), self._canvas, skip):
+            yield replace(clip, known=self._canvas.known[None])  # a video model paints the rest anew
 
 
 @dataclass(frozen=True)

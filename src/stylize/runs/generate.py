@@ -14,13 +14,16 @@ from stylize.decode.source import Source
 from stylize.encode import VideoWriter, check_output, choose_encoding
 from stylize.errors import Say, StyleError
 from stylize.frames import Clip, DepthEstimator, Map, Picture
+from stylize.networks import Networks
 from stylize.runs.jobs import Job
 from stylize.runs.progress import Progress, Report, peak_rss_mb
 from stylize.scenes import SceneReader, Shot
+from stylize.scenes.blank import BlankReader
 from stylize.scenes.reader import LONGEST
 from stylize.scenes.scene import fit_still
 from stylize.structure import GivenDepth
 from stylize.style import Style
+from stylize.style.camera import CameraPath
 from stylize.style.values import Large
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ DRAWN = (512, 512)
 class SceneJob(Job):
     """A still to film, and how its video is written; `source` is the still's file, or empty for words alone."""
 
+    blank: bool = False
+    """A video model moves the picture, and no camera: all but the still is left for it to paint."""
     shot: Shot = field(default_factory=Shot)
     still: Picture | None = None
     """The still, if it does not come from a file."""
@@ -45,6 +50,9 @@ class SceneJob(Job):
 
     def open(self, estimate_depth: DepthEstimator | None = None) -> Source:
         """Opens the scene; see `Job.open`."""
+        if self.blank:
+            drawn = self._read_still() if self.source or self.still is not None else None
+            return BlankReader(Path(self.source), drawn, self.shot.seconds, self.shot.rate, self.size)
         still = self._read_still()
         if self.depth_from is not None:
             depth: Map | DepthEstimator = GivenDepth(self.depth_from, self.depth_large).at(0, still.shape[1::-1])
@@ -70,7 +78,7 @@ class SceneJob(Job):
             return next(iter(reader.clips(1, skip=number)))
 
     def _read_still(self) -> Picture:
-        return np.asarray(read_picture(self.source), np.uint8) if self.still is None else self.still
+        return np.array(read_picture(self.source), np.uint8) if self.still is None else self.still
 
     def check(self, style: Style | None) -> None:
         """Raises StylizeError for every fault of the files that can be known before the run."""
@@ -98,6 +106,8 @@ def generate(
         StylizeError: any expected failure, in one line.
     """
     job, style = prepare(stylizer, job, style)
+    if job.blank and style is None:
+        raise StyleError("a video model is to be told what happens", "add --prompt TEXT")
     if style is None:
         return write_frames(job, job.open(stylizer.networks.estimate_depth), progress, say)
     return stylizer.restyle(job, style, progress, say)
@@ -105,6 +115,15 @@ def generate(
 
 def prepare(stylizer: Stylizer, job: SceneJob, style: Style | None) -> tuple[SceneJob, Style | None]:
     """Returns the job with its still, drawn if need be, and with its own depth; and the style for the frames."""
+    networks = stylizer.networks
+    if not isinstance(networks, Networks):
+        if not job.shot.camera.parts and style is not None:
+            return replace(job, blank=True, size=job.size or style.size), replace(style, controls={})
+        if not job.source:
+            raise StyleError("there is no still for the camera", "add --image FILE, or leave out --camera")
+        return job, style
+    if not job.shot.camera.parts:
+        job = replace(job, shot=replace(job.shot, camera=CameraPath()))
     if style is not None and style.depth_from is not None:
         job = replace(job, depth_from=Path(style.depth_from), depth_large=style.depth_large)
         style = replace(style, depth_from=None, depth_large=None)
@@ -117,7 +136,7 @@ def prepare(stylizer: Stylizer, job: SceneJob, style: Style | None) -> tuple[Sce
         from stylize.restyle.still import draw_still
 
         reference = None if style.reference is None else read_picture(style.reference)
-        still = draw_still(ImageRestyler(stylizer.networks), style, style.size or DRAWN, reference)
+        still = draw_still(ImageRestyler(networks), style, style.size or DRAWN, reference)
         job = replace(job, still=still)
     return job, style
 

@@ -14,7 +14,7 @@ from stylize.decode.source import Source
 from stylize.encode import Target, WorkFolder
 from stylize.encode.segments import Manifest
 from stylize.errors import UnfinishedRun, VideoError
-from stylize.networks import Networks
+from stylize.networks import Networks, VideoNetworks
 from stylize.structure import GivenDepth
 from stylize.style import Style
 
@@ -23,7 +23,11 @@ ENDS = 1 << 20
 
 
 def identity_of(
-    networks: Networks, style: Style, reader: Source, target: Target, part: tuple[float | None, float | None]
+    networks: Networks | VideoNetworks,
+    style: Style,
+    reader: Source,
+    target: Target,
+    part: tuple[float | None, float | None],
 ) -> dict[str, Any]:
     """Returns everything that the frames of a run depend on, as JSON values.
 

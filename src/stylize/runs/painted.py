@@ -18,7 +18,7 @@ from stylize.decode.source import Source
 from stylize.errors import StyleError, VideoError
 from stylize.frames import Clip, Picture, resize
 from stylize.motion.painted import carry_paintings, is_shown, likeness
-from stylize.networks import Networks
+from stylize.networks import Networks, VideoNetworks
 from stylize.style import Style
 
 SAME_SHAPE = 0.03
@@ -106,7 +106,7 @@ def read_paintings(
     return paintings
 
 
-def refer_to_paintings(networks: Networks, style: Style) -> Style:
+def refer_to_paintings(networks: Networks | VideoNetworks, style: Style) -> Style:
     """Returns the style whose reference, if none is given, is the first painting: it fills in what no painting shows.
 
     Raises:
@@ -114,7 +114,7 @@ def refer_to_paintings(networks: Networks, style: Style) -> Style:
     """
     if not style.keyframes or style.reference is not None:
         return style
-    if networks.image_prompt is not None or networks.has_ip_adapter:
+    if networks.reads_pictures:
         return replace(style, reference=style.keyframes[min(style.keyframes)])
     if not style.prompt.strip():
         what = f"{networks.name} reads no pictures, and nothing says how what the paintings do not show shall look"

@@ -16,10 +16,10 @@ from stylize.encode.outputs import check_place
 from stylize.encode.target import sample_bytes
 from stylize.errors import StyleError
 from stylize.masks import masking_of
-from stylize.networks import choose_batch
+from stylize.networks import Networks, choose_batch
 from stylize.networks.budget import MemoryLoad, needs_of
 from stylize.pipeline import make_plan, restyle_clips
-from stylize.restyle import ImageRestyler
+from stylize.restyle import make_restyler
 from stylize.runs.convert import explain_memory
 from stylize.runs.jobs import Job
 from stylize.runs.progress import duration
@@ -109,7 +109,7 @@ def make_preview(
     moments = [(job.start or 0.0) + length * (i + 0.5) / count for i in range(count)]
     clips = [job.frame_at(moment, size if style is None else style.fit_to(size), estimate) for moment in moments]
     rows, spent, load = [[clip.frames[0] for clip in clips]], list[float](), None
-    restyler = ImageRestyler(stylizer.networks)
+    restyler = make_restyler(stylizer.networks)
     for asked in sweep or ([] if style is None else [style]):
         plan, row = make_plan(restyler, asked, Path(job.source)), []
         plan = plan if matte is None else replace(plan, masking=masking_of(matte))
@@ -130,7 +130,7 @@ def make_preview(
 
 def _find_memory(stylizer: Stylizer, style: Style | None, size: tuple[int, int], load: MemoryLoad | None) -> int:
     """Returns the bytes that the networks will take."""
-    if style is None or load is None:
+    if style is None or load is None or not isinstance(stylizer.networks, Networks):
         return 0
     networks, fitted = stylizer.networks, style.fit_to(size)
     batch = choose_batch(networks, fitted, stylizer.batch, load)

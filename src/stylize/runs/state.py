@@ -21,6 +21,7 @@ from stylize.structure.strokes import Strokes
 
 CACHES = ("style_anchor", "anchor", "previous")
 ARRAYS = ("cuts/", "last/", "matte/", "strokes/", "cells/")
+WINDOW = "window/"
 STROKES = ("values", "coordinates", "level", "forms", "direction")
 CELLS = ("points", "values", "ids", "labels", "cover")
 
@@ -33,6 +34,7 @@ def to_bytes(state: State) -> bytes:
             for layer, pair in layers.items():
                 for part, tensor in zip("kv", pair, strict=True):
                     tensors[f"{name}/{step}/{layer}/{part}"] = tensor.detach().cpu().contiguous().clone()
+    tensors |= {f"{WINDOW}{n}": one.detach().cpu().contiguous().clone() for n, one in memory.window.items()}
     arrays: dict[str, Any] = {"cuts/thumbnail": state.cuts.thumbnail, "cuts/histogram": state.cuts.histogram}
     if state.last is not None:
         arrays |= {"last/source": state.last.source, "last/styled": state.last.styled}
@@ -63,13 +65,14 @@ def from_bytes(content: bytes, device: torch.device) -> State:
         length = int.from_bytes(content[:8], "little")
         numbers: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
         arrays = {name: x.numpy() for name, x in tensors.items() if name.startswith(ARRAYS)}
+        window = {n.removeprefix(WINDOW): x.to(device) for n, x in tensors.items() if n.startswith(WINDOW)}
         caches = {name: _restore_cache(name, tensors, device) for name in CACHES}
         depth = numbers["depth_range"]
         last = FramePair(arrays["last/source"], arrays["last/styled"]) if "last/source" in arrays else None
         return State(
             CutDetector(arrays.get("cuts/thumbnail"), arrays.get("cuts/histogram"), numbers["usual"]),
             None if depth is None else DepthRange(**depth),
-            Memory(**caches, shot=numbers["shot"], frames_in_shot=numbers["frames_in_shot"]),
+            Memory(**caches, window=window, shot=numbers["shot"], frames_in_shot=numbers["frames_in_shot"]),
             _restore_strokes(arrays, numbers["born"]),
             last,
             (arrays["matte/picture"], arrays["matte/matte"]) if "matte/matte" in arrays else None,

@@ -14,13 +14,13 @@ from stylize.decode import VideoReader
 from stylize.errors import Say, StyleError
 from stylize.frames import Clip, one_by_one
 from stylize.models import POCKET
-from stylize.models.loading import load_networks
+from stylize.models.loading import load_model
 from stylize.models.parts import Extras
-from stylize.networks import Networks, choose_batch
+from stylize.networks import Networks, VideoNetworks, choose_batch
 from stylize.networks.budget import check_batch
 from stylize.networks.compiling import Compile
 from stylize.pipeline import make_plan, restyle_clips
-from stylize.restyle import ImageRestyler
+from stylize.restyle import ImageRestyler, make_restyler
 from stylize.runs.convert import Resources, explain_memory, restyle_video
 from stylize.runs.jobs import Job
 from stylize.runs.progress import Progress, Report
@@ -39,7 +39,11 @@ class Stylizer:
     """
 
     def __init__(
-        self, networks: Networks, layout: Layout | None = None, batch: int | None = None, compile: Compile = "auto"
+        self,
+        networks: Networks | VideoNetworks,
+        layout: Layout | None = None,
+        batch: int | None = None,
+        compile: Compile = "auto",
     ) -> None:
         self.networks, self.layout, self.batch, self.compile = networks, layout, check_batch(batch), compile
         self._turn = threading.RLock()
@@ -57,10 +61,12 @@ class Stylizer:
         clips, path = (video.clips(), video.info.path) if isinstance(video, VideoReader) else (iter(video), None)
         if (first := next(clips, None)) is None:
             return
-        restyler = ImageRestyler(self.networks)
+        restyler = make_restyler(self.networks)
         plan = make_plan(restyler, style, path)
-        batch = choose_batch(self.networks, first.size, self.batch, plan.conditions.load)
-        restyled = restyle_clips(itertools.chain([first], clips), replace(restyler, batch=batch), plan)
+        if isinstance(restyler, ImageRestyler):
+            batch = choose_batch(restyler.networks, first.size, self.batch, plan.conditions.load)
+            restyler = replace(restyler, batch=batch)
+        restyled = restyle_clips(itertools.chain([first], clips), restyler, plan)
         with explain_memory():
             yield from one_by_one(clip for clip, _ in restyled)
 
@@ -145,7 +151,7 @@ def load_stylizer(
     """
     check_batch(batch)
     extras = Extras(controlnets, controls, more_controls, loras or {}, ip_adapter, textual_inversions, vae, depth)
-    networks = load_networks(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
+    networks = load_model(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
     return Stylizer(networks, memory, batch, compile)
 
 

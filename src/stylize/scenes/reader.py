@@ -39,6 +39,20 @@ class Shot:
             raise StyleError(f"{self.seconds:g} seconds are out of range", f"use more than 0, up to {MOST_SECONDS:g}")
 
 
+def describe_pictures(path: Path, size: tuple[int, int], rate: Fraction, times: tuple[Fraction, ...]) -> VideoInfo:
+    """Returns the facts of a video that no file holds.
+
+    Args:
+        times: of the frames, and the end.
+    """
+    return VideoInfo(
+        path=path, width=size[0], height=size[1], frame_rate=rate, frame_count_from_header=len(times) - 1,
+        duration=times[-1], time_base=1 / rate, start=Fraction(0), rotation=0, sample_aspect_ratio=Fraction(1),
+        codec="pictures", pixel_format="rgb24", colour=Colour(), untagged_hd=False, bits=8, has_alpha=False,
+        has_audio=False,
+    )  # fmt: skip
+
+
 class SceneReader:
     """Gives the frames of a still in motion, each with its exact depth and motion; the first one is the still.
 
@@ -56,12 +70,7 @@ class SceneReader:
         fitted = fit_still(still, None, LONGEST)
         self.size = fitted.shape[1], fitted.shape[0]
         self.damage = Damage()
-        self.info = VideoInfo(
-            path=path, width=self.size[0], height=self.size[1], frame_rate=shot.rate,
-            frame_count_from_header=self.frame_count, duration=self._times[-1], time_base=1 / shot.rate,
-            start=Fraction(0), rotation=0, sample_aspect_ratio=Fraction(1), codec="pictures", pixel_format="rgb24",
-            colour=Colour(), untagged_hd=False, bits=8, has_alpha=False, has_audio=False,
-        )  # fmt: skip
+        self.info = describe_pictures(path, self.size, shot.rate, self._times)
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,69 @@
+"""Loads the video models that diffusers has a pipeline for and that are shown what is to be painted: Wan VACE."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import diffusers
+import torch
+
+from stylize.errors import ModelError, explained
+from stylize.frames import DepthEstimator
+from stylize.models.hub import BROKEN_FILES
+from stylize.models.parts import Source
+from stylize.networks import VideoNetworks
+
+VIDEO_PIPELINES = {"WanVACEPipeline"}
+"""Pipelines of model_index.json that are loaded here."""
+OTHER_VIDEO = ("Wan", "LTX", "CogVideoX", "HunyuanVideo", "Cosmos", "SkyReels", "Mochi", "StableVideoDiffusion",
+               "AnimateDiff", "Kandinsky5", "Allegro", "Latte", "EasyAnimate", "SanaVideo")  # fmt: skip
+"""Beginnings of other video pipelines' names."""
+
+
+def find_video_pipeline(folder: Path) -> str | None:
+    """Returns the name of a folder's video pipeline; `None` if it is an image model.
+
+    Raises:
+        ModelError: a video model that is not for this.
+    """
+    if not (folder / "model_index.json").is_file():
+        return None
+    try:
+        name = str(json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name", ""))
+    except ValueError:
+        return None
+    if name in VIDEO_PIPELINES:
+        return name
+    if name.startswith(OTHER_VIDEO):
+        what = f"{folder}: is a video model of the kind {name}"
+        raise ModelError(
+            what, f"of video models, use one for {' or '.join(sorted(VIDEO_PIPELINES))} (--model wan-vace)"
+        )
+    return None
+
+
+def load_video_networks(
+    source: Source, estimate_depth: DepthEstimator, device: torch.device, dtype: torch.dtype
+) -> VideoNetworks:
+    """Loads a video model's folder.
+
+    Raises:
+        ModelError: a part is missing or broken, or something is to be added that it does not take.
+    """
+    extras, folder = source.extras, source.base.path
+    unfit = {"--controlnet": extras.controlnets, "--lora": extras.loras, "--ip-adapter": extras.ip_adapter,
+             "--textual-inversion": extras.textual_inversions, "--vae": extras.vae}  # fmt: skip
+    if given := [name for name, value in unfit.items() if value]:
+        raise ModelError(f"{source.name}: takes no {given[0]}", "leave it out, or use an image model such as sd15")
+    what = f"{folder}: cannot be loaded"
+    with explained(ModelError, what, "the folder lacks a file, or has no .safetensors weights", BROKEN_FILES):
+        pipe = diffusers.WanVACEPipeline.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True, transformer_2=None
+        )
+    if pipe.transformer is None:
+        raise ModelError(f"{folder}: has no transformer", "the folder is incomplete: copy or download it again")
+    pipe.vae.to(torch.float32)  # in half precision its colours drift (diffusers' pull request 11582)
+    for part in (pipe.text_encoder, pipe.transformer, pipe.vae):
+        part.to(device).eval().requires_grad_(False)
+    return VideoNetworks(source.name, pipe, estimate_depth, device, dtype)
