@@ -23,6 +23,7 @@ def stylizer(tiny: Networks) -> Stylizer:
 
 
 @pytest.mark.parametrize("kind", ["constant", "variable", "ntsc", "odd"])
+@pytest.mark.filterwarnings("ignore:an odd size needs 4")
 def test_count_times_size_and_sound_are_the_sources(stylizer: Stylizer, tmp_path: Path, kind: str) -> None:
     options = {
         "constant": {},

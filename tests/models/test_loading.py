@@ -69,7 +69,8 @@ def test_unknown_name() -> None:
     with pytest.raises(ModelError) as error:
         load_networks("poket")
     assert str(error.value) == (
-        "unknown model 'poket': use pocket, sd15, sd15-lcm, sdxl, sdxl-lightning, or a folder in diffusers format"
+        "unknown model 'poket': use pocket, sd15, sd15-lcm, sdxl, sdxl-lightning, wan-vace, "
+        "or a folder in diffusers format"
     )
 
 

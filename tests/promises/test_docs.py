@@ -132,5 +132,8 @@ def test_the_scripts_run(tmp_path: Path) -> None:
     python("examples/five_modes.py", "--out", str(tmp_path), "--size", "128x72", "--only", "mask", "render")
     with Image.open(tmp_path / "mask.jpg") as sheet:
         assert sheet.size == (3 * 128, 3 * (72 + 28))
+    python("examples/beyond.py", "--out", str(tmp_path), "--size", "128x72", "--only", "expand", "keyframe")
+    with Image.open(tmp_path / "keyframe.jpg") as sheet:
+        assert sheet.size == (3 * 128, 2 * (72 + 28))
     python("examples/demo.py", "--out", str(tmp_path / "demo"), "--source", "examples/cockatoo.mp4", "--end", "0.4")
     assert sorted(p.name for p in (tmp_path / "demo").iterdir()) == ["before-after.png", "demo.mp4"]

@@ -47,6 +47,8 @@ def load_from(given: Mapping[str, Any]) -> Stylizer:
 
 
 def make_report_printer(as_json: bool, quiet: bool) -> Callable[[Report], None]:
+    """Returns what prints a run's report: as JSON, in words, or not at all."""
+
     def print_report(report: Report) -> None:
         if as_json:
             typer.echo(json.dumps(asdict(report)))

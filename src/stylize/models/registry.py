@@ -145,7 +145,17 @@ _SDXL_LIGHTNING = replace(
     purpose="as sdxl in 4 steps, without guidance",
     loras={"ByteDance/SDXL-Lightning/sdxl_lightning_4step_lora.safetensors": 1.0},
 )
-MODELS: dict[str, ModelCard] = {card.name: card for card in (_POCKET, _SD15, _SD15_LCM, _SDXL, _SDXL_LIGHTNING)}
+_WAN_VACE = ModelCard(
+    name="wan-vace",
+    base="Wan-AI/Wan2.1-VACE-1.3B-diffusers",
+    licence="Apache-2.0",
+    size_mb=19000,
+    purpose="a video model: restyles by depth, moves stills, draws from words, fills canvases; wants a GPU with 12 GB",
+    family="Wan VACE",
+)
+MODELS: dict[str, ModelCard] = {
+    card.name: card for card in (_POCKET, _SD15, _SD15_LCM, _SDXL, _SDXL_LIGHTNING, _WAN_VACE)
+}
 """The models that come with the package."""
 
 

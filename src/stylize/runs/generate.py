@@ -106,8 +106,6 @@ def generate(
         StylizeError: any expected failure, in one line.
     """
     job, style = prepare(stylizer, job, style)
-    if job.blank and style is None:
-        raise StyleError("a video model is to be told what happens", "add --prompt TEXT")
     if style is None:
         return write_frames(job, job.open(stylizer.networks.estimate_depth), progress, say)
     return stylizer.restyle(job, style, progress, say)
@@ -117,7 +115,9 @@ def prepare(stylizer: Stylizer, job: SceneJob, style: Style | None) -> tuple[Sce
     """Returns the job with its still, drawn if need be, and with its own depth; and the style for the frames."""
     networks = stylizer.networks
     if not isinstance(networks, Networks):
-        if not job.shot.camera.parts and style is not None:
+        if not job.shot.camera.parts:
+            if style is None:
+                raise StyleError("a video model is to be told what happens", "add --prompt TEXT, or --camera")
             return replace(job, blank=True, size=job.size or style.size), replace(style, controls={})
         if not job.source:
             raise StyleError("there is no still for the camera", "add --image FILE, or leave out --camera")
