@@ -181,10 +181,8 @@ def main() -> None:
             print(f"  rendered  {rendered(sequence)}\n  expanded  {expanded(sequence)}", flush=True)
         with tempfile.TemporaryDirectory() as name:
             copies.append(painted(sequence, stylizer, Path(name)))
-        print(
-            "  painted   {:.1f} dB, {:.1f} with two, {:.1f} copied, {:.1f} step by step".format(*copies[-1]), flush=True
-        )
-    print("painted, mean: {:.1f} dB, {:.1f} with two, {:.1f} copied, {:.1f} step by step".format(*np.mean(copies, 0)))
+        print(f"  painted   {words.format(*copies[-1])}", flush=True)
+    print(f"painted, mean: {words.format(*np.mean(copies, 0))}")
 
 
 if __name__ == "__main__":

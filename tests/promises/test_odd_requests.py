@@ -94,7 +94,7 @@ def test_a_tokenizer_that_names_no_length(tiny_model: Path, tmp_path: Path) -> N
     assert networks.encode_prompt("ink " * 10, "", guided=False).words.shape[1] <= 77
 
 
-@pytest.mark.parametrize(("channels", "kind"), [(9, "inpainting"), (8, "pix2pix"), (5, "depth")])
+@pytest.mark.parametrize(("channels", "kind"), [(8, "pix2pix"), (5, "depth")])
 def test_models_for_other_inputs(
     family_folder: Callable[[str], Path], tmp_path: Path, channels: int, kind: str
 ) -> None:

@@ -38,7 +38,6 @@ LIBRARIES = {"diffusers": diffusers, "transformers": transformers, "stylize.netw
 PARTS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler")
 IMAGE_PROMPT = "ip-adapter.safetensors"
 SPECIAL = {
-    9: "is an inpainting model, which paints only what a mask leaves open",
     8: "is an instruct-pix2pix model, which takes a source as a second picture",
     5: "is a depth model, which takes depth as a fifth channel",
 }  # fmt: skip
@@ -140,7 +139,8 @@ def _load_pipeline(source: Source, dtype: torch.dtype) -> tuple[Any, Any]:
         if tokenizer in parts:  # one that names no length counts as endless
             limit = parts[encoder].config.max_position_embeddings
             parts[tokenizer].model_max_length = min(parts[tokenizer].model_max_length, limit)
-    if (channels := parts["unet"].config.in_channels) != parts["vae"].config.latent_channels:
+    latent = parts["vae"].config.latent_channels
+    if (channels := parts["unet"].config.in_channels) not in (latent, 2 * latent + 1):
         raise ModelError(f"{folder}: {SPECIAL.get(channels, 'is made for other inputs')}", "use the plain model")
     scheduler = parts["scheduler"]
     # a copy: the pipeline changes settings of its scheduler to those that its own call expects

@@ -145,6 +145,14 @@ _SDXL_LIGHTNING = replace(
     purpose="as sdxl in 4 steps, without guidance",
     loras={"ByteDance/SDXL-Lightning/sdxl_lightning_4step_lora.safetensors": 1.0},
 )
+_SD15_INPAINT = replace(
+    _SD15,
+    name="sd15-inpaint",
+    base="stable-diffusion-v1-5/stable-diffusion-inpainting",
+    size_mb=4300,
+    purpose="paints what lies beyond a frame (stylize expand); wants a GPU",
+    controlnets={},
+)
 _WAN_VACE = ModelCard(
     name="wan-vace",
     base="Wan-AI/Wan2.1-VACE-1.3B-diffusers",
@@ -154,7 +162,7 @@ _WAN_VACE = ModelCard(
     family="Wan VACE",
 )
 MODELS: dict[str, ModelCard] = {
-    card.name: card for card in (_POCKET, _SD15, _SD15_LCM, _SDXL, _SDXL_LIGHTNING, _WAN_VACE)
+    card.name: card for card in (_POCKET, _SD15, _SD15_LCM, _SDXL, _SDXL_LIGHTNING, _SD15_INPAINT, _WAN_VACE)
 }
 """The models that come with the package."""
 

@@ -92,16 +92,21 @@ CONFIGS: dict[str, dict[str, Config]] = {
     },
 }  # fmt: skip
 """Configurations by family, as the model repositories publish them."""
+for _plain, _painting in (("v1", "inpainting"), ("v2", "inpainting_v2"), ("xl_base", "xl_inpaint")):
+    _own = CONFIGS[_plain]
+    CONFIGS[_painting] = _own | {"unet": _own["unet"] | {"in_channels": 9}}
 PARTS: dict[str, tuple[tuple[str, ...], str]] = {
     "text encoder": (("cond_stage_model.", "conditioner.embedders.", "text_encoders."),
                      "it holds the UNet alone: use a whole checkpoint, or a folder in diffusers format"),
     "VAE": (("first_stage_model.", "vae."), "add one with --vae"),
 }  # fmt: skip
 """Beginnings of the names of a part's weights, and what to do if there are none."""
+XL = ("xl_base", "xl_inpaint")
 BASE_STEPS = 875000
 """Steps that the base model of SD 2.1 was trained for, which predicts noise; the others predict velocity."""
 PADDING = {"v1": ["<|endoftext|>"], "v2": ["!"], "xl_base": ["<|endoftext|>", "!"]}
 """Padding token of each tokenizer, by family."""
+PADDING |= {"inpainting": PADDING["v1"], "inpainting_v2": PADDING["v2"], "xl_inpaint": PADDING["xl_base"]}
 
 
 def load_single_file(path: Path, dtype: torch.dtype, configs: Path | None = None, *, other_vae: bool = False) -> Any:
@@ -120,7 +125,7 @@ def load_single_file(path: Path, dtype: torch.dtype, configs: Path | None = None
             raise ModelError(f"{path}: has no {part}", advice)
     with tempfile.TemporaryDirectory() as folder:
         config_folder = configs or _write_configs(Path(folder), family)
-        xl = family == "xl_base"
+        xl = family in XL
         pipeline = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
         options = {"add_watermarker": False} if xl else {"safety_checker": None, "requires_safety_checker": False}
         with explained(
@@ -169,7 +174,7 @@ def _detect_family(path: Path) -> tuple[str, _Parts]:
 
 def _write_configs(folder: Path, family: str) -> Path:
     """Writes a model folder without weights, and returns it."""
-    xl = family == "xl_base"
+    xl = family in XL
     index: Config = {"_class_name": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline"}
     for name, config in CONFIGS[family].items():
         (folder / name).mkdir()

@@ -100,6 +100,11 @@ class Networks:
         return self.image_prompt is not None or self.has_ip_adapter
 
     @property
+    def paints(self) -> bool:
+        """Whether it is an inpainting model, which paints only what a mask leaves open."""
+        return bool(self.unet.config.in_channels == 2 * self.unet.config.out_channels + 1)
+
+    @property
     def embeds_guidance(self) -> bool:
         """Whether the UNet takes the guidance scale as a condition."""
         return embeds_guidance(self.unet)
@@ -175,10 +180,12 @@ class Networks:
         weights: Mapping[str, float],
         exchange: Exchange,
         guidance_scale: float = 1.0,
+        shown: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Predicts by the UNet with the sum of the ControlNets' residuals; `[G * B, C, h, w]` in and out.
 
         Args:
+            shown: what inpainting models see beside the latents, `[G * B, 1 + C, h, w]`; from `show`.
             weights: of the ControlNets that count at this step; the others are not run.
             guidance_scale: used only by networks that learnt it as a condition.
         """
@@ -195,7 +202,7 @@ class Networks:
         if self.embeds_guidance:
             condition = guidance_embedding(guidance_scale, self.unet.config.time_cond_proj_dim).to(latents)
         prediction: torch.Tensor = self.unet(
-            latents,
+            latents if shown is None else torch.cat([latents, shown], 1),
             t,
             encoder_hidden_states=prompt.words,
             timestep_cond=condition,
@@ -206,6 +213,17 @@ class Networks:
             return_dict=False,
         )[0]
         return prediction
+
+    def show(self, pixels: torch.Tensor, known: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        """Returns what an inpainting model sees of frames: where it is to paint, and the rest as latents.
+
+        Args:
+            pixels: `[B, 3, H, W]` in [-1, 1].
+            known: `[B, 1, H, W]`, 1 where frames are to stay.
+        """
+        latents = self.encode(pixels * (known > 0.5), generators)
+        mask = torch.nn.functional.interpolate(1 - known, size=latents.shape[-2:])
+        return torch.cat([(mask > 0.5).to(latents), latents], 1)
 
     def _make_conditions(self, prompt: PromptEmbedding, latents: torch.Tensor) -> dict[str, Any]:
         """Returns SDXL's further conditions: pooled prompt; size, crop and target size (Podell et al. 2023)."""

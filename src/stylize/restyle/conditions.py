@@ -66,14 +66,15 @@ def conditions_for(networks: Networks, style: Style, reference: PillowImage.Imag
     guidance = defaults.guidance_scale if style.guidance_scale is None else style.guidance_scale
     steps = defaults.steps if style.steps is None else style.steps
     footage = FOOTAGE[style.footage]
-    asked = style.strength or footage.strength or defaults.strength
+    asked = style.strength or footage.strength or (1.0 if networks.paints else defaults.strength)
     strength = asked * defaults.full_strength
     if (to_run := steps_to_run(networks.scheduler, steps, strength)) < 1:
         raise StyleError(f"strength {strength:g} of {steps} steps leaves none to run", "raise either")
     if style.negative_prompt and guidance <= 1:
         raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
     left_out = defaults.on_request if style.footage == "video" and style.depth_from is None else ()
-    weights = {n: w for n, w in defaults.controls.items() if n in networks.controlnets and n not in left_out}
+    usual = {} if networks.paints else defaults.controls  # forms are not known where it is to paint
+    weights = {n: w for n, w in usual.items() if n in networks.controlnets and n not in left_out}
     wanted = style.asked_controls if style.controls is not None else to_controls(footage.weights(weights))
     wanted = to_controls(dict.fromkeys(style.control_from or {}, 1.0)) | wanted
     structure = footage.structure if style.structure is None else style.structure

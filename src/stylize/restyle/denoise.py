@@ -24,6 +24,7 @@ def denoise(
     memory: Memory,
     generators: Sequence[torch.Generator],
     kept: int | None = None,
+    shown: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, Memory]:
     """Noises source latents as far as the strength says and takes them through all steps (SDEdit, Meng et al. 2022).
 
@@ -34,6 +35,7 @@ def denoise(
         memory: of the frames before; the batch attends to the shot's first frame and to the frame before it.
         generators: one a frame, all in the same state: fresh noise a frame would be flicker.
         kept: frames that count; the rest fill the batch up. All if left out.
+        shown: what inpainting models see of the frames (`Networks.show`).
 
     Returns:
         The denoised latents, and the memory after the batch.
@@ -45,6 +47,7 @@ def denoise(
     # the scheduler's are on the CPU, where it can look at them without waiting for the device
     number = torch.float32 if timesteps.is_floating_point() else timesteps.dtype
     on_device = upload(timesteps, latents.device, number)
+    shown = None if shown is None else torch.cat([shown] * groups)
     controls = {name: torch.cat([embedded] * groups) for name, embedded in controls.items()}
     options = networks.step_options(generators)
     first, last = list[StepCache](), list[StepCache]()
@@ -54,7 +57,7 @@ def denoise(
         inputs = scheduler.scale_model_input(torch.cat([noisy] * groups), timestep)
         weights = conditions.weights_at(step, len(timesteps))
         t = on_device[step].expand(len(inputs))
-        predicted = networks.predict(inputs, t, prompt, controls, weights, exchange, conditions.guidance_scale)
+        predicted = networks.predict(inputs, t, prompt, controls, weights, exchange, conditions.guidance_scale, shown)
         if groups == 2:
             predicted = _guide(predicted, conditions.guidance_scale, conditions.guidance_rescale)
         noisy = scheduler.step(predicted, timestep, noisy, **options, return_dict=False)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,17 +60,27 @@ class ImageRestyler:
         size = max(count, self.batch) if self.static else count
         seed = seed_of_shot(conditions.seed, memory.shot)
         generators = [torch.Generator("cpu").manual_seed(seed) for _ in range(size)]
-        latents = networks.encode(_pad(_to_signed(start.frames)), generators)
+        signed = _pad(_to_signed(start.frames))
+        latents = networks.encode(signed, generators)
+        shown = None if start.known is None or not networks.paints else _show(networks, start, signed, generators)
         padded = {name: _pad(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1)) for name in conditions.controls}
         embedded = {name: networks.embed_control(name, control) for name, control in padded.items()}
         if self.static:
+            shown = None if shown is None else _fill(shown, size)
             latents, embedded = _fill(latents, size), {name: _fill(x, size) for name, x in embedded.items()}
         prompt = stack([conditions.prompts.at(start.times[min(i, count - 1)]) for i in range(size)])
-        latents, memory = denoise(networks, conditions, latents, embedded, prompt, memory, generators, count)
+        latents, memory = denoise(networks, conditions, latents, embedded, prompt, memory, generators, count, shown)
         drawn = networks.draws_strokes and "strokes" in padded
         strokes = (padded["strokes"], conditions.controls["strokes"].weight) if drawn else ()
         pixels = networks.decode(latents[:count], *strokes)[..., :height, :width]
         return _to_images(*start_download(pixels)), memory
+
+
+def _show(networks: Networks, start: Clip, signed: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+    """Returns what an inpainting model sees of a batch; see `Networks.show`."""
+    assert start.known is not None
+    known = _pad(torch.from_numpy(start.known[:, None].astype(np.float32)))
+    return networks.show(signed, known, generators[: len(signed)])
 
 
 def _fill(rows: torch.Tensor, size: int) -> torch.Tensor:

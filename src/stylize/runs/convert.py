@@ -19,7 +19,7 @@ from stylize.decode.source import Source
 from stylize.encode import Target, VideoWriter, WorkFolder, check_output
 from stylize.encode.segments import Manifest
 from stylize.encode.target import warn
-from stylize.errors import Say, StyleError, StylizeError, UnfinishedRun
+from stylize.errors import ModelError, Say, StyleError, StylizeError, UnfinishedRun
 from stylize.frames import Clip, resize
 from stylize.masks import masking_of
 from stylize.networks import Networks, VideoNetworks, arrange, choose_batch
@@ -161,6 +161,8 @@ def _prepare(
     reader.size = style.fit_to(size)
     restyler = make_restyler(networks)
     plan = make_plan(restyler, style, reader.info.path)
+    if isinstance(networks, Networks):
+        check_paints(networks, reader.matte is not None)
     if reader.matte is not None:
         plan = replace(plan, masking=masking_of(reader.matte))
     if plan.given_depth is not None and job.is_whole and reader.frame_count is not None:
@@ -249,6 +251,13 @@ def _resize_clip(clip: Clip, size: tuple[int, int]) -> Clip:
         alpha = np.stack([resize(one, size, enlarge=cv2.INTER_LANCZOS4) for one in clip.alpha])
     frames = np.stack([resize(one, size, enlarge=cv2.INTER_LANCZOS4) for one in clip.frames])
     return replace(clip, frames=frames, alpha=alpha)
+
+
+def check_paints(networks: Networks, leaves_open: bool) -> None:
+    """Raises ModelError if an inpainting model is to restyle frames that leave nothing open."""
+    if networks.paints and not leaves_open:
+        what = f"{networks.name}: is an inpainting model, which paints only what a mask leaves open"
+        raise ModelError(what, "use it with stylize expand, and the plain model for restyling")
 
 
 @contextmanager

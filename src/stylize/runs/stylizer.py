@@ -21,7 +21,7 @@ from stylize.networks.budget import check_batch
 from stylize.networks.compiling import Compile
 from stylize.pipeline import make_plan, restyle_clips
 from stylize.restyle import ImageRestyler, make_restyler
-from stylize.runs.convert import Resources, explain_memory, restyle_video
+from stylize.runs.convert import Resources, check_paints, explain_memory, restyle_video
 from stylize.runs.jobs import Job
 from stylize.runs.progress import Progress, Report
 from stylize.style import Style
@@ -62,6 +62,8 @@ class Stylizer:
         if (first := next(clips, None)) is None:
             return
         restyler = make_restyler(self.networks)
+        if isinstance(restyler, ImageRestyler):
+            check_paints(restyler.networks, first.known is not None)
         plan = make_plan(restyler, style, path)
         if isinstance(restyler, ImageRestyler):
             batch = choose_batch(restyler.networks, first.size, self.batch, plan.conditions.load)
