@@ -82,7 +82,7 @@ class Identity(ImageRestyler):
 
 @pytest.fixture(autouse=True)
 def identity(tiny: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stylize.runs.convert.ImageRestyler", Identity)
+    monkeypatch.setattr("stylize.runs.convert.make_restyler", Identity)
     monkeypatch.setattr("stylize.runs.stylizer.load_stylizer", lambda *_, **__: Stylizer(tiny))
 
 
