@@ -220,8 +220,8 @@ def _resampler(seen: int, width: int, tokens: int) -> dict[str, torch.Tensor]:
     return {f"image_proj.{name}": tensor for name, tensor in weights.items()}
 
 
-def build_tiny_video_model(folder: Path) -> Path:
-    """A random Wan VACE model in the hub's layout: UMT5, video autoencoder, transformer with two VACE layers."""
+def build_tiny_video_model(folder: Path, *, vace: bool = True) -> Path:
+    """A random Wan model in the hub's layout: UMT5, video autoencoder, transformer, with two VACE layers or none."""
     import diffusers
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
@@ -238,10 +238,12 @@ def build_tiny_video_model(folder: Path) -> Path:
     config = UMT5Config(
         vocab_size=len(letters), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=4, decoder_start_token_id=0
     )
-    transformer = diffusers.WanVACETransformer3DModel(
-        num_attention_heads=2, attention_head_dim=12, text_dim=32, freq_dim=256, ffn_dim=32, num_layers=3,
-        rope_max_seq_len=64, vace_layers=[0, 2],
-    )  # fmt: skip
+    shape = {
+        "num_attention_heads": 2, "attention_head_dim": 12, "text_dim": 32, "freq_dim": 256, "ffn_dim": 32,
+        "num_layers": 3, "rope_max_seq_len": 64,
+    }  # fmt: skip
+    kind = diffusers.WanVACETransformer3DModel if vace else diffusers.WanTransformer3DModel
+    transformer = kind(**shape, **({"vace_layers": [0, 2]} if vace else {}))
     for name, parameter in transformer.named_parameters():
         if "proj_out" in name or "vace_blocks" in name:  # random weights hardly react to what they are shown
             torch.nn.init.normal_(parameter, std=0.2)
@@ -249,7 +251,7 @@ def build_tiny_video_model(folder: Path) -> Path:
     scheduler = diffusers.UniPCMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=3.0
     )
-    pipe = diffusers.WanVACEPipeline(
+    pipe = (diffusers.WanVACEPipeline if vace else diffusers.WanPipeline)(
         tokenizer=tokenizer, text_encoder=UMT5EncoderModel(config), vae=vae, transformer=transformer,
         scheduler=scheduler,
     )  # fmt: skip

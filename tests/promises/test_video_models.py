@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import WanVACEPipeline
+from diffusers import WanPipeline, WanVACEPipeline, WanVideoToVideoPipeline
 from PIL import Image
 
 from command import run
@@ -30,7 +30,6 @@ from stylize.style.camera import CameraPath, parse_camera
 from tiny_models import build_tiny_video_model
 
 SIZE = (64, 48)
-WORDS = torch.zeros(1)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +92,63 @@ def test_one_window_is_what_diffusers_makes(networks: VideoNetworks, pipeline: A
         latents=latents, output_type="np",
     ).frames[0]  # fmt: skip
     assert np.abs(np.stack(list(ours)) - theirs[1:]).max() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def plain_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_video_model(tmp_path_factory.mktemp("models") / "plain", vace=False)
+
+
+@pytest.fixture(scope="module")
+def plain(plain_folder: Path) -> VideoNetworks:
+    loaded = load_model(plain_folder, device="cpu", dtype=torch.float32)
+    assert isinstance(loaded, VideoNetworks)
+    return loaded
+
+
+@pytest.mark.parametrize("strength", [0.75, 1.0])
+def test_a_window_of_the_plain_model_is_what_diffusers_makes(
+    plain: VideoNetworks, plain_folder: Path, strength: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("wan", "wan_video2video"):
+        monkeypatch.setattr(f"diffusers.pipelines.wan.pipeline_{name}.prompt_clean", lambda text: text)
+    restyler, clip = VideoRestyler(plain), make_clip(8)
+    conditions = restyler.prepare(Style("ink", steps=4, guidance_scale=3.0, strength=strength, seed=5), None)
+    assert not conditions.controls
+    ours, memory = restyler.restyle(clip, StructureMaps({}), Memory().cut(), conditions)
+    assert set(memory.window) == {"latents", "mean", "deviation"}
+    noise = torch.randn(1, 16, 3, 6, 8, generator=torch.Generator("cpu").manual_seed(seed_of_shot(5, 0)))
+    kind = WanPipeline if strength == 1 else WanVideoToVideoPipeline
+    pipe = kind.from_pretrained(plain_folder, local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    shared = {"prompt": "ink", "negative_prompt": "", "height": 48, "width": 64, "guidance_scale": 3.0,
+              "num_inference_steps": 4, "output_type": "np"}  # fmt: skip
+    if strength == 1:
+        theirs = pipe(num_frames=9, latents=noise, **shared).frames[0]
+    else:
+        monkeypatch.setattr(
+            "diffusers.pipelines.wan.pipeline_wan_video2video.randn_tensor", lambda *_, **__: noise.clone()
+        )
+        shown = [Image.fromarray(frame) for frame in (clip.frames[0], *clip.frames)]
+        theirs = pipe(video=shown, strength=strength, **shared).frames[0]
+    assert np.abs(np.stack(list(ours)) - theirs[1:]).max() < 1e-4
+
+
+def test_what_the_plain_model_does_not_do(plain: VideoNetworks, tmp_path: Path) -> None:
+    for style, message in (
+        (Style("ink", controls={"depth": 1}), "takes no controls"),
+        (Style("ink", reference="x.png"), "reads no reference picture"),
+    ):
+        reference = None if style.reference is None else Image.new("RGB", (8, 8))
+        with pytest.raises(ModelError, match=message):
+            VideoRestyler(plain).prepare(style, reference)
+    Image.fromarray(picture(3)).save(tmp_path / "still.png")
+    shot = Shot(CameraPath("", ()), 0.5, Fraction(16))
+    job = SceneJob(source=str(tmp_path / "still.png"), output=tmp_path / "out.mkv", shot=shot)
+    with pytest.raises(ModelError, match="cannot go on from a picture, or paint beside one: use --model wan-vace"):
+        generate(Stylizer(plain), job, Style("it moves", steps=2))
+    words = SceneJob(source="", output=tmp_path / "words.mkv", shot=shot)
+    assert generate(Stylizer(plain), words, Style("it moves", steps=2, size=SIZE)).frames == 8
 
 
 def test_windows_hand_on_latents(networks: VideoNetworks) -> None:

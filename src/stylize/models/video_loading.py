@@ -1,4 +1,4 @@
-"""Loads the video models that diffusers has a pipeline for and that are shown what is to be painted: Wan VACE."""
+"""Loads video models: Wan VACE, which is shown what is to be painted, and plain Wan, which reads words."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from stylize.frames import DepthEstimator
 from stylize.models.hub import BROKEN_FILES
 from stylize.models.parts import Source
 from stylize.networks import VideoNetworks
+from stylize.networks.video_networks import PLAIN_DEFAULTS, VIDEO_DEFAULTS
 
-VIDEO_PIPELINES = {"WanVACEPipeline"}
+VIDEO_PIPELINES = {"WanVACEPipeline", "WanPipeline", "WanVideoToVideoPipeline"}
 """Pipelines of model_index.json that are loaded here."""
 OTHER_VIDEO = ("Wan", "LTX", "CogVideoX", "HunyuanVideo", "Cosmos", "SkyReels", "Mochi", "StableVideoDiffusion",
                "AnimateDiff", "Kandinsky5", "Allegro", "Latte", "EasyAnimate", "SanaVideo")  # fmt: skip
@@ -58,7 +59,8 @@ def load_video_networks(
         raise ModelError(f"{source.name}: takes no {given[0]}", "leave it out, or use an image model such as sd15")
     what = f"{folder}: cannot be loaded"
     with explained(ModelError, what, "the folder lacks a file, or has no .safetensors weights", BROKEN_FILES):
-        pipe = diffusers.WanVACEPipeline.from_pretrained(
+        vace = find_video_pipeline(folder) == "WanVACEPipeline"
+        pipe = (diffusers.WanVACEPipeline if vace else diffusers.WanPipeline).from_pretrained(
             folder, dtype=dtype, local_files_only=True, use_safetensors=True, transformer_2=None
         )
     if pipe.transformer is None:
@@ -66,4 +68,5 @@ def load_video_networks(
     pipe.vae.to(torch.float32)  # in half precision its colours drift (diffusers' pull request 11582)
     for part in (pipe.text_encoder, pipe.transformer, pipe.vae):
         part.to(device).eval().requires_grad_(False)
-    return VideoNetworks(source.name, pipe, estimate_depth, device, dtype)
+    defaults = VIDEO_DEFAULTS if vace else PLAIN_DEFAULTS
+    return VideoNetworks(source.name, pipe, estimate_depth, device, dtype, defaults)

@@ -1,4 +1,4 @@
-"""The networks of a video model (Wan VACE) behind a few calls: text encoder, video autoencoder, transformer."""
+"""The networks of a video model (Wan, Wan VACE) behind a few calls: text encoder, video autoencoder, transformer."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ TEXT_LENGTH = 512
 """Tokens that Wan's transformer was trained with."""
 VIDEO_DEFAULTS = Defaults(steps=30, strength=1.0, guidance_scale=5.0, controls={"depth": 1.0})
 """As the model's card has them, with one control: VACE was trained with one control video at a time."""
+PLAIN_DEFAULTS = Defaults(steps=30, strength=0.8, guidance_scale=5.0, controls={})
+"""Of the plain model: strength as in diffusers' WanVideoToVideoPipeline."""
 
 
 @dataclass(frozen=True, eq=False)
 class VideoNetworks:
-    """The parts of diffusers' WanVACEPipeline, on one device; the pipeline itself is never called.
+    """The parts of diffusers' WanVACEPipeline or WanPipeline, on one device; the pipeline itself is never called.
 
     VACE (Jiang et al. 2025) is shown a video with a mask: what is masked is to be painted, in the forms of what stands
-    there; the rest is kept.
+    there; the rest is kept. The plain model reads words alone; a source is noised and taken back (SDEdit).
     """
 
     name: str
@@ -47,9 +49,14 @@ class VideoNetworks:
         return self.pipe.scheduler
 
     @property
+    def is_shown(self) -> bool:
+        """Whether it is shown what is known of the frames, and their forms: VACE is, the plain model is not."""
+        return hasattr(self.pipe.transformer.config, "vace_layers")
+
+    @property
     def reads_pictures(self) -> bool:
-        """True: a reference picture goes before the frames."""
-        return True
+        """Whether a reference picture goes before the frames."""
+        return self.is_shown
 
     @property
     def grid(self) -> int:
@@ -113,21 +120,28 @@ class VideoNetworks:
 
     @torch.inference_mode()
     def predict(
-        self, latents: torch.Tensor, timestep: torch.Tensor, words: torch.Tensor, shown: torch.Tensor, scale: float
+        self,
+        latents: torch.Tensor,
+        timestep: torch.Tensor,
+        words: torch.Tensor,
+        shown: torch.Tensor | None,
+        scale: float,
     ) -> torch.Tensor:
         """Predicts the flow at a timestep.
 
         Args:
             words: `[1, tokens, C]`.
-            shown: from `condition`.
+            shown: from `condition`; `None` for the plain model.
             scale: weight of what is shown.
         """
-        transformer = self.pipe.transformer
-        weights = torch.full((len(transformer.config.vace_layers),), scale, device=self.device, dtype=self.dtype)
+        transformer, more = self.pipe.transformer, dict[str, Any]()
+        if shown is not None:
+            layers = len(transformer.config.vace_layers)
+            weights = torch.full((layers,), scale, device=self.device, dtype=self.dtype)
+            more = {"control_hidden_states": shown, "control_hidden_states_scale": weights}
         flow: torch.Tensor = transformer(
             hidden_states=latents.to(self.dtype), timestep=timestep.to(self.device).expand(len(latents)),
-            encoder_hidden_states=words, control_hidden_states=shown, control_hidden_states_scale=weights,
-            return_dict=False,
+            encoder_hidden_states=words, return_dict=False, **more,
         )[0]  # fmt: skip
         for counts in self._counting:
             counts.unet += len(latents)

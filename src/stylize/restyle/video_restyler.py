@@ -74,11 +74,15 @@ class VideoRestyler:
         asked = {n: c for n, c in style.asked_controls.items() if c.weight > 0}
         given = to_controls(dict.fromkeys(style.control_from or {}, 1.0))
         controls = given | asked if style.controls is not None or given else to_controls(defaults.controls)
+        if controls and not self.networks.is_shown:
+            raise ModelError(f"{self.name} takes no controls", "leave them out, or use --model wan-vace")
         if len(controls) > 1:
             raise ModelError(f"{self.name} takes one control, not {' and '.join(controls)}", "name one with --control")
         if "strokes" in controls:
             raise ModelError(f"{self.name} has no ControlNet 'strokes'", "use depth, canny, openpose or another one")
-        strength = (style.strength or 1.0) * defaults.full_strength
+        if reference is not None and not self.networks.reads_pictures:
+            raise ModelError(f"{self.name} reads no reference picture", "use --model wan-vace")
+        strength = style.strength or defaults.strength
         steps = defaults.steps if style.steps is None else style.steps
         if (to_run := steps_to_run(self.networks.scheduler, steps, strength)) < 1:
             raise StyleError(f"strength {strength:g} of {steps} steps leaves none to run", "raise either")
@@ -102,28 +106,44 @@ class VideoRestyler:
         four frames. What a window takes over is given back to it at every step, with the step's noise.
         """
         (width, height), count = start.size, len(start)
-        video, mask = self._lay_out(start, maps, conditions)
-        before = memory.window
-        lead = (video[:, :, :1], mask[:, :, :1]) if not before else (before["video"], before["mask"])
-        shown = self.networks.condition(torch.cat([lead[0], video], 2), torch.cat([lead[1], mask], 2))
-        if before:
-            shown = torch.cat([before["shown"], shown[:, :, 1:]], 2)
+        before, frames = memory.window, self._to_video(start)
+        shown, kept = self._show(start, maps, conditions, before)
         seed = seed_of_shot(conditions.seed, memory.shot) + memory.frames_in_shot
         generator = torch.Generator("cpu").manual_seed(seed)
         source = None
         if conditions.strength < 1:
-            frames = self._to_video(start)
             source = self.networks.encode(torch.cat([frames[:, :, :1], frames], 2))
-        latents = self._denoise(shown, before.get("latents"), source, start, conditions, generator)
-        new = video.shape[2] // GROUP
+        new, context = frames.shape[2] // GROUP, before.get("latents")
+        scale = self.networks.pipe.vae_scale_factor_spatial
+        length = new + (1 if context is None else context.shape[2])
+        shape = length, frames.shape[3] // scale, frames.shape[4] // scale
+        latents = self._denoise(shape, shown, context, source, start, conditions, generator)
         latents, tone = _hold_tone(latents, new, before)
         pixels = self.networks.decode(latents)[:, :, -GROUP * new :][:, :, :count, :height, :width]
         self.networks.count_frames(count)
-        kept = self.overlap
-        window = {"latents": latents[:, :, -kept:], "shown": shown[:, :, -kept:], "video": video[:, :, -1:],
-                  "mask": mask[:, :, -1:], **tone}  # fmt: skip
+        window = {"latents": latents[:, :, -self.overlap :], **kept, **tone}
         after = replace(memory, window=window, frames_in_shot=memory.frames_in_shot + count)
         return _to_images(pixels), after
+
+    def _show(
+        self, start: Clip, maps: StructureMaps, conditions: Conditions, before: Mapping[str, torch.Tensor]
+    ) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:
+        """Returns what the model is shown of a window, and what the next window takes over of that.
+
+        Raises:
+            ModelError: something is known of the frames, but the model is not shown anything.
+        """
+        if not self.networks.is_shown:
+            if start.known is not None and start.known.any():
+                what = f"{self.name} cannot go on from a picture, or paint beside one"
+                raise ModelError(what, "use --model wan-vace")
+            return None, {}
+        video, mask = self._lay_out(start, maps, conditions)
+        lead = (before["video"], before["mask"]) if before else (video[:, :, :1], mask[:, :, :1])
+        shown = self.networks.condition(torch.cat([lead[0], video], 2), torch.cat([lead[1], mask], 2))
+        if before:
+            shown = torch.cat([before["shown"], shown[:, :, 1:]], 2)
+        return shown, {"shown": shown[:, :, -self.overlap :], "video": video[:, :, -1:], "mask": mask[:, :, -1:]}
 
     def _lay_out(self, start: Clip, maps: StructureMaps, conditions: Conditions) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the control video, `[1, 3, 4 N, H, W]` in [-1, 1], and where it is painted over, `[1, 1, ...]`.
@@ -146,20 +166,26 @@ class VideoRestyler:
 
     def _denoise(
         self,
-        shown: torch.Tensor,
+        shape: tuple[int, int, int],
+        shown: torch.Tensor | None,
         earlier: torch.Tensor | None,
         source: torch.Tensor | None,
         start: Clip,
         conditions: Conditions,
         generator: torch.Generator,
     ) -> torch.Tensor:
-        """Returns the latents of a window, `[1, C, T, h, w]`, float32: those that it takes over, then its own."""
+        """Returns the latents of a window, `[1, C, T, h, w]`, float32: those that it takes over, then its own.
+
+        Args:
+            shape: T, h and w.
+        """
         networks, timesteps = self.networks, conditions.schedule[1]
         scheduler = copy_scheduler(conditions.schedule[0])
-        references = [] if conditions.reference is None else [self._show_reference(conditions.reference, shown)]
-        first, shown = len(references), torch.cat([*references, shown], 2)
+        first, (length, height, width) = 0, shape
+        if shown is not None and conditions.reference is not None:
+            first, shown = 1, torch.cat([self._show_reference(conditions.reference, shown), shown], 2)
         channels = int(networks.pipe.transformer.config.in_channels)
-        noise = torch.randn(1, channels, *shown.shape[2:], generator=generator).to(networks.device)
+        noise = torch.randn(1, channels, first + length, height, width, generator=generator).to(networks.device)
         context = 0 if earlier is None else earlier.shape[2]
         latents, sigmas = noise.clone(), scheduler.sigmas
         begin = len(sigmas) - 1 - len(timesteps)

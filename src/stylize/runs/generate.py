@@ -118,7 +118,7 @@ def prepare(stylizer: Stylizer, job: SceneJob, style: Style | None) -> tuple[Sce
         if not job.shot.camera.parts:
             if style is None:
                 raise StyleError("a video model is to be told what happens", "add --prompt TEXT, or --camera")
-            return replace(job, blank=True, size=job.size or style.size), replace(style, controls={})
+            return replace(job, blank=True, size=job.size or style.size), replace(style, controls={}, strength=1.0)
         if not job.source:
             raise StyleError("there is no still for the camera", "add --image FILE, or leave out --camera")
         return job, style
