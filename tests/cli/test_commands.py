@@ -75,8 +75,8 @@ def test_run_summary_and_quiet(source: Path, tmp_path: Path, tiny_model: Path) -
         ({"--start": "5", "--end": "2"}, "start 5.0 and end 2.0 leave no frame: give seconds with 0 <= start < end"),
         (
             {"--model": "poket"},
-            "unknown model 'poket': use pocket, sd15, sd15-lcm, sdxl, sdxl-lightning, sd15-inpaint, wan-vace, "
-            "or a folder in diffusers format",
+            "unknown model 'poket': use pocket, sd15, sd15-lcm, sdxl, sdxl-lightning, sd15-inpaint, animatediff, "
+            "wan-vace, or a folder in diffusers format",
         ),
         (
             {"--lora": "no.safetensors"},
@@ -177,6 +177,7 @@ def test_models_lists_what_there_is() -> None:
         "sdxl",
         "sdxl-lightning",
         "sd15-inpaint",
+        "animatediff",
         "wan-vace",
     ]
     assert cards[0]["on_disk"] is True and "ukiyo-e" in cards[0]["looks"]

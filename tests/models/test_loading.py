@@ -69,7 +69,7 @@ def test_unknown_name() -> None:
     with pytest.raises(ModelError) as error:
         load_networks("poket")
     assert str(error.value) == (
-        "unknown model 'poket': use pocket, sd15, sd15-lcm, sdxl, sdxl-lightning, sd15-inpaint, wan-vace, "
+        "unknown model 'poket': use pocket, sd15, sd15-lcm, sdxl, sdxl-lightning, sd15-inpaint, animatediff, wan-vace, "
         "or a folder in diffusers format"
     )
 

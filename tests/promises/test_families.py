@@ -24,7 +24,7 @@ from stylize.models.loading import load_networks
 from stylize.models.parts import Extras
 from stylize.networks import Networks
 from stylize.networks.family import FAMILIES
-from stylize.networks.image_networks import guidance_embedding
+from stylize.networks.guidance import guidance_embedding
 from stylize.restyle import conditions_for
 from tiny_models import CONTROLS, add_lora, build_ip_adapter
 

@@ -35,6 +35,7 @@ def load_from(given: Mapping[str, Any]) -> Stylizer:
         textual_inversions=given["textual_inversion"] or [],
         vae=given["vae"],
         depth=given["depth_model"],
+        motion_adapter=given["motion_adapter"],
         memory=given["memory"],
         batch=given["batch"],
         compile=given["compile"],

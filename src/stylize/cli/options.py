@@ -23,6 +23,7 @@ IpAdapter = Annotated[str | None, typer.Option(help="IP-Adapter file, so that th
 TextualInversion = Annotated[list[str] | None, typer.Option(help="File whose name becomes a word, repeatable.")]
 Vae = Annotated[str | None, typer.Option(help="VAE in place of the model's own: taesd (quick), a folder, a hub id.")]
 DepthModel = Annotated[str | None, typer.Option(help="Depth network of transformers in place of MiDaS.")]
+MotionAdapter = Annotated[str | None, typer.Option(help="AnimateDiff's motion modules for SD models, a folder.")]
 Memory = Annotated[Layout | None, typer.Option(help="whole, tiled or offloaded [default: what fits].")]
 Batch = Annotated[
     int | None, typer.Option(help="Frames that go through the networks together [default: 8 if they fit].")
@@ -66,6 +67,7 @@ def _make_style_options() -> dict[str, tuple[Any, Any]]:
 SHARED: dict[str, tuple[Any, Any]] = _make_style_options() | {
     "model": (Model, POCKET), "controlnet": (ControlNet, None), "lora": (Lora, None), "ip_adapter": (IpAdapter, None),
     "textual_inversion": (TextualInversion, None), "vae": (Vae, None), "depth_model": (DepthModel, None),
+    "motion_adapter": (MotionAdapter, None),
     "start": (Start, None), "end": (End, None), "fps": (Fps, None), "style_file": (StyleFile, None),
     "like": (Like, None), "device": (Device, None), "memory": (Memory, None), "batch": (Batch, None),
     "compile": (Compile, "auto"),

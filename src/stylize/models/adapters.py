@@ -183,5 +183,6 @@ def _find_only_file(location: Place, adapter: str) -> Path:
 def describe(extras: Extras) -> str:
     """Lists the added parts, as a suffix for the model's name."""
     words = [f"{Path(str(text)).stem}:{weight:g}" for text, weight in extras.loras.items()]
-    words += [Path(str(text)).stem for text in (*extras.textual_inversions, extras.ip_adapter, extras.vae) if text]
+    files = (*extras.textual_inversions, extras.ip_adapter, extras.vae, extras.motion_adapter)
+    words += [Path(str(text)).stem for text in files if text]
     return "".join(f" + {word}" for word in words)

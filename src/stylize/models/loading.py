@@ -20,8 +20,8 @@ from stylize.errors import ModelError, Say, explained
 from stylize.frames import DepthEstimator
 from stylize.models import adapters, replacements
 from stylize.models.hub import BROKEN_FILES, PART_FILES, Place, fetch, parse_place
+from stylize.models.motion_adapter import SCHEDULE, add_motion_adapter, choose_scheduler
 from stylize.models.parts import MIDAS, Extras, Source, find_source
-from stylize.models.recipes import Recipe
 from stylize.models.registry import KNOWN_CONTROLNETS
 from stylize.models.replacements import choose_variant
 from stylize.models.single_file import load_single_file
@@ -29,7 +29,7 @@ from stylize.models.video_loading import find_video_pipeline, load_video_network
 from stylize.networks import Networks, VideoNetworks, attention, choose_device, patches
 from stylize.networks.devices import default_dtype, memory_format
 from stylize.networks.family import family
-from stylize.networks.image_networks import embeds_guidance
+from stylize.networks.guidance import embeds_guidance
 from stylize.networks.image_prompt import ImagePrompt
 from stylize.structure.depth import LazyDepth, MidasDepth, PocketDepth, TransformersDepth
 from stylize.structure.detectors import annotators
@@ -68,7 +68,7 @@ def load_networks(
         ModelError: unknown name, not a model folder, a part missing or of another family, not on disk while offline.
     """
     torch_device = choose_device(device)
-    torch_dtype = default_dtype(torch_device) if dtype is None else dtype
+    torch_dtype = dtype or default_dtype(torch_device)
     with quiet():
         source = find_source(str(model), extras or Extras(), offline=offline, say=say)
 
@@ -76,20 +76,21 @@ def load_networks(
             return fetch(parse_place(part), PART_FILES, offline=offline, say=say)
 
         pipe, scheduler = _load_pipeline(source, torch_dtype)
-        chosen = _choose_controlnets(source, family(pipe.unet))
-        locations = {name: fetch_part(part) for name, part in chosen.items()}
+        locations = {n: fetch_part(part) for n, part in _choose_controlnets(source, family(pipe.unet)).items()}
         nets = replacements.load_controlnets(locations, pipe.unet, torch_dtype)
         if source.extras.vae is not None:
             vae = replacements.find_vae(str(source.extras.vae), family(pipe.unet), say)
             pipe.register_modules(vae=replacements.load_vae(fetch_part(vae), pipe.vae, torch_dtype))
         adapters.add(pipe, source.extras, fetch_part, say)
+        if (motion := source.extras.motion_adapter) is not None:
+            add_motion_adapter(pipe, fetch_part(motion))
         image_prompt = _load_image_prompt(source, torch_device, torch_dtype)
-    scheduler = _choose_scheduler(scheduler, source.recipe)
+    scheduler = _choose_scheduler(scheduler, source)
     for part in (pipe.text_encoder, getattr(pipe, "text_encoder_2", None), pipe.image_encoder, pipe.unet, pipe.vae):
         if part is not None:
             part.to(torch_device).eval().requires_grad_(False)
-    for part in (pipe.unet, pipe.vae):
-        part.to(memory_format=memory_format(torch_device))
+    pipe.unet.to(memory_format=memory_format(torch_device))
+    pipe.vae.to(memory_format=memory_format(torch_device))
     if torch_dtype == torch.float16 and getattr(pipe.vae.config, "force_upcast", False):
         pipe.vae.to(torch.float32)  # SDXL's own VAE overflows in half precision
     attention.install(pipe.unet)
@@ -181,11 +182,13 @@ def _choose_controlnets(source: Source, family_name: str) -> Mapping[str, str | 
     return {name: available[name] for name in asked}
 
 
-def _choose_scheduler(scheduler: Any, recipe: Recipe | None) -> Any:
-    """Returns the model's own scheduler, or the one that a few-step model was distilled for."""
+def _choose_scheduler(scheduler: Any, source: Source) -> Any:
+    """Returns the model's own scheduler, or the one that a few-step model or a motion adapter was made for."""
+    recipe, moves = source.recipe, source.extras.motion_adapter is not None
     if recipe is None:
-        return scheduler
-    return getattr(diffusers, recipe.scheduler).from_config(scheduler.config, **recipe.options)
+        return choose_scheduler(scheduler) if moves else scheduler
+    options = {**recipe.options, **(SCHEDULE if moves else {})}
+    return getattr(diffusers, recipe.scheduler).from_config(scheduler.config, **options)
 
 
 def _load_image_prompt(source: Source, device: torch.device, dtype: torch.dtype) -> ImagePrompt | None:

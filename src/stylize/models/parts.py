@@ -40,6 +40,8 @@ class Extras:
     vae: str | Path | None = None
     depth: str | Path | None = None
     """A depth network of transformers (Depth Anything V2) that replaces the model's own estimator."""
+    motion_adapter: str | Path | None = None
+    """AnimateDiff's motion modules, which restyle frames beside one another."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Source:
     @property
     def recipe(self) -> Recipe | None:
         """Sampling settings if this is a few-step model: names of LoRAs are checked before the model's own name."""
-        names = (*self.extras.loras, self.base.file or self.base.text, self.name)
+        own = self.extras.motion_adapter or ""
+        names = (*self.extras.loras, own, self.base.file or self.base.text, self.name)
         return recipe_for(Path(name).name for name in names)  # parent folders' names do not count
 
     def defaults(self, scheduler: str, *, embeds_guidance: bool) -> Defaults:
@@ -119,6 +122,7 @@ def _add_card(extras: Extras, card: ModelCard) -> Extras:
         loras=loras,
         ip_adapter=extras.ip_adapter or card.ip_adapter or None,
         vae=extras.vae or card.vae or None,
+        motion_adapter=extras.motion_adapter or card.motion_adapter or None,
     )
 
 

@@ -36,6 +36,7 @@ class ModelCard:
     """LoRAs with their weights."""
     ip_adapter: str = ""
     vae: str = ""
+    motion_adapter: str = ""
     family: str = ""
     folder: Path | None = None
     """The model's folder, if it comes with the package; `None` otherwise."""
@@ -66,7 +67,7 @@ class ModelCard:
         """True if the model runs without a download."""
         if self.folder is not None:
             return (self.folder / "model_index.json").is_file()
-        parts = (self.base, *self.controlnets.values(), *self.loras, self.ip_adapter, self.vae)
+        parts = (self.base, *self.controlnets.values(), *self.loras, self.ip_adapter, self.vae, self.motion_adapter)
         return all(is_on_disk(part) for part in parts if part)
 
 
@@ -153,6 +154,13 @@ _SD15_INPAINT = replace(
     purpose="paints what lies beyond a frame (stylize expand); wants a GPU",
     controlnets={},
 )
+_ANIMATEDIFF = replace(
+    _SD15,
+    name="animatediff",
+    size_mb=9300,
+    purpose="as sd15, sixteen frames at a time beside one another; wants a GPU with 16 GB",
+    motion_adapter="guoyww/animatediff-motion-adapter-v1-5-3",
+)
 _WAN_VACE = ModelCard(
     name="wan-vace",
     base="Wan-AI/Wan2.1-VACE-1.3B-diffusers",
@@ -162,7 +170,8 @@ _WAN_VACE = ModelCard(
     family="Wan VACE",
 )
 MODELS: dict[str, ModelCard] = {
-    card.name: card for card in (_POCKET, _SD15, _SD15_LCM, _SDXL, _SDXL_LIGHTNING, _SD15_INPAINT, _WAN_VACE)
+    card.name: card
+    for card in (_POCKET, _SD15, _SD15_LCM, _SDXL, _SDXL_LIGHTNING, _SD15_INPAINT, _ANIMATEDIFF, _WAN_VACE)
 }
 """The models that come with the package."""
 

@@ -18,7 +18,7 @@ from stylize.networks.video_networks import PLAIN_DEFAULTS, VIDEO_DEFAULTS
 VIDEO_PIPELINES = {"WanVACEPipeline", "WanPipeline", "WanVideoToVideoPipeline"}
 """Pipelines of model_index.json that are loaded here."""
 OTHER_VIDEO = ("Wan", "LTX", "CogVideoX", "HunyuanVideo", "Cosmos", "SkyReels", "Mochi", "StableVideoDiffusion",
-               "AnimateDiff", "Kandinsky5", "Allegro", "Latte", "EasyAnimate", "SanaVideo")  # fmt: skip
+               "Kandinsky5", "Allegro", "Latte", "EasyAnimate", "SanaVideo")  # fmt: skip
 """Beginnings of other video pipelines' names."""
 
 
@@ -36,6 +36,9 @@ def find_video_pipeline(folder: Path) -> str | None:
         return None
     if name in VIDEO_PIPELINES:
         return name
+    if name.startswith("AnimateDiff"):
+        what = f"{folder}: is a whole pipeline of AnimateDiff"
+        raise ModelError(what, "use its Stable Diffusion model, and its motion_adapter folder as --motion-adapter")
     if name.startswith(OTHER_VIDEO):
         what = f"{folder}: is a video model of the kind {name}"
         raise ModelError(
@@ -54,7 +57,8 @@ def load_video_networks(
     """
     extras, folder = source.extras, source.base.path
     unfit = {"--controlnet": extras.controlnets, "--lora": extras.loras, "--ip-adapter": extras.ip_adapter,
-             "--textual-inversion": extras.textual_inversions, "--vae": extras.vae}  # fmt: skip
+             "--textual-inversion": extras.textual_inversions, "--vae": extras.vae,
+             "--motion-adapter": extras.motion_adapter}  # fmt: skip
     if given := [name for name, value in unfit.items() if value]:
         raise ModelError(f"{source.name}: takes no {given[0]}", "leave it out, or use an image model such as sd15")
     what = f"{folder}: cannot be loaded"

@@ -191,7 +191,7 @@ def cache_bytes(unet: Any, latents: int, itemsize: int) -> int:
 
 
 def _looks_across(name: str) -> bool:
-    return name.startswith(DECODER) and ".attn1." in name
+    return name.startswith(DECODER) and ".attn1." in name and ".motion_modules." not in name
 
 
 def install(unet: Any) -> None:

@@ -13,6 +13,7 @@ from stylize.errors import StyleError, StylizeError
 from stylize.networks.attention import cache_bytes
 from stylize.networks.devices import KNOWN, free_bytes, full_size_slice
 from stylize.networks.image_networks import Networks
+from stylize.networks.motion_modules import choose_window
 from stylize.style.values import Layout
 
 BUFFERS = 6
@@ -92,9 +93,12 @@ def choose_batch(
 ) -> int:
     """Chooses how many frames of `size` (width, height) go through the networks together.
 
-    As many as are `wanted`; else up to `BATCH` where there is room for them; one where that is not known,
-    where the VAE goes tile by tile, and where networks are brought in layer by layer.
+    As many as are `wanted`; with motion modules, as many as these were trained on; else up to `BATCH` where there is
+    room for them; one where that is not known, where the VAE goes tile by tile, and where networks are brought in layer
+    by layer.
     """
+    if networks.moves:
+        return choose_window(networks.unet, wanted)
     if wanted is not None:
         return wanted
     free, tiled = free_bytes(networks.device), getattr(networks.vae, "use_tiling", False)

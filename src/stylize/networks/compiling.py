@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from stylize.errors import StyleError
 from stylize.networks.budget import MemoryLoad
 from stylize.networks.image_networks import Networks
+from stylize.networks.motion_modules import has_motion
 
 Compile: TypeAlias = Literal["auto", "on", "off"]
 
@@ -28,10 +29,14 @@ def choose_compile(
         load: steps and samples of a frame.
 
     Raises:
-        StyleError: it is asked for on a device other than a CUDA GPU.
+        StyleError: it is asked for on a device other than a CUDA GPU, or with a motion adapter.
     """
     if wanted == "on" and networks.device.type != "cuda":
         raise StyleError(f"compiling is for CUDA devices, not for {networks.device.type}", "leave --compile out")
+    if has_motion(networks.unet):
+        if wanted == "on":
+            raise StyleError("a model with a motion adapter is not compiled", "leave --compile out")
+        return False
     if wanted != "auto" or networks.device.type != "cuda" or frames is None:
         return wanted == "on"
     return frames * seconds_saved(networks, size, load) > COMPILE_SECONDS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,14 +12,15 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny
-from torch.nn import functional as F
 
 from stylize.frames import DepthEstimator
 from stylize.networks.attention import Exchange
 from stylize.networks.controlnets import ControlNet
 from stylize.networks.devices import full_size_slice, upload
 from stylize.networks.family import family
+from stylize.networks.guidance import embeds_guidance, guidance_embedding
 from stylize.networks.image_prompt import ImagePrompt
+from stylize.networks.motion_modules import has_motion, predict_together
 from stylize.networks.patches import PatchAutoencoder
 from stylize.networks.prompts import PromptEmbedding
 from stylize.networks.vocabulary import Vocabulary
@@ -103,6 +103,11 @@ class Networks:
     def paints(self) -> bool:
         """Whether it is an inpainting model, which paints only what a mask leaves open."""
         return bool(self.unet.config.in_channels == 2 * self.unet.config.out_channels + 1)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the UNet has motion modules, which look across all frames of a batch."""
+        return has_motion(self.unet)
 
     @property
     def embeds_guidance(self) -> bool:
@@ -201,7 +206,8 @@ class Networks:
         condition = None
         if self.embeds_guidance:
             condition = guidance_embedding(guidance_scale, self.unet.config.time_cond_proj_dim).to(latents)
-        prediction: torch.Tensor = self.unet(
+        unet = functools.partial(predict_together, self.unet, exchange.frames) if self.moves else self.unet
+        prediction: torch.Tensor = unet(
             latents if shown is None else torch.cat([latents, shown], 1),
             t,
             encoder_hidden_states=prompt.words,
@@ -262,7 +268,9 @@ class Networks:
 
         def counter(name: str) -> Callable[..., None]:
             def count(_: Any, arguments: tuple[Any, ...]) -> None:
-                setattr(counts, name, getattr(counts, name) + len(arguments[0]))
+                sample = arguments[0]  # `[N, C, h, w]`, or `[N, C, frames, h, w]`
+                samples = len(sample) * (sample.shape[2] if sample.ndim == 5 else 1)
+                setattr(counts, name, getattr(counts, name) + samples)
 
             return count
 
@@ -276,16 +284,3 @@ class Networks:
             self._counting.remove(counts)
             for hook in hooks:
                 hook.remove()
-
-
-def embeds_guidance(unet: Any) -> bool:
-    """Whether the UNet learnt the guidance scale as a condition (LCM) and needs no second pass for it."""
-    return getattr(unet.config, "time_cond_proj_dim", None) is not None
-
-
-def guidance_embedding(scale: float, channels: int) -> torch.Tensor:
-    """Embeds `1000 (scale - 1)` in sines and cosines, `[1, channels]`, as LCM's UNets learnt it (Luo et al. 2023)."""
-    half = channels // 2
-    waves = torch.exp(torch.arange(half, dtype=torch.float32) * (-math.log(10000) / (half - 1)))
-    angles = 1000 * (scale - 1) * waves[None]
-    return F.pad(torch.cat([angles.sin(), angles.cos()], dim=1), (0, channels % 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -85,8 +85,11 @@ def conditions_for(networks: Networks, style: Style, reference: PillowImage.Imag
         raise ModelError(f"{networks.name} has no ControlNet '{min(missing)}'", f"use those it has: {has}")
     prompts = prompts_for(networks, style, reference, guided=guidance > 1 and not networks.embeds_guidance)
     rescale, schedule = style.guidance_rescale, make_schedule(networks.scheduler, steps, to_run, strength)
+    temporal = style.temporal_weights
+    if networks.moves:  # its motion modules see the frames beside one another already
+        temporal = replace(temporal, attention=0.0)
     return Conditions(
-        prompts, guidance, rescale, strength, controls, style.temporal_weights, style.seed, schedule, footage,
+        prompts, guidance, rescale, strength, controls, temporal, style.seed, schedule, footage,
         structure, find_cells(networks, style),
     )  # fmt: skip
 

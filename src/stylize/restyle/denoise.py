@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from stylize.networks import Exchange, Networks, PromptEmbedding
 from stylize.networks.attention import StepCache
 from stylize.networks.devices import upload
 from stylize.restyle.conditions import Conditions
+from stylize.restyle.looking_back import add_controls_before, count_before, keep_last, latents_before
 from stylize.restyle.memory import Memory
 
 
@@ -31,7 +33,7 @@ def denoise(
     Args:
         latents: the source frames', scaled, `[B, C, h, w]`.
         controls: embedded maps by name (`Networks.embed_control`), `[B, C', h, w]`.
-        prompt: of the frames, `stack`ed.
+        prompt: of the frames, `stack`ed; with motion modules, of the frames that they look back to, too.
         memory: of the frames before; the batch attends to the shot's first frame and to the frame before it.
         generators: one a frame, all in the same state: fresh noise a frame would be flicker.
         kept: frames that count; the rest fill the batch up. All if left out.
@@ -43,28 +45,36 @@ def denoise(
     scheduler, timesteps = copy_scheduler(conditions.schedule[0]), conditions.schedule[1]
     noise = torch.cat([torch.randn((1, *latents.shape[1:]), generator=generator) for generator in generators])
     noisy = scheduler.add_noise(latents, upload(noise, latents.device, latents.dtype), timesteps[:1])
-    groups, kept = len(prompt.words) // len(latents), kept or len(latents)
+    looks_back, kept = networks.moves, kept or len(latents)
+    controls = add_controls_before(memory, controls) if looks_back else controls
+    rows = len(latents) + (count_before(memory) if looks_back else 0)
+    groups = len(prompt.words) // rows
     # the scheduler's are on the CPU, where it can look at them without waiting for the device
     number = torch.float32 if timesteps.is_floating_point() else timesteps.dtype
     on_device = upload(timesteps, latents.device, number)
     shown = None if shown is None else torch.cat([shown] * groups)
-    controls = {name: torch.cat([embedded] * groups) for name, embedded in controls.items()}
+    grouped = {name: torch.cat([embedded] * groups) for name, embedded in controls.items()}
     options = networks.step_options(generators)
-    first, last = list[StepCache](), list[StepCache]()
+    first, last, trail = list[StepCache](), list[StepCache](), list[torch.Tensor]()
     for step, timestep in enumerate(timesteps):
         exchange = _make_exchange(memory, step, conditions, prompt)
-        exchange.frames = len(latents)
-        inputs = scheduler.scale_model_input(torch.cat([noisy] * groups), timestep)
+        exchange.frames = rows
+        seen = torch.cat([*latents_before(memory, step), noisy]) if looks_back else noisy
+        inputs = scheduler.scale_model_input(torch.cat([seen] * groups), timestep)
         weights = conditions.weights_at(step, len(timesteps))
         t = on_device[step].expand(len(inputs))
-        predicted = networks.predict(inputs, t, prompt, controls, weights, exchange, conditions.guidance_scale, shown)
+        predicted = networks.predict(inputs, t, prompt, grouped, weights, exchange, conditions.guidance_scale, shown)
+        if looks_back:
+            predicted = predicted.view(groups, rows, *predicted.shape[1:])[:, -len(latents) :].flatten(0, 1)
+            trail.append(seen)
         if groups == 2:
             predicted = _guide(predicted, conditions.guidance_scale, conditions.guidance_rescale)
         noisy = scheduler.step(predicted, timestep, noisy, **options, return_dict=False)[0]
         last.append(exchange.copy_row(kept - 1))
         if memory.frames_in_shot == 0:
             first.append(last[-1] if kept == 1 else exchange.copy_row(0))
-    return noisy, memory.after(tuple(first), tuple(last), kept)
+    after = memory.after(tuple(first), tuple(last), kept)
+    return noisy, replace(after, window=keep_last(trail, controls)) if looks_back else after
 
 
 def copy_scheduler(scheduler: Any) -> Any:

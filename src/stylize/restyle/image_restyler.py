@@ -16,8 +16,9 @@ from stylize.networks.devices import start_download
 from stylize.networks.prompts import stack
 from stylize.restyle.conditions import Conditions, conditions_for
 from stylize.restyle.denoise import denoise
+from stylize.restyle.looking_back import count_before
 from stylize.restyle.memory import Memory
-from stylize.restyle.seeds import seed_of_shot
+from stylize.restyle.seeds import seed_of_frame, seed_of_shot
 from stylize.style import Style
 
 LATENT_GRID = 8
@@ -58,8 +59,7 @@ class ImageRestyler:
         """Restyles a batch; see `Restyler.restyle`."""
         networks, (width, height), count = self.networks, start.size, len(start)
         size = max(count, self.batch) if self.static else count
-        seed = seed_of_shot(conditions.seed, memory.shot)
-        generators = [torch.Generator("cpu").manual_seed(seed) for _ in range(size)]
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in self._list_seeds(conditions, memory, size)]
         signed = _pad(_to_signed(start.frames))
         latents = networks.encode(signed, generators)
         shown = None if start.known is None or not networks.paints else _show(networks, start, signed, generators)
@@ -68,12 +68,19 @@ class ImageRestyler:
         if self.static:
             shown = None if shown is None else _fill(shown, size)
             latents, embedded = _fill(latents, size), {name: _fill(x, size) for name, x in embedded.items()}
-        prompt = stack([conditions.prompts.at(start.times[min(i, count - 1)]) for i in range(size)])
+        before = [0] * count_before(memory) if networks.moves else []
+        prompt = stack([conditions.prompts.at(start.times[min(i, count - 1)]) for i in [*before, *range(size)]])
         latents, memory = denoise(networks, conditions, latents, embedded, prompt, memory, generators, count, shown)
         drawn = networks.draws_strokes and "strokes" in padded
         strokes = (padded["strokes"], conditions.controls["strokes"].weight) if drawn else ()
         pixels = networks.decode(latents[:count], *strokes)[..., :height, :width]
         return _to_images(*start_download(pixels)), memory
+
+    def _list_seeds(self, conditions: Conditions, memory: Memory, size: int) -> list[int]:
+        if self.networks.moves:
+            first = memory.frames_in_shot
+            return [seed_of_frame(conditions.seed, memory.shot, first + i) for i in range(size)]
+        return [seed_of_shot(conditions.seed, memory.shot)] * size
 
 
 def _show(networks: Networks, start: Clip, signed: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:

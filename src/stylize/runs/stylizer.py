@@ -115,6 +115,7 @@ def load_stylizer(
     textual_inversions: Sequence[str | Path] = (),
     vae: str | Path | None = None,
     depth: str | Path | None = None,
+    motion_adapter: str | Path | None = None,
     memory: Layout | None = None,
     batch: int | None = None,
     compile: Compile = "auto",
@@ -139,6 +140,7 @@ def load_stylizer(
         textual_inversions: files of learned words; in a prompt, each is written as the name of its file.
         vae: a VAE in place of the model's own; may be TAESD.
         depth: a depth network in transformers format (Depth Anything V2), in place of MiDaS.
+        motion_adapter: AnimateDiff's motion modules, a folder, which restyle the frames of a batch beside one another.
         memory: layout of the networks; `None` chooses one that fits.
         batch: frames that go through the networks together, 1 to 32; `None` takes up to 8 if they fit.
         compile: compile the networks before a run, on CUDA devices: "on", "off", or "auto", which weighs the minutes
@@ -152,7 +154,9 @@ def load_stylizer(
         StyleError: `batch` is out of range.
     """
     check_batch(batch)
-    extras = Extras(controlnets, controls, more_controls, loras or {}, ip_adapter, textual_inversions, vae, depth)
+    extras = Extras(
+        controlnets, controls, more_controls, loras or {}, ip_adapter, textual_inversions, vae, depth, motion_adapter
+    )
     networks = load_model(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
     return Stylizer(networks, memory, batch, compile)
 

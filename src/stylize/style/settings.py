@@ -22,7 +22,7 @@ STYLE_OPTIONS: dict[str, tuple[str, Option]] = {
 """The fields of `Style` by the name of their option: the name of the field, and its description as an option."""
 PATHS = (
     *(name for name, (_, option) in STYLE_OPTIONS.items() if option.is_path),
-    "model", "lora", "ip_adapter", "textual_inversion", "vae", "depth_model",
+    "model", "lora", "ip_adapter", "textual_inversion", "vae", "depth_model", "motion_adapter",
 )  # fmt: skip
 """Options that may name files; in a style file, relative paths start from the folder of that file."""
 
