@@ -70,8 +70,9 @@ def run(
             views=Views(side_by_side, split, before_after),
         )  # fmt: skip
         todo = jobs(sources, output, settings)
-        if len(todo) > 1 and style.depth_from is not None:
-            raise StyleError("depth maps belong to one video", "restyle the videos one by one")
+        if len(todo) > 1 and (style.depth_from is not None or style.control_from or style.keyframes):
+            what = "depth maps, control pictures and painted frames belong to one video"
+            raise StyleError(what, "restyle the videos one by one")
         for job in todo if len(todo) == 1 else []:
             job.check(style)  # faults of the files are reported before the networks are loaded
         if style.reference is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,12 +21,18 @@ from stylize.style.settings import style_from
 
 if TYPE_CHECKING:
     from stylize.runs import Job
+    from stylize.runs.expand import CanvasJob
+    from stylize.runs.generate import SceneJob
     from stylize.runs.stylizer import Stylizer
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="The video to write: .mp4 .mov .mkv .webm .gif")]
 
 
 Sheet = Annotated[Path | None, typer.Option("--preview", help="Write a sheet of a few frames instead: .png .jpg .webp")]
+
+
+WITH_LOOK = ("mask", "mask_from", "control", "control_from", "negative_prompt")
+"""Options that say nothing without a look."""
 
 
 @options.with_shared
@@ -74,7 +81,7 @@ def generate(
             depth_from=values["depth_from"], depth_large=values["depth_large"],
             settings=_settings(values) | {"camera": camera, "seconds": seconds}, shot=shot,
         )  # fmt: skip
-        job.check(style)
+        _check(job, style, sheet, values)
         stylizer = load_from(values)
         if sheet is not None:
             _show(stylizer, *prepare(stylizer, job, style), sheet, values)
@@ -121,7 +128,7 @@ def expand(
             preset=preset, pixel_format=pix_fmt, settings=_settings(values) | {"canvas": canvas, "place": place},
             canvas=canvas, place=place,
         )  # fmt: skip
-        job.check(style)
+        _check(job, style, sheet, values)
         stylizer = None if style is None and sheet is None else load_from(values)
         if sheet is not None and stylizer is not None:
             _show(stylizer, job, style, sheet, values)
@@ -129,6 +136,14 @@ def expand(
         with warnings_as_lines(shown=not quiet), functools.partial(progress_bar, shown=not quiet)() as progress:
             report = paint(stylizer, job, style, progress, None if quiet else say)
         make_report_printer(as_json, quiet)(report)
+
+
+def _check(job: SceneJob | CanvasJob, style: Style | None, sheet: Path | None, values: Mapping[str, Any]) -> None:
+    """Raises StylizeError for every fault of the files; a preview writes no video, so one of that name may be there."""
+    if style is None and (given := [name for name in WITH_LOOK if values[name]]):
+        name = given[0].replace("_", "-")
+        raise typer.BadParameter(f"--{name} is for a look: add --prompt TEXT or --reference PICTURE")
+    replace(job, force=job.force or sheet is not None).check(style)
 
 
 def _show(stylizer: Stylizer, job: Job, style: Style | None, sheet: Path, values: Mapping[str, Any]) -> None:

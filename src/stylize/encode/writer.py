@@ -43,6 +43,7 @@ class VideoWriter:
         start, end: seconds on the source's clock; the other tracks are taken in `[start, end)`, frames at `start` are
             written at 0. `None` keeps the clock and everything.
         say: gets a line about everything that had to be converted or left out; by default, each line is a warning.
+        force: throw away an unfinished run of the same name.
 
     Raises:
         VideoError: the file cannot be written, or its container cannot hold the tracks.
@@ -61,11 +62,13 @@ class VideoWriter:
         start: Fraction | None = None,
         end: Fraction | None = None,
         say: Say | None = None,
+        force: bool = False,
     ) -> None:
         encoding = encoding or choose_encoding(
             path, size, crf=crf, preset=preset, alpha=source.has_alpha, rate=source.frame_rate
         )
-        self._begin(Target(Path(path), source, size, encoding, start, end, say=say or warn), {}, None, keep=False)
+        target = Target(Path(path), source, size, encoding, start, end, say=say or warn)
+        self._begin(target, {}, None, keep=False, force=force)
 
     @classmethod
     def for_run(cls, target: Target, identity: Mapping[str, Any], manifest: Manifest | None) -> Self:
@@ -79,8 +82,16 @@ class VideoWriter:
         writer._begin(target, identity, manifest, keep=True)
         return writer
 
-    def _begin(self, target: Target, identity: Mapping[str, Any], manifest: Manifest | None, *, keep: bool) -> None:
-        self.target, self._identity, self._keep = target, identity, keep
+    def _begin(
+        self,
+        target: Target,
+        identity: Mapping[str, Any],
+        manifest: Manifest | None,
+        *,
+        keep: bool,
+        force: bool = False,
+    ) -> None:
+        self.target, self._identity, self._keep, self._force = target, identity, keep, force
         self._folder = WorkFolder(target.path)
         self.manifest = manifest or Manifest(identity)
         self._resumed = manifest is not None
@@ -102,7 +113,12 @@ class VideoWriter:
         """Begins the run's folder, or continues in it; a failure leaves the folder as it was."""
         try:
             if not self._resumed:
-                if not self._keep and (earlier := self._folder.manifest()) is not None and earlier.segments:
+                if (
+                    not self._keep
+                    and not self._force
+                    and (earlier := self._folder.manifest()) is not None
+                    and earlier.segments
+                ):
                     what = f"{self.target.path}: an unfinished run is there, {earlier.frames} frames of it done"
                     raise UnfinishedRun(what, "go on with it by --resume, or name another file")
                 self._folder.begin(self._identity)

@@ -140,22 +140,25 @@ def _find_encoder(location: Place, fetch_part: FetchPart) -> Path:
         ModelError: there is none, or only one of another width.
     """
     folder, file = location.path.parent, location.path
-    places = [folder / ENCODER, folder.parent / "models" / ENCODER]
-    found = [place for place in places if place.is_dir()]
+    key, width = _read_encoder_width(file)
+    found: dict[Path, int] = {}
     parts = location.text.split("/")
-    if not found and len(parts) >= 3 and not Path(location.text).expanduser().exists():  # in the hub's repository
-        beside = "/".join([*parts[:-2], "models"] if SMALLER_ENCODER in file.name else parts[:-1])
-        found = [fetch_part(f"{beside}/{ENCODER}").path]
+    on_hub = len(parts) >= 3 and not Path(location.text).expanduser().exists()
+    beside = "/".join([*parts[:-2], "models"] if SMALLER_ENCODER in file.name else parts[:-1])
+    for place in (folder / ENCODER, folder.parent / "models" / ENCODER, f"{beside}/{ENCODER}" if on_hub else None):
+        if isinstance(place, str):  # none of those on disk fits
+            place = fetch_part(place).path
+        if place is None or not place.is_dir():
+            continue
+        with explained(ModelError, f"{place}: is not an image encoder", "download it again", BROKEN_FILES):
+            found[place] = getattr(CLIPVisionConfig.from_pretrained(place, local_files_only=True), key)
+        if width in (None, found[place]):
+            return place
     if not found:
         what = f"{location.text}: has no image encoder beside it"
         raise ModelError(what, f"put the adapter's {ENCODER} folder beside the file")
-    key, width = _read_encoder_width(file)
-    for place in found:
-        with explained(ModelError, f"{place}: is not an image encoder", "download it again", BROKEN_FILES):
-            config = CLIPVisionConfig.from_pretrained(place, local_files_only=True)
-        if width is None or getattr(config, key) == width:
-            return place
-    what = f"{location.text}: reads an image encoder of width {width}, {found[0]} has {getattr(config, key)}"
+    other, given = next(iter(found.items()))
+    what = f"{location.text}: reads an image encoder of width {width}, {other} has {given}"
     raise ModelError(what, "put the encoder that the adapter was made for beside it (ViT-H for names with 'vit-h')")
 
 
@@ -183,6 +186,6 @@ def _find_only_file(location: Place, adapter: str) -> Path:
 def describe(extras: Extras) -> str:
     """Lists the added parts, as a suffix for the model's name."""
     words = [f"{Path(str(text)).stem}:{weight:g}" for text, weight in extras.loras.items()]
-    files = (*extras.textual_inversions, extras.ip_adapter, extras.vae, extras.motion_adapter)
+    files = (*extras.textual_inversions, extras.ip_adapter, extras.vae, extras.motion_adapter, extras.depth)
     words += [Path(str(text)).stem for text in files if text]
     return "".join(f" + {word}" for word in words)

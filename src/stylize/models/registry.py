@@ -158,7 +158,7 @@ _ANIMATEDIFF = replace(
     _SD15,
     name="animatediff",
     size_mb=9300,
-    purpose="as sd15, sixteen frames at a time beside one another; wants a GPU with 16 GB",
+    purpose="as sd15, sixteen frames at a time beside one another; wants a GPU with 24 GB",
     motion_adapter="guoyww/animatediff-motion-adapter-v1-5-3",
 )
 _WAN_VACE = ModelCard(
@@ -166,7 +166,7 @@ _WAN_VACE = ModelCard(
     base="Wan-AI/Wan2.1-VACE-1.3B-diffusers",
     licence="Apache-2.0",
     size_mb=19000,
-    purpose="a video model: restyles by depth, moves stills, draws from words, fills canvases; wants a GPU with 12 GB",
+    purpose="a video model: restyles by depth, moves stills, draws from words, fills canvases; wants a GPU with 24 GB",
     family="Wan VACE",
 )
 MODELS: dict[str, ModelCard] = {

@@ -110,36 +110,35 @@ def carry_paintings(
         paintings: each with a time at which its frame is shown, in seconds on the clips' clock; at the frames' size.
         skip: leave out this many frames in the result.
     """
+    return itertools.islice(_carry(clips, paintings), skip, None)
+
+
+def _carry(clips: Iterable[Clip], paintings: Sequence[tuple[Fraction, Picture]]) -> Iterator[Clip]:
     forward: Carried | None = None
     with _Stretch() as stretch:
         for frame, _ in split_shots(one_by_one(clips), CutDetector()):
-            covered: Iterable[Clip] = ()
             if frame.starts_shot:  # nothing is carried over a cut
-                covered, forward = [*stretch.finish(forward, None)], None
+                yield from stretch.finish(forward, None)
+                forward = None
             painting = next((picture for second, picture in paintings if is_shown(frame, second)), None)
             if painting is not None:
                 painted = Carried(frame.frames[0], painting)
                 here = _cover(frame, painted.cover(frame.frames[0]))
-                covered = itertools.chain(covered, stretch.finish(forward, painted), [here])
-                yield from _after(covered, skip)
+                yield from stretch.finish(forward, painted)
+                yield here
                 stretch.begin(frame)
                 forward = painted
                 continue
-            yield from _after(covered, skip)
             stretch.add(frame)
             if all(second < frame.times[0] for second, _ in paintings):  # nothing comes back from a later painting
-                yield from _after(stretch.finish(forward, None), skip)
+                yield from stretch.finish(forward, None)
                 forward = stretch.carried
-        yield from _after(stretch.finish(forward, None), skip)
+        yield from stretch.finish(forward, None)
 
 
 def is_shown(frame: Clip, second: Fraction) -> bool:
     """Whether a clip's first frame is the one that is shown at a time."""
     return frame.times[0] <= second < frame.times[0] + frame.durations[0]
-
-
-def _after(clips: Iterable[Clip], skip: int) -> Iterator[Clip]:
-    return (clip for clip in clips if clip.index >= skip)
 
 
 def _cover(frame: Clip, cover: Cover) -> Clip:

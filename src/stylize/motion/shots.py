@@ -99,4 +99,6 @@ def split_shots(frames: Iterable[Clip], detector: CutDetector) -> Iterator[tuple
         starts_shot, detector = detector.see(frame.frames[0])
         if frame.geometry is not None:  # a rendered scene is one shot, however quickly its camera moves
             starts_shot = is_first or frame.geometry[0].back is None
+        if frame.known is not None and not frame.known.any():  # all of it is to be painted: it goes on from the still
+            starts_shot = is_first
         yield replace(frame, starts_shot=starts_shot), detector

@@ -139,6 +139,9 @@ class Networks:
         """
         for counts in self._counting:
             counts.frames += len(pixels)
+        return self._encode(pixels, generators)
+
+    def _encode(self, pixels: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
         latents, size = [], full_size_slice(self.device)
         for i in range(0, len(pixels), size):
             part = upload(pixels[i : i + size], self.device, self.vae.dtype)
@@ -227,7 +230,7 @@ class Networks:
             pixels: `[B, 3, H, W]` in [-1, 1].
             known: `[B, 1, H, W]`, 1 where frames are to stay.
         """
-        latents = self.encode(pixels * (known > 0.5), generators)
+        latents = self._encode(pixels * (known > 0.5), generators)
         mask = torch.nn.functional.interpolate(1 - known, size=latents.shape[-2:])
         return torch.cat([(mask > 0.5).to(latents), latents], 1)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from stylize.decode import VideoReader, read_picture
-from stylize.decode.pictures import VIDEOS
+from stylize.decode.pictures import SUFFIXES, VIDEOS
 from stylize.encode.atomic import write_atomically
 from stylize.errors import StyleError, VideoError
 from stylize.runs.expand import CanvasJob
@@ -161,6 +161,8 @@ def check_still(source: str | Path) -> Path:
     Raises:
         StylizeError: it is not a picture.
     """
+    if Path(source).suffix.lower() not in SUFFIXES:
+        raise VideoError(f"{Path(source).name}: is not a picture", f"give one of {', '.join(sorted(SUFFIXES))}")
     read_picture(source)
     return Path(source)
 

@@ -21,6 +21,8 @@ MAX_CHANGE = 0.5
 """Share of the picture that the motion may leave unexplained, summed up since the last keyframe."""
 UNEXPLAINED = 0.08
 """Difference to what the motion predicts from which on a pixel is news, in [0, 1]."""
+NO_FLOW = 1e-3
+"""Pixels of known motion below which a frame repeats the one before."""
 STILL_MEAN, STILL_MAX = 1.0, 5.0
 """Change of the means of 8 x 8 pixels up to which nothing has moved, in levels of 255: over all, and anywhere."""
 
@@ -155,7 +157,7 @@ def cut_gaps(
             yield from _join_frames(waiting)
             yield Gap(frame, cuts)
             key, waiting, change, follows_still = picture, [], 0.0, False
-        elif not waiting and is_still(key, picture):
+        elif not waiting and not _is_new(frame) and is_still(key, picture):
             yield Gap(frame, cuts, is_still=True)
             follows_still = True
         else:
@@ -210,6 +212,13 @@ def is_still(before: Picture, after: Picture) -> bool:
     ]
     change = np.abs(small[1] - small[0])
     return bool(change.mean() < STILL_MEAN and change.max() < STILL_MAX)
+
+
+def _is_new(frame: Clip) -> bool:
+    """Whether a frame cannot be a repeated one: it is painted, or a camera is known to have moved, however little."""
+    painted = frame.covers is not None and bool(frame.covers[0].share.min() >= 1)
+    back = None if frame.geometry is None else frame.geometry[0].back
+    return painted or (back is not None and float(np.abs(back.flow).max()) > NO_FLOW)
 
 
 def _news(before: Picture, picture: Picture, back: Motion) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from stylize.restyle.conditions import Conditions, make_schedule, steps_to_run, 
 from stylize.restyle.denoise import copy_scheduler
 from stylize.restyle.memory import Memory
 from stylize.restyle.seeds import seed_of_shot
-from stylize.style import FOOTAGE, Style, Temporal, parse_timeline
+from stylize.style import FOOTAGE, Control, Style, Temporal, parse_timeline
 
 GROUP = 4
 """Frames that one latent stands for."""
@@ -67,8 +67,6 @@ class VideoRestyler:
             StyleError: a setting that video models do not have.
             ModelError: more than one control: the model takes one control video.
         """
-        if style.mode == "fast":
-            raise StyleError("fast mode is for image models", "a video model makes all frames of a window at once")
         defaults, footage = self.networks.defaults, FOOTAGE[style.footage]
         guidance = defaults.guidance_scale if style.guidance_scale is None else style.guidance_scale
         asked = {n: c for n, c in style.asked_controls.items() if c.weight > 0}
@@ -76,6 +74,7 @@ class VideoRestyler:
         controls = given | asked if style.controls is not None or given else to_controls(defaults.controls)
         if controls and not self.networks.is_shown:
             raise ModelError(f"{self.name} takes no controls", "leave them out, or use --model wan-vace")
+        _refuse_options(style, controls, guidance)
         if len(controls) > 1:
             raise ModelError(f"{self.name} takes one control, not {' and '.join(controls)}", "name one with --control")
         if "strokes" in controls:
@@ -140,6 +139,7 @@ class VideoRestyler:
             return None, {}
         video, mask = self._lay_out(start, maps, conditions)
         lead = (before["video"], before["mask"]) if before else (video[:, :, :1], mask[:, :, :1])
+        lead = lead[0].to(video.device), lead[1].to(mask.device)  # of a run that goes on, they are on the networks'
         shown = self.networks.condition(torch.cat([lead[0], video], 2), torch.cat([lead[1], mask], 2))
         if before:
             shown = torch.cat([before["shown"], shown[:, :, 1:]], 2)
@@ -223,6 +223,20 @@ class VideoRestyler:
         resized = F.interpolate(pixels, size=size, mode="bilinear", align_corners=False)
         canvas[:, :, top : top + size[0], left : left + size[1]] = resized
         return self.networks.condition_reference(canvas)
+
+
+def _refuse_options(style: Style, controls: Mapping[str, Control], guidance: float) -> None:
+    """Raises StyleError for settings of image models that a video model cannot follow."""
+    if style.mode == "fast":
+        raise StyleError("fast mode is for image models", "a video model makes all frames of a window at once")
+    usual = {f.name: f.default for f in fields(Style)}
+    for name in ("temporal", "style_weight", "reference_weight", "guidance_rescale", "clip_skip"):
+        if getattr(style, name) != usual[name]:
+            raise StyleError(f"a video model has no --{name.replace('_', '-')}", "leave it out")
+    if any((control.start, control.end) != (0, 1) for control in controls.values()):
+        raise StyleError("a video model's control counts at all steps", "leave out @FROM-TO")
+    if style.negative_prompt and guidance <= 1:
+        raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
 
 
 def _fill(pixels: torch.Tensor, grid: int) -> torch.Tensor:

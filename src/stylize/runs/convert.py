@@ -165,15 +165,18 @@ def _prepare(
         check_paints(networks, reader.matte is not None)
     if reader.matte is not None:
         plan = replace(plan, masking=masking_of(reader.matte))
-    if plan.given_depth is not None and job.is_whole and reader.frame_count is not None:
-        plan.given_depth.check_enough(reader.frame_count)
+    count = reader.info.frame_count_from_header if job.is_whole else None  # others are estimates
+    if plan.given_depth is not None and count is not None:
+        plan.given_depth.check_enough(count)
     for pictures in plan.drawn.values():
-        pictures.check(reader.frame_count if job.is_whole else None, reader.size)
+        pictures.check(count, reader.size)
     begun = unfinished_identity(output) if job.resume else {}  # what fits into memory may differ today
     if isinstance(restyler, ImageRestyler):
         restyler, chosen = _choose_resources(restyler, plan, reader, resources, begun, say)
     elif resources.layout not in (None, "whole"):
         raise StyleError("a video model is on the device as a whole", "leave out --memory")
+    elif resources.batch is not None:
+        raise StyleError(f"a video model makes {restyler.batch} frames at once", "leave out --batch")
     else:
         chosen = {"memory": "whole", "batch": restyler.batch, "compiled": False}
     start, end = (None, None) if job.is_whole else reader.part

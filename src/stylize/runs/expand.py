@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 PREVIEWED = 0.4
-"""Seconds after a previewed frame from which something may come into it."""
+"""Seconds after a previewed frame from which something may come into it; two frames at least."""
 
 
 class CanvasSource:
@@ -89,7 +89,9 @@ class CanvasJob(Job):
 
     def frame_at(self, second: float, size: tuple[int, int], estimate_depth: DepthEstimator | None = None) -> Clip:
         """Returns the frame at a second, with what the frames just after it show; see `Job.frame_at`."""
-        end = second + PREVIEWED if self.end is None else min(self.end, second + PREVIEWED)
+        with Job.open(self) as source:
+            seconds = max(PREVIEWED, 2 / float(source.info.frame_rate))
+        end = second + seconds if self.end is None else min(self.end, second + seconds)
         return Job.frame_at(replace(self, end=end), second, size, estimate_depth)
 
     def check(self, style: Style | None) -> None:

@@ -24,6 +24,7 @@ from stylize.scenes.scene import fit_still
 from stylize.structure import GivenDepth
 from stylize.style import Style
 from stylize.style.camera import CameraPath
+from stylize.style.style import check_size
 from stylize.style.values import Large
 
 if TYPE_CHECKING:
@@ -84,10 +85,15 @@ class SceneJob(Job):
         """Raises StylizeError for every fault of the files that can be known before the run."""
         if self.start is not None or self.end is not None:
             raise StyleError("a still has no time to start or end at", "use --seconds for the length")
+        if style is not None and (style.mask is not None or style.mask_from):
+            raise StyleError("a mask belongs to a video", "film the still first, then restyle a part with run")
+        if style is not None and style.keyframes:
+            raise StyleError("a painting belongs to a video", "give the painting itself as the still")
         files = () if style is None else style.files
         check_output(self.output, source=self.source, force=self.force, resume=self.resume, also=files)
         asked = self.size if style is None else style.size
         size = asked or DRAWN
+        check_size(size)
         if self.source:
             still = fit_still(self._read_still(), asked, LONGEST)
             size = still.shape[1], still.shape[0]
@@ -121,8 +127,7 @@ def prepare(stylizer: Stylizer, job: SceneJob, style: Style | None) -> tuple[Sce
             return replace(job, blank=True, size=job.size or style.size), replace(style, controls={}, strength=1.0)
         if not job.source:
             raise StyleError("there is no still for the camera", "add --image FILE, or leave out --camera")
-        return job, style
-    if not job.shot.camera.parts:
+    elif not job.shot.camera.parts:
         job = replace(job, shot=replace(job.shot, camera=CameraPath()))
     if style is not None and style.depth_from is not None:
         job = replace(job, depth_from=Path(style.depth_from), depth_large=style.depth_large)
@@ -132,13 +137,23 @@ def prepare(stylizer: Stylizer, job: SceneJob, style: Style | None) -> tuple[Sce
     if not job.source and job.still is None:
         if style is None or not style.prompt.strip():
             raise StyleError("there is nothing to film", "add --image FILE, or --prompt TEXT with a model that draws")
-        from stylize.restyle import ImageRestyler
-        from stylize.restyle.still import draw_still
-
-        reference = None if style.reference is None else read_picture(style.reference)
-        still = draw_still(ImageRestyler(networks), style, style.size or DRAWN, reference)
-        job = replace(job, still=still)
+        job = replace(job, still=_draw(stylizer, style))
     return job, style
+
+
+def _draw(stylizer: Stylizer, style: Style) -> Picture:
+    """Draws the still from a style's words, with the networks laid out as in a run."""
+    from stylize.networks import arrange
+    from stylize.restyle import ImageRestyler
+    from stylize.restyle.still import draw_still
+    from stylize.runs.convert import check_paints, explain_memory
+
+    assert isinstance(stylizer.networks, Networks)
+    check_paints(stylizer.networks, leaves_open=False)
+    size, reference = style.size or DRAWN, None if style.reference is None else read_picture(style.reference)
+    with explain_memory():
+        arrange(stylizer.networks, size, stylizer.layout)
+        return draw_still(ImageRestyler(stylizer.networks), style, size, reference)
 
 
 def write_frames(
@@ -148,12 +163,16 @@ def write_frames(
     say: Say | None = None,
 ) -> Report:
     """Writes the frames of a source as they are."""
+    if job.resume and say is not None:
+        say("without a look nothing is kept of a run that was stopped: it begins anew")
     began, done = time.perf_counter(), 0
     output = check_output(job.output, source=job.source, force=job.force, resume=job.resume)
     with source as reader:
         start, end = (None, None) if job.is_whole else reader.part
         encoding = job.choose_encoding(reader.size, reader.info)
-        with VideoWriter(output, reader.info, reader.size, encoding=encoding, start=start, end=end, say=say) as writer:
+        with VideoWriter(
+            output, reader.info, reader.size, encoding=encoding, start=start, end=end, say=say, force=job.force
+        ) as writer:
             for clip in reader.clips(1):
                 writer.write(clip)
                 done += len(clip)

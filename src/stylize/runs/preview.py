@@ -20,7 +20,7 @@ from stylize.networks import Networks, choose_batch
 from stylize.networks.budget import MemoryLoad, needs_of
 from stylize.pipeline import make_plan, restyle_clips
 from stylize.restyle import make_restyler
-from stylize.runs.convert import explain_memory
+from stylize.runs.convert import check_paints, explain_memory
 from stylize.runs.jobs import Job
 from stylize.runs.progress import duration
 from stylize.runs.sheets import SUFFIXES, lay_out, write_sheet
@@ -105,6 +105,8 @@ def make_preview(
     with job.open(estimate) as reader:
         size, total = (style and style.size) or reader.size, reader.frame_count
         rate, matte = reader.info.frame_rate, reader.matte
+    if style is not None and isinstance(stylizer.networks, Networks):
+        check_paints(stylizer.networks, matte is not None)
     length = float((total or count) / rate)
     moments = [(job.start or 0.0) + length * (i + 0.5) / count for i in range(count)]
     clips = [job.frame_at(moment, size if style is None else style.fit_to(size), estimate) for moment in moments]

@@ -57,13 +57,15 @@ def expand_clips(clips: Iterable[Clip], canvas: Canvas, skip: int = 0) -> Iterat
         skip: leave out this many frames in the result.
     """
     before: Wide | None = None
+    read = 0
     for stretch in _cut_stretches(clips):
         with tempfile.TemporaryFile() as file:
             later = _look_back(stretch, canvas, file)
             for i, frame in enumerate(stretch):
                 before = None if frame.starts_shot else before
                 before = lay_out(frame.frames[0], before, canvas)
-                if frame.index >= skip:
+                read += 1
+                if read > skip:
                     shown = _merge(before, later[i], canvas)
                     alpha = None if frame.alpha is None else _lay_alpha(frame.alpha[0], canvas)[None]
                     yield replace(frame, frames=shown[None], alpha=alpha, starts_shot=False)

@@ -84,7 +84,7 @@ MOVES: Mapping[str, Callable[[float], Callable[[float], Pose]]] = {
     "orbit left": lambda a: _orbit(-8 * a),
     "orbit right": lambda a: _orbit(8 * a),
     "orbit": lambda a: _orbit(8 * a),
-    "dolly zoom": lambda a: lambda s: Pose((0, 0, 0.3 * a * s), zoom=1 - 0.3 * a * s),
+    "dolly zoom": lambda a: lambda s: Pose((0, 0, 0.3 * a * s), zoom=max(0.1, 1 - 0.3 * a * s)),
     "zoom in": lambda a: lambda s: Pose(zoom=1 + 0.25 * a * s),
     "zoom out": lambda a: lambda s: Pose(zoom=1 / (1 + 0.25 * a * s)),
     "still": lambda a: lambda s: Pose(),
@@ -182,7 +182,7 @@ def _parse_move(text: str) -> Movement:
     try:
         amount = float(words[-1])
         words.pop()
-    except ValueError:
+    except (ValueError, IndexError):
         amount = 1.0
     name = " ".join(words)
     if not 0 <= amount <= LARGEST:
@@ -208,7 +208,8 @@ def read_key_poses(path: Path) -> KeyPoses:
     except ValueError as error:
         raise StyleError(f"{path}: is not TOML ({error})", "write [[pose]] tables with at, move, turn, zoom") from error
     tables = content.get("pose")
-    if not isinstance(tables, list) or not tables or set(content) != {"pose"}:
+    is_list = isinstance(tables, list) and all(isinstance(table, dict) for table in tables)
+    if not tables or not is_list or set(content) != {"pose"}:
         raise StyleError(f"{path}: holds no key poses", "write [[pose]] tables with at, move, turn, zoom")
     poses = tuple(_read_pose(path, table) for table in tables)
     if any(later[0] <= earlier[0] for earlier, later in itertools.pairwise(poses)):
@@ -229,6 +230,6 @@ def _read_pose(path: Path, table: Mapping[str, Any]) -> tuple[float, Pose, str]:
     finite = all(map(math.isfinite, (*move, *turn, at, zoom)))
     if len(move) != 3 or len(turn) != 3 or not finite or at < 0 or not 0.1 <= zoom <= 10:
         raise StyleError(f"{path}: a pose is out of range", "give three numbers to move and turn, zoom 0.1 to 10")
-    if values["easing"] not in EASINGS:
+    if not isinstance(values["easing"], str) or values["easing"] not in EASINGS:
         raise StyleError(f"{path}: there is no easing '{values['easing']}'", f"use {', '.join(EASINGS)}")
     return at, Pose(move, turn, zoom), values["easing"]

@@ -135,9 +135,8 @@ class Style:
             raise StyleError(f"steps {self.steps} is out of range", "use 1 to 1000")
         if not 0 <= self.seed < 2**63:
             raise StyleError(f"seed {self.seed} is out of range", "use 0 to 2**63 - 1")
-        if self.size is not None and not all(MIN_SIDE <= side <= MAX_SIDE for side in self.size):
-            text = "x".join(map(str, self.size))
-            raise StyleError(f"size {text} is out of range", f"use {MIN_SIDE} to {MAX_SIDE} for both sides")
+        if self.size is not None:
+            check_size(self.size)
         if self.fit is not None and not 64 <= self.fit <= MAX_SIDE:
             raise StyleError(f"fit {self.fit} is out of range", f"use 64 to {MAX_SIDE}")
 
@@ -189,6 +188,13 @@ class Style:
     def means(self) -> Temporal:
         """The former name of `temporal_weights`."""
         return self.temporal_weights
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Raises StyleError where width or height cannot be written."""
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
+        text = "x".join(map(str, size))
+        raise StyleError(f"size {text} is out of range", f"use {MIN_SIDE} to {MAX_SIDE} for both sides")
 
 
 def _check_range(name: str, value: float | None, low: float, high: float, *, open_below: bool = False) -> None:
