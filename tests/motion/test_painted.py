@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -100,3 +101,16 @@ def test_likeness_tells_a_painting_of_the_frame_from_another_picture() -> None:
     assert likeness(np.ascontiguousarray(frame), frame) == pytest.approx(1)
     assert likeness(scene(0), frame) < 0.25
     assert likeness(np.zeros_like(frame), frame) == 0
+
+
+def test_frames_before_a_cut_wait_on_disk() -> None:
+    """Memory does not grow with the distance of a cut from the painting after it."""
+    peaks = []
+    for count in (30, 120):
+        pictures = [scene(i % 20) for i in range(count)] + [255 - scene(i) for i in range(3)]
+        painted = [(Fraction(count + 2, 10), paint(pictures[-1]))]
+        tracemalloc.start()
+        assert sum(1 for _ in carry_paintings(clips(pictures), painted)) == count + 3
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]

@@ -108,3 +108,23 @@ def test_it_does_not_restyle(networks: Networks, folder: Path, tmp_path: Path) -
     film = ("generate", "--image", tmp_path / "still.png", "-o", tmp_path / "out.mp4", "--prompt", "ink")
     code, _, err = run(*film, "--model", folder, "--device", "cpu")
     assert code == 1 and "is an inpainting model" in err
+
+
+def test_it_is_refused_wherever_nothing_is_open(folder: Path, tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "in.mp4", 4)
+    Image.fromarray(frames(clip)[0]).save(tmp_path / "still.png")
+    model = ("--model", folder, "--prompt", "ink", "--device", "cpu")
+    for arguments in (
+        ("preview", clip, "-o", tmp_path / "sheet.png"),
+        ("generate", "--image", tmp_path / "still.png", "-o", tmp_path / "out.mp4", "--preview", tmp_path / "s.png"),
+        ("generate", "-o", tmp_path / "out.mp4", "--size", "64x48"),
+    ):
+        code, _, err = run(*arguments, *model)
+        assert code == 1 and "is an inpainting model" in err, arguments
+
+
+def test_evaluations_are_counted_once(networks: Networks, tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "in.mp4", 4)
+    job = CanvasJob(source=str(clip), output=tmp_path / "out.mkv", canvas="96x64")
+    report = expand(Stylizer(networks), job, Style("ink", steps=4, strength=1.0, guidance_scale=1.0))
+    assert report.unet_evals_per_frame == 4.0

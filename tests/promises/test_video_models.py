@@ -26,6 +26,7 @@ from stylize.restyle.seeds import seed_of_shot
 from stylize.runs.expand import CanvasJob, expand
 from stylize.runs.generate import SceneJob, generate
 from stylize.scenes import Shot
+from stylize.style import Control
 from stylize.style.camera import CameraPath, parse_camera
 from tiny_models import build_tiny_video_model
 
@@ -267,3 +268,47 @@ def test_the_command(folder: Path, source: Path, tmp_path: Path) -> None:
         "run", source, "-o", tmp_path / "out.mp4", "--prompt", "ink", "--model", folder, "--steps", 2, "--device", "cpu"
     )
     assert code == 0 and "26 frames" in out, err
+
+
+def test_what_follows_depends_on_the_still(networks: VideoNetworks, tmp_path: Path) -> None:
+    """The frames to be painted are grey, which is no cut: the model goes on from the still."""
+    results = []
+    for i, still in enumerate((picture(3), 255 - picture(3))):
+        Image.fromarray(still).save(tmp_path / f"{i}.png")
+        shot = Shot(CameraPath("", ()), 0.5, Fraction(16))
+        job = SceneJob(source=str(tmp_path / f"{i}.png"), output=tmp_path / f"{i}.mkv", shot=shot)
+        assert generate(Stylizer(networks), job, Style("it moves", steps=2)).shots == 1
+        results.append(frames(tmp_path / f"{i}.mkv"))
+    assert np.abs(results[0][1:].astype(int) - results[1][1:]).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temporal": 0.0}, "a video model has no --temporal"),
+        ({"style_weight": 0.5}, "a video model has no --style-weight"),
+        ({"reference_weight": 0.1}, "a video model has no --reference-weight"),
+        ({"guidance_rescale": 1.0}, "a video model has no --guidance-rescale"),
+        ({"clip_skip": 2}, "a video model has no --clip-skip"),
+        ({"controls": {"depth": Control(1, 0, 0.5)}}, "counts at all steps"),
+        ({"negative_prompt": "fog", "guidance_scale": 1.0}, "a negative prompt needs guidance"),
+        ({"mode": "fast"}, "fast mode is for image models"),
+    ],
+)
+def test_options_without_effect_are_refused(networks: VideoNetworks, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(StyleError, match=message):
+        VideoRestyler(networks).prepare(Style("ink", **options), None)
+
+
+def test_batches_are_windows(networks: VideoNetworks, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(StyleError, match="makes 64 frames at once"):
+        Stylizer(networks, batch=4).convert(source, tmp_path / "out.mkv", Style("ink", steps=2))
+
+
+def test_depth_of_the_still_is_for_the_camera(networks: VideoNetworks, tmp_path: Path) -> None:
+    Image.fromarray(picture(3)).save(tmp_path / "still.png")
+    Image.fromarray(picture(3)[..., 0]).save(tmp_path / "depth.png")
+    shot = Shot(parse_camera("push in"), 0.5, Fraction(16))
+    job = SceneJob(source=str(tmp_path / "still.png"), output=tmp_path / "out.mkv", shot=shot)
+    style = Style("ink", steps=2, depth_from=tmp_path / "depth.png")
+    assert generate(Stylizer(networks), job, style).frames == 8

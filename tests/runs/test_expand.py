@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from command import run
 from media import frame_times, frames, make_video, picture, sound_packets
 from stylize import Style, Stylizer
+from stylize.errors import UnfinishedRun
 from stylize.networks import Networks
 from stylize.runs.expand import CanvasJob, expand
 
@@ -81,3 +84,54 @@ def test_a_preview(source: Path, tmp_path: Path, look: tuple[str, ...]) -> None:
     sheet = tmp_path / "sheet.png"
     code, _, err = run("expand", source, "-o", tmp_path / "out.mp4", "--canvas", "16:9", *look, "--preview", sheet)
     assert code == 0 and sheet.exists() and not (tmp_path / "out.mp4").exists(), err
+
+
+def test_a_part_that_broke_off_goes_on(
+    tiny: Networks, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stylize.encode.writer.LENGTH", 2)
+    stylizer, style = Stylizer(tiny, batch=1), Style("ink")
+
+    def stop(done: int, _: int | None) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    whole = CanvasJob(source=str(source), output=tmp_path / "whole.mkv", canvas="1:1", start=0.12)
+    assert expand(stylizer, whole, style).frames == 7
+    job = replace(whole, output=tmp_path / "out.mkv")
+    with pytest.raises(KeyboardInterrupt):
+        expand(stylizer, job, style, stop)
+    assert expand(stylizer, replace(job, resume=True), style).resumed_from > 0
+    assert np.array_equal(frames(tmp_path / "out.mkv"), frames(tmp_path / "whole.mkv"))
+
+
+def test_an_unfinished_run_gives_way_by_force(
+    tiny: Networks, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stylize.encode.writer.LENGTH", 2)
+
+    def stop(done: int, _: int | None) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    job = CanvasJob(source=str(source), output=tmp_path / "out.mkv", canvas="1:1")
+    with pytest.raises(KeyboardInterrupt):
+        expand(Stylizer(tiny, batch=1), job, Style("ink"), stop)
+    with pytest.raises(UnfinishedRun):
+        expand(None, job, None)
+    assert expand(None, replace(job, force=True), None).frames == 10
+    assert [file.name for file in tmp_path.iterdir() if "out" in file.name] == ["out.mkv"]
+
+
+def test_a_preview_of_slides_shows_each(tmp_path: Path) -> None:
+    slides = make_video(tmp_path / "slides.mkv", 6, rate=Fraction(1))
+    job = CanvasJob(source=str(slides), output=tmp_path / "out.mkv", canvas="96x64")
+    for second in (1.5, 3.5):
+        shown = job.frame_at(second, (96, 64)).frames[0, 8:56, 16:80]
+        assert np.abs(shown.astype(int) - picture(int(second))).mean() < 8
+
+
+@pytest.mark.parametrize("option", [("--mask", "m.png"), ("--control-from", "canny:e"), ("--control", "depth:1")])
+def test_options_of_a_look_without_one(option: tuple[str, str], source: Path, tmp_path: Path) -> None:
+    code, _, err = run("expand", source, "-o", tmp_path / "out.mp4", "--canvas", "16:9", *option)
+    assert code == 2 and "is for a look" in err

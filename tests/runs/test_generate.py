@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -111,6 +112,12 @@ def test_depth_that_comes_with_the_still(tiny: Networks, still: Path, tmp_path: 
         (("--image", "still.png", "--seconds", "0"), 1, "0 seconds are out of range"),
         (("--image", "still.png", "--mask-from", "motion"), 1, "a mask belongs to a video"),
         (("--image", "still.png", "-o", "still.png"), 1, "is the input itself"),
+        (("--image", "still.png", "--keyframe", "0:still.png"), 1, "a painting belongs to a video"),
+        (("--image", "still.png", "--size", "0x0"), 1, "size 0x0 is out of range"),
+        (("--image", "still.png", "--size", "3x1"), 1, "size 3x1 is out of range"),
+        (("--image", "still.png", "--camera", "ease"), 1, "'ease' is not a camera move"),
+        (("--image", "still.png", "--camera", "push in + linear"), 1, "'linear' is not a camera move"),
+        (("--image", "still.png", "--control", "depth:1"), 2, "is for a look"),
     ],
 )
 def test_what_is_refused(
@@ -131,3 +138,24 @@ def test_a_preview(still: Path, tmp_path: Path) -> None:
         assert sheet.width > 4 * 60
     code, out, _ = run(*film, tmp_path / "plain.png")
     assert code == 0 and (tmp_path / "plain.png").exists() and not (tmp_path / "out.mp4").exists()
+
+
+def test_a_preview_needs_no_free_name(still: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"there already")
+    code, _, err = run("generate", "--image", still, "-o", tmp_path / "out.mp4", "--preview", tmp_path / "sheet.png")
+    assert code == 0, err
+    assert (tmp_path / "out.mp4").read_bytes() == b"there already"
+
+
+def test_a_mask_is_refused_in_python_too(tiny: Networks, still: Path, tmp_path: Path) -> None:
+    with pytest.raises(StyleError, match="a mask belongs to a video"):
+        make_job(still, tmp_path / "out.mkv", "push in").check(Style("ink", mask_from="motion"))
+
+
+def test_slow_moves_are_no_still_frames(tiny: Networks, still: Path, tmp_path: Path) -> None:
+    """A camera that hardly moves: every frame has its own motion, which fast mode follows; one that stands repeats."""
+    diffused = {}
+    for move in ("truck right 0.05", "still"):
+        job = make_job(still, tmp_path / "out.mkv", move)
+        diffused[move] = generate(Stylizer(tiny), replace(job, force=True), Style("ink", mode="fast")).keyframes
+    assert diffused["still"] == 1 < diffused["truck right 0.05"]

@@ -106,3 +106,34 @@ def test_the_command_with_a_painting_alone(source: Path, tmp_path: Path) -> None
     code, out, err = run("run", source, "-o", tmp_path / "out.mkv", "--keyframe", f"0:{painted}")
     assert code == 0 and "12 frames" in out, err
     assert np.array_equal(frames(tmp_path / "out.mkv")[0], 255 - picture(0))
+
+
+def test_a_part_that_broke_off_goes_on(
+    tiny: Networks, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stylize.encode.writer.LENGTH", 2)
+    stylizer, style = Stylizer(tiny, batch=1), Style("ink", keyframes={Fraction(3, 25): paint(tmp_path / "a.png", 3)})
+    whole = stylizer.convert(source, tmp_path / "whole.mkv", style, start=0.12)
+
+    def stop(done: int, _: int | None) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stylizer.convert(source, tmp_path / "out.mkv", style, start=0.12, progress=stop)
+    report = stylizer.convert(source, tmp_path / "out.mkv", style, start=0.12, resume=True)
+    assert report.resumed_from > 0 and report.frames == whole.frames
+    assert np.array_equal(frames(tmp_path / "out.mkv"), frames(tmp_path / "whole.mkv"))
+
+
+def test_a_painting_of_a_scene_that_stands_still(tiny: Networks, tmp_path: Path) -> None:
+    """Fast mode repeats still frames, but not over a painting."""
+    source = make_video(
+        tmp_path / "still.mkv", 8, codec="ffv1", pixel_format="bgr0", options={}, tagged=False,
+        pictures=[picture(0)] * 8,
+    )  # fmt: skip
+    second = 255 - picture(0)[..., ::-1]
+    Image.fromarray(second).save(tmp_path / "b.png")
+    paintings = {Fraction(0): paint(tmp_path / "a.png", 0), Fraction(5, 25): tmp_path / "b.png"}
+    Stylizer(tiny).convert(source, tmp_path / "out.mkv", Style("ink", mode="fast", keyframes=paintings))
+    assert np.array_equal(frames(tmp_path / "out.mkv")[5], second)

@@ -129,3 +129,15 @@ def test_facts_tell_shots_apart() -> None:
     assert reader().facts != reader(seconds=2).facts
     assert reader().facts != reader("pull out").facts
     assert CameraPath().text == "push in"
+
+
+@pytest.mark.parametrize("text", ["pose = [1, 2]", "[[pose]]\neasing = ['ease']", "pose = 3"])
+def test_key_poses_of_another_kind(text: str, tmp_path: Path) -> None:
+    (tmp_path / "path.toml").write_text(text)
+    with pytest.raises(StyleError):
+        parse_camera(str(tmp_path / "path.toml"))
+
+
+def test_a_dolly_zoom_keeps_a_lens() -> None:
+    path = parse_camera("dolly zoom 4 linear")
+    assert all(path.at(second / 10, 1.0).zoom >= 0.1 for second in range(11))

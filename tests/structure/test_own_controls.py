@@ -103,3 +103,19 @@ def test_the_command(source: Path, tmp_path: Path) -> None:
     (tmp_path / "look.toml").write_text('prompt = "woodcut"\ncontrol-from = ["depth:depth"]\n')
     code, out, err = run("run", source, "-o", tmp_path / "out.mp4", "--style", tmp_path / "look.toml")
     assert code == 0 and "6 frames" in out, err
+
+
+def test_the_count_of_frames_is_no_estimate(tiny: Networks, tmp_path: Path) -> None:
+    """The duration of a Matroska file is that of its longest track, here the sound."""
+    source = make_video(tmp_path / "in.mkv", 6, sound=True)
+    assert (
+        len(restyle(tiny, source, tmp_path / "out.mkv", control_from={"canny": save_edges(tmp_path / "e", source)}))
+        == 6
+    )
+
+
+def test_pictures_belong_to_one_video(source: Path, tmp_path: Path) -> None:
+    other = make_video(tmp_path / "other.mkv", 6)
+    for option in ("--control-from", "canny:e"), ("--keyframe", "0:p.png"), ("--depth-from", "d"):
+        code, _, err = run("run", source, other, "-o", tmp_path / "out/", "--prompt", "ink", *option)
+        assert code == 1 and "belong to one video" in err

@@ -16,6 +16,7 @@ import torch
 
 from stylize.decode import ReadAhead
 from stylize.decode.source import Source
+from stylize.decode.times import packet_times
 from stylize.encode import Target, VideoWriter, WorkFolder, check_output
 from stylize.encode.segments import Manifest
 from stylize.encode.target import warn
@@ -165,11 +166,7 @@ def _prepare(
         check_paints(networks, reader.matte is not None)
     if reader.matte is not None:
         plan = replace(plan, masking=masking_of(reader.matte))
-    count = reader.info.frame_count_from_header if job.is_whole else None  # others are estimates
-    if plan.given_depth is not None and count is not None:
-        plan.given_depth.check_enough(count)
-    for pictures in plan.drawn.values():
-        pictures.check(count, reader.size)
+    _check_pictures(plan, reader, job)
     begun = unfinished_identity(output) if job.resume else {}  # what fits into memory may differ today
     if isinstance(restyler, ImageRestyler):
         restyler, chosen = _choose_resources(restyler, plan, reader, resources, begun, say)
@@ -186,6 +183,17 @@ def _prepare(
     )  # fmt: skip
     identity = identity_of(networks, style, reader, target, (job.start, job.end))
     return Run(restyler, plan, reader, target, identity | chosen)
+
+
+def _check_pictures(plan: Plan, reader: Source, job: Job) -> None:
+    """Raises VideoError if the user's own maps do not go with the video: one for each frame, of its shape."""
+    count = None
+    if job.is_whole and (plan.drawn or plan.given_depth is not None):  # a count by duration is an estimate
+        count = reader.info.frame_count_from_header or len(packet_times(reader.info).times) or None
+    if plan.given_depth is not None and count is not None:
+        plan.given_depth.check_enough(count)
+    for pictures in plan.drawn.values():
+        pictures.check(count, reader.size)
 
 
 def _choose_resources(
