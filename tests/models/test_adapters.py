@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from stylize import ModelError
+from stylize.models.adapters import find_encoder
+from stylize.models.hub import Place
 from stylize.models.loading import load_networks
 from stylize.models.parts import Extras
 from tiny_models import add_lora, build_ip_adapter
@@ -131,3 +133,22 @@ def test_layers_that_a_model_lacks_are_named(family_folder: Folder, tmp_path: Pa
     save_file(stored, tmp_path / "more.safetensors")
     load_networks(folder, device="cpu", extras=Extras(loras={tmp_path / "more.safetensors": 1.0}), say=said.append)
     assert len(said) == 1 and "1 of its" in said[0]
+
+
+def test_another_encoder_in_the_cache_is_not_the_one(family_folder: Folder, tmp_path: Path) -> None:
+    """In the hub's cache lies the encoder of another adapter of the same repository: the right one is fetched."""
+    folder, cache = family_folder("sd15"), tmp_path / "cache"
+    adapter = build_ip_adapter(cache / "sdxl_models", folder).rename(cache / "sdxl_models/ip-adapter_vit-h.safetensors")
+    right = shutil.move(cache / "sdxl_models" / "image_encoder", tmp_path / "right")
+    other = CLIPVisionConfig(hidden_size=64, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4,
+                             image_size=32, patch_size=8, projection_dim=32)  # fmt: skip
+    CLIPVisionModelWithProjection(other).save_pretrained(cache / "sdxl_models" / "image_encoder")
+    asked = []
+
+    def fetch_part(part: str | Path) -> Place:
+        asked.append(part)
+        return Place(str(part), Path(right))
+
+    location = Place("owner/repository/sdxl_models/ip-adapter_vit-h.safetensors", adapter.parent, file=adapter.name)
+    assert find_encoder(location, fetch_part) == Path(right)
+    assert asked == ["owner/repository/models/image_encoder"]

@@ -209,7 +209,7 @@ def test_a_canvas_is_filled(studio: Studio, tmp_path: Path) -> None:
     [
         ("beach.png", {"camera": "fly", "seconds": 1}, "is not a camera move"),
         ("in.mp4", {"canvas": "4:3"}, "is the picture's own size"),
-        ("in.mp4", {"camera": "push in", "seconds": 1}, "cannot be read as a picture"),
+        ("in.mp4", {"camera": "push in", "seconds": 1}, "is not a picture: give one of"),
         (None, {"canvas": "1:1"}, "there is no video yet"),
     ],
 )

@@ -124,7 +124,7 @@ def add_ip_adapter(pipe: Any, location: Place, fetch_part: FetchPart) -> None:
         raise ModelError(
             f"{location.text}: names no file", "name one, such as h94/IP-Adapter/models/ip-adapter_sd15.safetensors"
         )
-    encoder = _find_encoder(location, fetch_part)
+    encoder = find_encoder(location, fetch_part)
     what = f"{location.text}: is not an IP-Adapter that fits {family(pipe.unet)}"
     with explained(ModelError, what, OTHER_FAMILY, BROKEN_FILES):
         pipe.load_ip_adapter(
@@ -133,7 +133,7 @@ def add_ip_adapter(pipe: Any, location: Place, fetch_part: FetchPart) -> None:
         )  # fmt: skip
 
 
-def _find_encoder(location: Place, fetch_part: FetchPart) -> Path:
+def find_encoder(location: Place, fetch_part: FetchPart) -> Path:
     """Finds the image encoder that an IP-Adapter was made for; some for SDXL read SD 1.5's.
 
     Raises:

@@ -13,7 +13,7 @@ from stylize.errors import StyleError, StylizeError
 from stylize.networks.attention import cache_bytes
 from stylize.networks.devices import KNOWN, free_bytes, full_size_slice
 from stylize.networks.image_networks import Networks
-from stylize.networks.motion_modules import choose_window
+from stylize.networks.motion_modules import choose_window, has_motion
 from stylize.style.values import Layout
 
 BUFFERS = 6
@@ -97,7 +97,7 @@ def choose_batch(
     room for them; one where that is not known, where the VAE goes tile by tile, and where networks are brought in layer
     by layer.
     """
-    if networks.moves:
+    if has_motion(networks.unet):
         return choose_window(networks.unet, wanted)
     if wanted is not None:
         return wanted

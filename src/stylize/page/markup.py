@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from stylize.page.orders import Order
+from stylize.page.orders import Order, style_of
 from stylize.runs.progress import Pace
 
 STYLE = """
@@ -62,7 +62,8 @@ def status_html(order: Order | None) -> str:
 def _describe_progress(order: Order) -> str:
     line = f"{order.done}/{order.total or '?'} frames"
     if order.stage == "stopped":
-        return f"Stopped at {line}; “Go on” begins at the last whole segment." if order.done else "Not begun yet."
+        place = "at the last whole segment" if style_of(order.settings, order.making) else "with the first frame"
+        return f"Stopped at {line}; “Go on” begins {place}." if order.done else "Not begun yet."
     left = order.total - order.done if order.total else None
     pace = Pace(order.done - order.before, time.monotonic() - order.began, left)
     return f"{line}, {pace}" if pace.done > 0 else line
