@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -23,6 +24,8 @@ def make_changing(path: Path, codec: str, sizes: list[tuple[int, int]], each: in
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = *sizes[0], "yuv420p"
         stream.time_base = base
+        stream.codec_context.colorspace = 1  # BT.709, which decord would read
+        stream.codec_context.color_primaries = stream.codec_context.color_trc = 1
         for width, height in sizes:
             encoder = av.CodecContext.create(codec, "w")
             encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
@@ -41,9 +44,13 @@ def make_changing(path: Path, codec: str, sizes: list[tuple[int, int]], each: in
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("libvpx", ".webm"), ("libx264", ".ts"), ("libx264", ".mkv")])
-def test_a_size_that_changes_is_said_and_keeps_shapes(tmp_path: Path, codec: str, suffix: str) -> None:
+@pytest.mark.parametrize("backend", ["auto", "decord"])
+def test_a_size_that_changes_is_said_and_keeps_shapes(tmp_path: Path, codec: str, suffix: str, backend: Any) -> None:
     path = make_changing(tmp_path / f"in{suffix}", codec, [(96, 64), (64, 96)])
-    with pytest.warns(VideoWarning, match=r"changes from 96x64 to 64x96 at 0\.24 s"), VideoReader(path) as reader:
+    with (
+        pytest.warns(VideoWarning, match=r"changes from 96x64 to 64x96 at 0\.24 s"),
+        VideoReader(path, backend=backend) as reader,
+    ):
         frames = np.concatenate([clip.frames for clip in reader.clips()])
     assert frames.shape == (12, 64, 96, 3)
     grey = frames[-1].mean(-1)

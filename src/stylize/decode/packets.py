@@ -135,6 +135,22 @@ def _decode_timed(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int
         yield time, 0, last[1], True
 
 
+def changes_size(info: VideoInfo) -> bool:
+    """Whether the pictures change their size, told from the keyframes; True, too, where these cannot be decoded."""
+    size: tuple[int, int] | None = None
+    with open_container(info.path) as container:
+        stream = video_stream(container)
+        stream.codec_context.skip_frame, stream.thread_type = "NONKEY", "AUTO"
+        try:
+            for frame in container.decode(stream):
+                if size not in (None, (frame.width, frame.height)):
+                    return True
+                size = frame.width, frame.height
+        except av.FFmpegError:
+            return True
+    return False
+
+
 def _warn_of_size(info: VideoInfo, size: tuple[int, int], time: Fraction) -> None:
     change = f"its size changes from {info.width}x{info.height} to {size[0]}x{size[1]} at {float(time):.2f} s"
     warnings.warn(f"{info.path}: {change}; all is fitted into the first", VideoWarning, stacklevel=2)

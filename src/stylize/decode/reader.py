@@ -17,7 +17,7 @@ import numpy as np
 
 from stylize.decode.colour import Colour
 from stylize.decode.container import MAX_RATE, check_local
-from stylize.decode.packets import Damage, RawFrame, decode_frames
+from stylize.decode.packets import Damage, RawFrame, changes_size, decode_frames
 from stylize.decode.pictures import Pictures, is_pictures, look_up, read_frames
 from stylize.decode.probe import VideoInfo, decord_is_exact, probe
 from stylize.decode.times import PacketTimes, jumps_of, packet_times
@@ -228,7 +228,8 @@ class VideoReader:
             self.damage.gap = gap[0] * base - self.info.clock, gap[1] * base - self.info.clock
         if packets.missing or gap:
             self._report_damage()
-        if self.backend == "decord" and not packets.missing:
+        # decord stretches pictures of another size, and says nothing
+        if self.backend == "decord" and not packets.missing and not changes_size(self.info):
             return self._decode_with_decord(packets)
         return decode_frames(self.info, self._first, packets.times, self.damage)
 
