@@ -41,4 +41,4 @@ def test_steps_back_leave_no_file_open(tmp_path: Path) -> None:
     for _ in range(5):
         film.at(0)
         film.at(2)
-    assert open_files() == before
+    assert open_files() <= before  # files of earlier tests may be closed meanwhile
