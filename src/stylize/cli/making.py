@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +25,7 @@ if TYPE_CHECKING:
     from stylize.runs.stylizer import Stylizer
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="The video to write: .mp4 .mov .mkv .webm .gif")]
-
-
 Sheet = Annotated[Path | None, typer.Option("--preview", help="Write a sheet of a few frames instead: .png .jpg .webp")]
-
-
 WITH_LOOK = ("mask", "mask_from", "control", "control_from", "negative_prompt")
 """Options that say nothing without a look."""
 
@@ -86,7 +81,7 @@ def generate(
         if sheet is not None:
             _show(stylizer, *prepare(stylizer, job, style), sheet, values)
             return
-        with warnings_as_lines(shown=not quiet), functools.partial(progress_bar, shown=not quiet)() as progress:
+        with warnings_as_lines(shown=not quiet), progress_bar(shown=not quiet) as progress:
             report = film(stylizer, job, style, progress, None if quiet else say)
         make_report_printer(as_json, quiet)(report)
 
@@ -133,7 +128,7 @@ def expand(
         if sheet is not None and stylizer is not None:
             _show(stylizer, job, style, sheet, values)
             return
-        with warnings_as_lines(shown=not quiet), functools.partial(progress_bar, shown=not quiet)() as progress:
+        with warnings_as_lines(shown=not quiet), progress_bar(shown=not quiet) as progress:
             report = paint(stylizer, job, style, progress, None if quiet else say)
         make_report_printer(as_json, quiet)(report)
 

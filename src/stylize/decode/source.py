@@ -1,10 +1,11 @@
-"""The interface of everything that frames come from: a file, or a scene that is rendered."""
+"""The interface of everything that frames come from, and the base of sources that change the frames of another."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from fractions import Fraction
+from types import TracebackType
 from typing import Any, Protocol, Self
 
 from stylize.decode.packets import Damage
@@ -42,3 +43,35 @@ class Source(AbstractContextManager[Any], Protocol):
         ...
 
     def __enter__(self) -> Self: ...
+
+
+class WrappedSource:
+    """A source in another one's place, with the same facts: what is built on it changes the frames."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.info, self.size, self.damage, self.matte = source.info, source.size, source.damage, source.matte
+
+    def __enter__(self) -> Self:
+        self._source.__enter__()
+        return self
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.__exit__(error_type, error, trace)
+
+    @property
+    def frame_count(self) -> int | None:
+        """The number of frames, if it is known."""
+        return self._source.frame_count
+
+    @property
+    def part(self) -> tuple[Fraction, Fraction | None]:
+        """Start and end in seconds; `None` is the end of the source."""
+        return self._source.part
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the frames depend on beside the file, as JSON values."""
+        return self._source.facts

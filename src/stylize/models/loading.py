@@ -67,10 +67,16 @@ def load_networks(
     Raises:
         ModelError: unknown name, not a model folder, a part missing or of another family, not on disk while offline.
     """
-    torch_device = choose_device(device)
-    torch_dtype = dtype or default_dtype(torch_device)
     with quiet():
         source = find_source(str(model), extras or Extras(), offline=offline, say=say)
+    return _load_networks(source, choose_device(device), dtype, offline=offline, say=say)
+
+
+def _load_networks(
+    source: Source, torch_device: torch.device, dtype: torch.dtype | None, *, offline: bool, say: Say | None
+) -> Networks:
+    torch_dtype = dtype or default_dtype(torch_device)
+    with quiet():
 
         def fetch_part(part: str | Path) -> Place:
             return fetch(parse_place(part), PART_FILES, offline=offline, say=say)
@@ -120,9 +126,9 @@ def load_model(
     """Loads an image model or a video model; see `load_networks`."""
     with quiet():
         source = find_source(str(model), extras or Extras(), offline=offline, say=say)
-        if source.base.file or find_video_pipeline(source.base.path) is None:
-            return load_networks(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
         chosen = choose_device(device)
+        if source.base.file or find_video_pipeline(source.base.path) is None:
+            return _load_networks(source, chosen, dtype, offline=offline, say=say)
         estimate = LazyDepth(lambda: _load_depth(source, chosen, offline=offline))
         return load_video_networks(source, estimate, chosen, dtype or default_dtype(chosen))
 

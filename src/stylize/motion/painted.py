@@ -17,7 +17,7 @@ import numpy.typing as npt
 from stylize.frames import Clip, Cover, Image, Map, Motion, Picture, one_by_one, to_bytes, to_floats
 from stylize.motion.flow import is_inside, motion_between, warp
 from stylize.motion.fusion import chain
-from stylize.motion.shots import CutDetector, split_shots
+from stylize.motion.shots import CutDetector, correlate, split_shots
 
 TOLERANCE = 0.16
 """Difference between a frame and its prediction by the motion, in [0, 1], at which the share falls to 1/e."""
@@ -251,10 +251,4 @@ def likeness(painting: Picture, source: Picture) -> float:
         for x in (painting, source)
     ]  # fmt: skip
     edges = [cv2.GaussianBlur(np.hypot(cv2.Sobel(x, -1, 1, 0), cv2.Sobel(x, -1, 0, 1)), (0, 0), 1.5) for x in grey]
-    return max(abs(_correlate(*grey)), _correlate(*edges))
-
-
-def _correlate(one: Map, other: Map) -> float:
-    one, other = one - one.mean(), other - other.mean()
-    scale = float(np.sqrt((one * one).sum() * (other * other).sum()))
-    return float((one * other).sum()) / scale if scale > 0 else 0.0
+    return max(abs(correlate(*grey)), correlate(*edges))

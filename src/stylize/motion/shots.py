@@ -59,7 +59,7 @@ class CutDetector:
         before, after = _align(self.thumbnail, thumbnail)
         difference = float(np.abs(after - before).mean())
         change = float(cv2.compareHist(histogram, self.histogram, cv2.HISTCMP_BHATTACHARYYA))
-        alike = _correlate(before.mean(-1), after.mean(-1))
+        alike = correlate(before.mean(-1), after.mean(-1))
         sudden = difference > max(MIN_DIFFERENCE, SURPRISE * self.usual)
         cut = sudden and (alike < OTHER_FORMS or (alike < SAME_FORMS and change > MIN_CHANGE))
         usual = CALM if cut else max(CALM, 0.7 * self.usual + 0.3 * difference)
@@ -80,8 +80,8 @@ def _align(before: Thumbnail, after: Thumbnail) -> tuple[Thumbnail, Thumbnail]:
     return shifted if errors[0] < errors[1] else (before, after)
 
 
-def _correlate(one: Thumbnail, other: Thumbnail) -> float:
-    """Returns Pearson's correlation; 0 if either thumbnail is flat."""
+def correlate(one: Thumbnail, other: Thumbnail) -> float:
+    """Returns Pearson's correlation of two grey pictures; 0 if either is flat."""
     one, other = one - one.mean(), other - other.mean()
     scale = float(np.sqrt((one * one).sum() * (other * other).sum()))
     return float((one * other).sum()) / scale if scale > 0 else 0.0

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from stylize.decode.source import Source
+from stylize.decode.source import Source, WrappedSource
 from stylize.encode import check_output
 from stylize.errors import Say, StyleError
-from stylize.frames import Clip, DepthEstimator, Map
+from stylize.frames import Clip, DepthEstimator
 from stylize.runs.generate import write_frames
 from stylize.runs.jobs import Job
 from stylize.runs.progress import Progress, Report
@@ -27,34 +25,14 @@ PREVIEWED = 0.4
 """Seconds after a previewed frame from which something may come into it; two frames at least."""
 
 
-class CanvasSource:
+class CanvasSource(WrappedSource):
     """A source whose frames lie on a larger canvas."""
 
     def __init__(self, source: Source, canvas: Canvas) -> None:
-        self._source, self._canvas = source, canvas
-        self.size = canvas.size
+        super().__init__(source)
+        self._canvas = canvas
+        self.size, self.matte = canvas.size, canvas.ramp
         self.info = replace(source.info, width=canvas.size[0], height=canvas.size[1])
-        self.damage = source.damage
-        self.matte: Map | None = canvas.ramp
-
-    def __enter__(self) -> Self:
-        self._source.__enter__()
-        return self
-
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._source.__exit__(error_type, error, trace)
-
-    @property
-    def frame_count(self) -> int | None:
-        """The number of frames, if it is known."""
-        return self._source.frame_count
-
-    @property
-    def part(self) -> tuple[Fraction, Fraction | None]:
-        """Start and end in seconds."""
-        return self._source.part
 
     @property
     def facts(self) -> Mapping[str, Any]:

@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from os import PathLike
-from types import TracebackType
-from typing import Any, Self
 
 import numpy as np
 
 from stylize.decode import read_picture
-from stylize.decode.packets import Damage
-from stylize.decode.probe import VideoInfo
-from stylize.decode.source import Source
+from stylize.decode.source import Source, WrappedSource
 from stylize.errors import StyleError, VideoError
 from stylize.frames import Clip, Picture, resize
 from stylize.motion.painted import carry_paintings, is_shown, likeness
@@ -30,39 +26,12 @@ BEFORE = Fraction(1)
 """Seconds before a time from which on its frame is looked for."""
 
 
-class PaintedSource:
+class PaintedSource(WrappedSource):
     """A source whose clips have covers: the paintings, carried along the motion."""
 
     def __init__(self, source: Source, paintings: Sequence[tuple[Fraction, Picture]]) -> None:
-        self._source, self._paintings = source, paintings
-        self.info: VideoInfo = source.info
-        self.size = source.size
-        self.damage: Damage = source.damage
-        self.matte = source.matte
-
-    def __enter__(self) -> Self:
-        self._source.__enter__()
-        return self
-
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._source.__exit__(error_type, error, trace)
-
-    @property
-    def frame_count(self) -> int | None:
-        """The number of frames, if it is known."""
-        return self._source.frame_count
-
-    @property
-    def part(self) -> tuple[Fraction, Fraction | None]:
-        """Start and end in seconds."""
-        return self._source.part
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """What the frames depend on beside the file."""
-        return self._source.facts
+        super().__init__(source)
+        self._paintings = paintings
 
     def clips(self, length: int = 8, *, skip: int = 0) -> Iterator[Clip]:
         """Yields clips of one frame with covers; those before `skip` are read, too, as paintings come from there."""

@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from stylize.decode.packets import Damage
-from stylize.frames import Clip, Map, Picture
-from stylize.scenes.reader import describe_pictures
+from stylize.frames import Clip, Picture
+from stylize.scenes.made import MadeSource
 from stylize.scenes.scene import fit_still, frame_times
 
 GREY = 128
@@ -20,7 +19,7 @@ LONGEST = 832
 """Longer side, if no size is asked for: that of Wan's videos."""
 
 
-class BlankReader:
+class BlankReader(MadeSource):
     """Gives grey frames of which nothing is known, but for the first one if there is a still.
 
     Args:
@@ -29,33 +28,12 @@ class BlankReader:
         size: width and height; the still's shape if left out.
     """
 
-    matte: Map | None = None
-
     def __init__(
         self, path: Path, still: Picture | None, seconds: float, rate: Fraction, size: tuple[int, int] | None = None
     ) -> None:
         self._still = still
-        self._times = frame_times(seconds, rate)
         shape = (LONGEST, 480) if still is None else fit_still(still, None, LONGEST).shape[1::-1]
-        self.size: tuple[int, int] = size or (shape[0], shape[1])
-        self.damage = Damage()
-        self.info = describe_pictures(path, self.size, rate, self._times)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
-
-    @property
-    def frame_count(self) -> int:
-        """The number of frames."""
-        return len(self._times) - 1
-
-    @property
-    def part(self) -> tuple[Fraction, Fraction | None]:
-        """From the beginning to the end."""
-        return Fraction(0), None
+        super().__init__(path, size or (shape[0], shape[1]), frame_times(seconds, rate), rate)
 
     @property
     def facts(self) -> Mapping[str, Any]:

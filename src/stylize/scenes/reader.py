@@ -8,15 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from stylize.decode import VideoInfo
-from stylize.decode.colour import Colour
-from stylize.decode.packets import Damage
 from stylize.errors import StyleError
 from stylize.frames import Clip, DepthEstimator, Map, Picture, resize
+from stylize.scenes.made import MadeSource
 from stylize.scenes.render import View, find_geometry
 from stylize.scenes.scene import Scene, fit_still, frame_times, make_scene
 from stylize.style.camera import CameraPath
@@ -39,21 +37,7 @@ class Shot:
             raise StyleError(f"{self.seconds:g} seconds are out of range", f"use more than 0, up to {MOST_SECONDS:g}")
 
 
-def describe_pictures(path: Path, size: tuple[int, int], rate: Fraction, times: tuple[Fraction, ...]) -> VideoInfo:
-    """Returns the facts of a video that no file holds.
-
-    Args:
-        times: of the frames, and the end.
-    """
-    return VideoInfo(
-        path=path, width=size[0], height=size[1], frame_rate=rate, frame_count_from_header=len(times) - 1,
-        duration=times[-1], time_base=1 / rate, start=Fraction(0), rotation=0, sample_aspect_ratio=Fraction(1),
-        codec="pictures", pixel_format="rgb24", colour=Colour(), untagged_hd=False, bits=8, has_alpha=False,
-        has_audio=False,
-    )  # fmt: skip
-
-
-class SceneReader:
+class SceneReader(MadeSource):
     """Gives the frames of a still in motion, each with its exact depth and motion; the first one is the still.
 
     Args:
@@ -62,31 +46,10 @@ class SceneReader:
         depth: its relative inverse depth `[H, W]`, or what estimates it.
     """
 
-    matte: Map | None = None
-
     def __init__(self, path: Path, still: Picture, shot: Shot, depth: Map | DepthEstimator) -> None:
         self._still, self._shot, self._depth = still, shot, depth
-        self._times = frame_times(shot.seconds, shot.rate)
-        fitted = fit_still(still, None, LONGEST)
-        self.size = fitted.shape[1], fitted.shape[0]
-        self.damage = Damage()
-        self.info = describe_pictures(path, self.size, shot.rate, self._times)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
-
-    @property
-    def frame_count(self) -> int:
-        """The number of frames."""
-        return len(self._times) - 1
-
-    @property
-    def part(self) -> tuple[Fraction, Fraction | None]:
-        """From the beginning to the end."""
-        return Fraction(0), None
+        height, width = fit_still(still, None, LONGEST).shape[:2]
+        super().__init__(path, (width, height), frame_times(shot.seconds, shot.rate), shot.rate)
 
     @property
     def facts(self) -> Mapping[str, Any]:
