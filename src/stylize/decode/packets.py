@@ -146,7 +146,7 @@ def changes_size(info: VideoInfo) -> bool:
                 if size not in (None, (frame.width, frame.height)):
                     return True
                 size = frame.width, frame.height
-        except av.FFmpegError:
+        except BROKEN:
             return True
     return False
 
