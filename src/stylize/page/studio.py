@@ -276,8 +276,8 @@ def _check_source(source: str | Path | None, settings: Mapping[str, Any], making
     Raises:
         StylizeError: it has none, or the source cannot be read.
     """
-    style = style_of(settings, making)
     path = check_still(source) if "camera" in making and source else check_video(source)
+    style = style_of(settings, making)
     if making:
         # the place is only looked at; the run has a name of its own
         replace(make_job(path, path.with_name(f"{secrets.token_hex(6)}.mp4"), making), resume=False).check(style)  # type: ignore[arg-type]
