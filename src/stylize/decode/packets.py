@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import av
@@ -137,8 +139,14 @@ def _decode_timed(info: VideoInfo, begin: Fraction, expected: npt.NDArray[np.int
 
 def changes_size(info: VideoInfo) -> bool:
     """Whether the pictures change their size, told from the keyframes; True, too, where these cannot be decoded."""
+    now = info.path.stat()
+    return _changes_size(info.path.absolute(), now.st_size, now.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _changes_size(path: Path, _size: int, _changed: int) -> bool:
     size: tuple[int, int] | None = None
-    with open_container(info.path) as container:
+    with open_container(path) as container:
         stream = video_stream(container)
         stream.codec_context.skip_frame, stream.thread_type = "NONKEY", "AUTO"
         try:

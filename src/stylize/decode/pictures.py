@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import glob
 import io
+import itertools
 import os
 import re
 import warnings
@@ -139,13 +140,14 @@ def _describe_animation(path: Path, fps: Fraction | None) -> Pictures:
         raise VideoError(f"{path}: cannot be read as an animation", "try to open it, or download it again") from error
 
 
-def read_frames(pictures: Pictures, time_base: Fraction) -> Iterator[RawFrame]:
-    """Yields the pictures with their times in ticks.
+def read_frames(pictures: Pictures, time_base: Fraction, first: int = 0) -> Iterator[RawFrame]:
+    """Yields the pictures with their times in ticks, without the `first` ones.
 
     Raises:
         VideoError: a picture cannot be read, or has another size than the first.
     """
-    for i, picture in enumerate(_read_animation(pictures) if pictures.animated else map(_read_pixels, pictures.files)):
+    animation = itertools.islice(_read_animation(pictures), first, None) if pictures.animated else None
+    for i, picture in enumerate(animation or map(_read_pixels, pictures.files[first:]), first):
         if i + 1 >= len(pictures.times):
             return
         if picture.shape[:2] != (pictures.height, pictures.width):

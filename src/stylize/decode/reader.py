@@ -28,6 +28,8 @@ Backend = Literal["auto", "decord", "av"]
 Fields = Literal["deinterlace", "keep"]
 TICK = Fraction(1, 90000)
 """Seconds a tick in videos that are made of pictures."""
+LEAD = 48
+"""Frames that are read before the first one that is wanted: a damaged frame, or a field, needs those before it."""
 LONGEST = 1e9
 """Seconds (thirty years) that a time in a video must stay below."""
 
@@ -168,14 +170,12 @@ class VideoReader:
             VideoError: no frame lies between start and end.
         """
         index, read = skip, 0
-        selected = self._select_frames()
+        selected = self._select_frames(skip)
         self._resources.callback(selected.close)  # so the file is closed with the reader, even if not read to its end
-        for _ in itertools.islice(selected, skip):
-            read += 1
         while frames := list(itertools.islice(selected, length)):
             yield self._clip(frames, self._offset + index)
             index, read = index + len(frames), read + len(frames)
-        if read == 0:
+        if read == skip == 0:
             raise VideoError(f"{self.info.path}: no frame between start and end", "choose another range")
         if self.damage.concealed:
             self._report_damage()
@@ -187,14 +187,19 @@ class VideoReader:
         alpha = np.ascontiguousarray(shown[..., 3]) if shown.shape[-1] == 4 else None
         return Clip(np.ascontiguousarray(shown[..., :3]), times, durations, index, alpha=alpha)
 
-    def _select_frames(self) -> Generator[RawFrame, None, None]:
-        for frame in self._start_reading():
-            if self._last is not None and frame.pts * self.info.time_base >= self._last:
+    def _select_frames(self, skip: int) -> Generator[RawFrame, None, None]:
+        frames, first = self._start_reading(skip)
+        to_skip = skip if first is None else 0
+        for frame in frames:
+            time = frame.pts * self.info.time_base
+            if self._last is not None and time >= self._last:
                 return
-            if frame.pts * self.info.time_base >= self._first:
+            if time >= (self._first if first is None else first):
                 if self.strict and self.damage.concealed:
                     self._report_damage()
-                yield frame
+                if to_skip == 0:
+                    yield frame
+                to_skip = max(0, to_skip - 1)
 
     def _warn_of_changes(self) -> None:
         """Warns of changes that are made to the pictures as they are read."""
@@ -211,11 +216,17 @@ class VideoReader:
             what = "is in high dynamic range, which is brought down to BT.709"
             warnings.warn(f"{self.info.path}: {what}", VideoWarning, 3)
 
-    def _start_reading(self) -> Iterator[RawFrame]:
+    def _start_reading(self, skip: int) -> tuple[Iterator[RawFrame], Fraction | None]:
+        """Opens the source, near the frame after `skip` frames if the source can be sought in.
+
+        Returns:
+            Frames, and the time in seconds from which they count, if the source was sought in; else `skip` are too many.
+        """
         self._warn_of_changes()
         if self._pictures is not None:
             self._offset = sum(time < self._first for time in self._pictures.times[:-1])
-            return read_frames(self._pictures, self.info.time_base)
+            sought = min(self._offset + skip, len(self._pictures.times) - 1)
+            return read_frames(self._pictures, self.info.time_base, sought), Fraction(0)
         packets = packet_times(self.info, self._last)
         base = self.info.time_base
         low = np.searchsorted(packets.times, float(self._first / base))
@@ -228,10 +239,17 @@ class VideoReader:
             self.damage.gap = gap[0] * base - self.info.clock, gap[1] * base - self.info.clock
         if packets.missing or gap:
             self._report_damage()
-        # decord stretches pictures of another size, and says nothing
-        if self.backend == "decord" and not packets.missing and not changes_size(self.info):
-            return self._decode_with_decord(packets)
-        return decode_frames(self.info, self._first, packets.times, self.damage)
+        sought = int(low) + skip
+        seeks = self.info.has_times and self.info.codec != "gif" and not jumps_of(self.info.path)
+        if not 0 < skip <= sought < len(packets.times) or not seeks:
+            sought = 0
+        first = int(packets.times[sought]) * base if sought else None
+        lead = max(0, sought - LEAD)
+        # decord stretches pictures of another size, and says nothing; what it seeks in open groups may be another frame
+        if self.backend == "decord" and not sought and not packets.missing and not changes_size(self.info):
+            return self._decode_with_decord(packets), first
+        begin = int(packets.times[lead]) * base if lead else self._first
+        return decode_frames(self.info, begin, packets.times[lead:], self.damage), first
 
     def _report_damage(self) -> None:
         if self.strict:
