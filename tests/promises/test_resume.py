@@ -158,7 +158,7 @@ def test_torch_works_in_one_thread_alone(
         threads.append(threading.get_ident())
         return to_bytes(state)
 
-    monkeypatch.setattr("stylize.runs.convert.to_bytes", watched)
+    monkeypatch.setattr("stylize.runs.run.to_bytes", watched)
     stylizer.convert(source, tmp_path / "out.mp4", STYLE)
     assert threads == [threading.get_ident()] * 3  # after 8, 16 and 24 frames
 

@@ -220,7 +220,7 @@ class VideoReader:
         """Opens the source, near the frame after `skip` frames if the source can be sought in.
 
         Returns:
-            Frames, and the time in seconds from which they count, if the source was sought in; else `skip` are too many.
+            Frames, and the second from which they count, if the source was sought in; else `skip` are too many.
         """
         self._warn_of_changes()
         if self._pictures is not None:

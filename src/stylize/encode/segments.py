@@ -18,7 +18,7 @@ from stylize.errors import UnfinishedRun
 
 LENGTH = 64
 """Frames after which a segment ends, at the next frame from which a run can be resumed."""
-MANIFEST, LOCK = "manifest.json", "lock"
+MANIFEST, LOCK, UNITS = "manifest.json", "lock", "units"
 
 PacketTime: TypeAlias = tuple[int, int, int]
 """The times at which a packet is shown and decoded, and its duration, in ticks."""
@@ -61,12 +61,30 @@ class Manifest:
 
 
 class WorkFolder:
-    """The hidden folder, beside an output, in which the output is made."""
+    """The hidden folder, beside an output, in which the output is made.
 
-    def __init__(self, output: Path) -> None:
+    Args:
+        path: another place for it.
+    """
+
+    def __init__(self, output: Path, path: Path | None = None) -> None:
         self.output = output
-        self.path = output.with_name(f".{output.name}.unfinished")
+        self.path = path or output.with_name(f".{output.name}.unfinished")
         self._lock: FileLock | None = None
+
+    @property
+    def units(self) -> Path:
+        """The folder for parts of the video that workers make."""
+        return self.path / UNITS
+
+    def frames_done(self) -> int:
+        """Returns the number of frames that are safely on disk, those that workers made among them."""
+        own = self.manifest()
+        done = 0 if own is None else own.frames
+        if own is not None and own.complete:  # the units' segments are its own
+            return done
+        units = (WorkFolder(self.output, path).manifest() for path in self.units.glob("*/"))
+        return done + sum(unit.frames for unit in units if unit is not None)
 
     def manifest(self) -> Manifest | None:
         """Returns the manifest that an earlier run left; `None` if there is none.
@@ -114,6 +132,7 @@ class WorkFolder:
     def begin(self, identity: Mapping[str, Any]) -> Manifest:
         """Locks the folder for this run, empties it, and returns its new, empty manifest."""
         self.claim()
+        shutil.rmtree(self.units, ignore_errors=True)
         manifest = Manifest(identity)
         self.save(manifest)
         return manifest
@@ -127,7 +146,7 @@ class WorkFolder:
         kept = {MANIFEST, LOCK, manifest.state}
         kept |= {name for segment in manifest.segments for name in (segment.file, segment.times_file)}
         for path in self.path.iterdir():
-            if path.name not in kept:
+            if path.name not in kept and path.is_file():
                 path.unlink()
 
     def remove(self) -> None:

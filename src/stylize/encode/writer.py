@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -82,6 +83,15 @@ class VideoWriter:
         writer._begin(target, identity, manifest, keep=True)
         return writer
 
+    @classmethod
+    def for_unit(
+        cls, target: Target, identity: Mapping[str, Any], manifest: Manifest | None, folder: WorkFolder
+    ) -> Self:
+        """Returns a writer as `for_run`, which leaves its segments in a folder of their own, for `adopt`."""
+        writer = cls.__new__(cls)
+        writer._begin(replace(target, say=lambda line: None), identity, manifest, keep=True, unit=folder)
+        return writer
+
     def _begin(
         self,
         target: Target,
@@ -90,9 +100,10 @@ class VideoWriter:
         *,
         keep: bool,
         force: bool = False,
+        unit: WorkFolder | None = None,
     ) -> None:
         self.target, self._identity, self._keep, self._force = target, identity, keep, force
-        self._folder = WorkFolder(target.path)
+        self._folder, self._is_unit = unit or WorkFolder(target.path), unit is not None
         self.manifest = manifest or Manifest(identity)
         self._resumed = manifest is not None
         self.counts: Mapping[str, int] = self.manifest.counts
@@ -104,7 +115,8 @@ class VideoWriter:
 
     def __enter__(self) -> Self:
         with self.target.explained():
-            check_tracks(self.target)
+            if not self._is_unit:
+                check_tracks(self.target)
             self._take_folder()
         self._worker.__enter__()
         return self
@@ -141,12 +153,13 @@ class VideoWriter:
                 if error_type is None:
                     if self._open is not None:
                         self._end_segment(None, self.counts)
-                    join(self.target, self._folder.path, self.manifest)
-                    whole = True
+                    if not self._is_unit:
+                        join(self.target, self._folder.path, self.manifest)
+                        whole = True
         finally:
             if self._open is not None:
                 self._open.close()
-            if whole or not self._keep or not self.manifest.segments:
+            if whole or not self._keep or not self._folder.frames_done():
                 self._folder.remove()
             else:
                 self._folder.release()
@@ -157,16 +170,33 @@ class VideoWriter:
         with self.target.explained():
             self._worker.do(lambda: self._encode(clip))
 
-    def checkpoint(self, state: Callable[[], bytes] | None, counts: Mapping[str, int]) -> None:
+    def adopt(self, units: Sequence[WorkFolder], counts: Mapping[str, int]) -> None:
+        """Takes over whole segments of units, in their order, as the rest of this video.
+
+        Args:
+            counts: the numbers for the report, of the whole video.
+        """
+        segments = [*self.manifest.segments]
+        for unit in units:
+            manifest, place = unit.manifest(), unit.path.relative_to(self._folder.path).as_posix()
+            segments += [replace(one, file=f"{place}/{one.file}") for one in (manifest or Manifest({})).segments]
+        self.manifest = Manifest(self._identity, tuple(segments), "", dict(counts))
+        with self.target.explained():
+            self._folder.save(self.manifest)
+
+    def checkpoint(
+        self, state: Callable[[], bytes] | None, counts: Mapping[str, int], *, short: bool = False
+    ) -> None:
         """Ends the segment, if it is long enough, so that a run can be resumed from here.
 
         Args:
+            short: end it even if it is short.
             state: returns the state that the rest of the run needs. It is called in the caller's thread: once torch has
                 worked in a second one, OpenMP's threads wait by sleeping, and the networks lose a quarter of their
                 speed.
             counts: the numbers for the report, so far.
         """
-        if self._unsaved < LENGTH:
+        if self._unsaved < (1 if short else LENGTH):
             return
         content, self._unsaved = state() if state is not None else None, 0
         with self.target.explained():

@@ -1,38 +1,33 @@
-"""One run from file to file: frames are read ahead, restyled, encoded in a thread, and saved segment by segment."""
+"""Restyles one video from file to file: opens and checks everything, chooses what fits the machine, and runs."""
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 
-from stylize.decode import ReadAhead
 from stylize.decode.source import Source
 from stylize.decode.times import packet_times
 from stylize.encode import Target, VideoWriter, WorkFolder, check_output
 from stylize.encode.segments import Manifest
 from stylize.encode.target import warn
 from stylize.errors import ModelError, Say, StyleError, StylizeError, UnfinishedRun
-from stylize.frames import Clip, resize
 from stylize.masks import masking_of
 from stylize.networks import Networks, VideoNetworks, arrange, choose_batch
 from stylize.networks.compiling import Compile, choose_compile, set_compiled
-from stylize.networks.image_networks import Evaluations
-from stylize.pipeline import Plan, State, make_plan, restyle_clips
-from stylize.restyle import ImageRestyler, Restyler, make_restyler
+from stylize.pipeline import Plan, State, make_plan
+from stylize.restyle import ImageRestyler, make_restyler
 from stylize.runs.identity import check_fits, identity_of, unfinished_identity
 from stylize.runs.jobs import Job
 from stylize.runs.painted import PaintedSource, read_paintings, refer_to_paintings
 from stylize.runs.progress import Progress, Report, peak_rss_mb
-from stylize.runs.state import from_bytes, to_bytes
+from stylize.runs.run import Run
+from stylize.runs.state import from_bytes
 from stylize.style import Style
 from stylize.style.settings import options_of, settings_comment
 from stylize.style.values import Layout
@@ -50,58 +45,6 @@ class Resources:
     """Whether they are compiled first, on CUDA devices."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """Everything that a run needs, checked."""
-
-    restyler: Restyler
-    plan: Plan
-    reader: Source
-    target: Target
-    identity: Mapping[str, Any]
-    """Everything that the frames depend on."""
-
-    def restyle(
-        self, manifest: Manifest | None, state: State | None, evaluations: Evaluations, progress: Progress | None
-    ) -> Mapping[str, int]:
-        """Restyles the video, or the rest of it, and returns the counts of frames, shots, keyframes and UNet samples.
-
-        Args:
-            manifest, state: those of an unfinished run.
-            evaluations: counts what goes through the networks during the run.
-        """
-        before = manifest.counts if manifest else {}
-        frames, shots, keyframes = manifest.frames if manifest else 0, before.get("shots", 0), 0
-
-        def sum_up() -> dict[str, int]:
-            # the networks are a batch ahead: count only the samples of written keyframes, which all cost the same
-            samples = keyframes * evaluations.unet // max(evaluations.frames, 1)
-            return {
-                "frames": frames, "shots": shots, "keyframes": before.get("keyframes", 0) + keyframes,
-                "unet": before.get("unet", 0) + samples,
-            }  # fmt: skip
-
-        writer = VideoWriter.for_run(self.target, self.identity, manifest)
-        if manifest is not None and manifest.complete:
-            with writer:  # only the segments are left to be joined
-                return before
-        # clips of one frame, so that hardly more than one batch is read ahead
-        clips = self.reader.clips(length=1, skip=frames)
-        with writer, ReadAhead(clips, depth=max(4, self.restyler.batch)) as ahead:
-            for clip, after in restyle_clips(ahead, self.restyler, self.plan, state):
-                writer.write(_resize_clip(clip, self.target.size))
-                shots += clip.starts_shot
-                earlier = 0 if clip.starts_shot or state is None else state.memory.frames_in_shot
-                keyframes, state = keyframes + after.memory.frames_in_shot - earlier, after
-                for _ in range(len(clip)):
-                    frames += 1
-                    if progress is not None:
-                        progress(frames, self.reader.frame_count)
-                writer.checkpoint(functools.partial(to_bytes, after), sum_up())
-            writer.counts = sum_up()
-        return sum_up()
-
-
 def restyle_video(
     networks: Networks | VideoNetworks,
     job: Job,
@@ -115,11 +58,17 @@ def restyle_video(
     began = time.perf_counter()
     output = check_output(job.output, source=job.source, force=job.force, resume=job.resume, also=style.files)
     style = refer_to_paintings(networks, style)
-    with _open(networks, job, style) as reader, explain_memory():
-        run = _prepare(networks, job, style, reader, output, resources, say)
+    with open_source(networks, job, style) as reader, explain_memory():
+        run = prepare_run(networks, job, style, reader, output, resources, say)
         manifest, state = _load_unfinished(job, run, networks.device)
-        with networks.counting() as evaluations:
-            counts = run.restyle(manifest, state, evaluations, progress)
+        done, tell = manifest.frames if manifest else 0, progress or (lambda done, total: None)
+        writer = VideoWriter.for_run(run.target, run.identity, manifest)
+        with networks.counting() as evaluations, closing(run.restyle(writer, state, evaluations)) as steps:
+            for counts, _ in steps:
+                for number in range(done + 1, counts["frames"] + 1):
+                    tell(number, reader.frame_count)
+                done = counts["frames"]
+        counts = writer.counts
         return Report(
             output=str(output),
             model=networks.name,
@@ -136,7 +85,7 @@ def restyle_video(
         )
 
 
-def _open(networks: Networks | VideoNetworks, job: Job, style: Style) -> Source:
+def open_source(networks: Networks | VideoNetworks, job: Job, style: Style) -> Source:
     """Opens the source, with the paintings that a style has for it."""
     source = job.open(networks.estimate_depth)
     if not style.keyframes:
@@ -148,7 +97,7 @@ def _open(networks: Networks | VideoNetworks, job: Job, style: Style) -> Source:
     return PaintedSource(source, read_paintings(style.keyframes, open_at, source.part))
 
 
-def _prepare(
+def prepare_run(
     networks: Networks | VideoNetworks,
     job: Job,
     style: Style,
@@ -251,17 +200,6 @@ def _load_unfinished(job: Job, run: Run, device: torch.device) -> tuple[Manifest
         what = f"{output}: its unfinished run has no state"
         raise UnfinishedRun(what, "pass --force to begin again") from error
     return manifest, from_bytes(content, device)
-
-
-def _resize_clip(clip: Clip, size: tuple[int, int]) -> Clip:
-    """Returns the clip at the size of the result, enlarged by Lanczos."""
-    if clip.size == size:
-        return clip
-    alpha = None
-    if clip.alpha is not None:
-        alpha = np.stack([resize(one, size, enlarge=cv2.INTER_LANCZOS4) for one in clip.alpha])
-    frames = np.stack([resize(one, size, enlarge=cv2.INTER_LANCZOS4) for one in clip.frames])
-    return replace(clip, frames=frames, alpha=alpha)
 
 
 def check_paints(networks: Networks, leaves_open: bool) -> None:
