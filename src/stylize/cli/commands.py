@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from stylize import __version__
-from stylize.cli import making, options, tools
+from stylize.cli import making, options, spreading, tools
 from stylize.cli.console import FAILED, one_line_errors, progress_bar, say, warnings_as_lines
 from stylize.cli.loader import load_from, make_report_printer
 from stylize.errors import StyleError
@@ -50,6 +50,10 @@ def run(
     split: Annotated[Path | None, typer.Option(help="Also write a video that wipes between both.")] = None,
     before_after: Annotated[Path | None, typer.Option(help="Also write a picture of frames of both.")] = None,
     as_json: options.AsJson = False,
+    workers: options.Workers = None,
+    cluster: options.Cluster = None,
+    split_shots: options.SplitShots = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Restyle videos.
 
@@ -79,10 +83,16 @@ def run(
             from stylize.decode import read_picture
 
             read_picture(style.reference)
-        stylizer = load_from(all_given)
+        show = make_report_printer(as_json, quiet)
         with warnings_as_lines(shown=not quiet):
-            bars = functools.partial(progress_bar, shown=not quiet)
-            failed = restyle_all(stylizer, style, todo, bars, say, make_report_printer(as_json, quiet))
+            if workers is not None or cluster is not None:
+                how = spreading.Spreading(workers, cluster, split_shots, verbose and not quiet)
+                failed = spreading.restyle_spread_out(how, style, todo, all_given, show)
+            elif split_shots:
+                raise StyleError("--split-shots is for several workers", "add --workers or --cluster")
+            else:
+                bars = functools.partial(progress_bar, shown=not quiet)
+                failed = restyle_all(load_from(all_given), style, todo, bars, say, show)
     if failed:
         raise typer.Exit(FAILED)
 
@@ -123,5 +133,8 @@ def preview(
         typer.echo(f"{made.output}: {made.cost(style)}")
 
 
-for command in (making.generate, making.expand, tools.measure, tools.compare, tools.models, tools.doctor, tools.ui):
+for command in (
+    making.generate, making.expand, spreading.cluster, tools.measure, tools.compare, tools.models, tools.doctor,
+    tools.ui,
+):  # fmt: skip
     app.command()(command)

@@ -19,29 +19,33 @@ if TYPE_CHECKING:
     from stylize.runs.stylizer import Stylizer
 
 
+def load_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of `load_stylizer` that a command's options stand for."""
+    return {
+        "model": given["model"],
+        "device": given["device"],
+        "controlnets": dict(map(parse_named, given["controlnet"])) if given["controlnet"] else None,
+        "controls": [parse_control(text)[0] for text in given["control"] or []],
+        "more_controls": list(parse_files(given["control_from"] or []) or {}),
+        "loras": dict(map(parse_weighted, given["lora"] or [])),
+        "ip_adapter": given["ip_adapter"],
+        "textual_inversions": given["textual_inversion"] or [],
+        "vae": given["vae"],
+        "depth": given["depth_model"],
+        "motion_adapter": given["motion_adapter"],
+        "memory": given["memory"],
+        "batch": given["batch"],
+        "compile": given["compile"],
+        "offline": given["offline"],
+    }
+
+
 def load_from(given: Mapping[str, Any]) -> Stylizer:
     """Loads the model that a command's options name, with everything that they add to it."""
     from stylize.runs.stylizer import load_stylizer
 
     tell = None if given["quiet"] else say
-    stylizer = load_stylizer(
-        given["model"],
-        device=given["device"],
-        controlnets=dict(map(parse_named, given["controlnet"])) if given["controlnet"] else None,
-        controls=[parse_control(text)[0] for text in given["control"] or []],
-        more_controls=list(parse_files(given["control_from"] or []) or {}),
-        loras=dict(map(parse_weighted, given["lora"] or [])),
-        ip_adapter=given["ip_adapter"],
-        textual_inversions=given["textual_inversion"] or [],
-        vae=given["vae"],
-        depth=given["depth_model"],
-        motion_adapter=given["motion_adapter"],
-        memory=given["memory"],
-        batch=given["batch"],
-        compile=given["compile"],
-        offline=given["offline"],
-        say=tell,
-    )
+    stylizer = load_stylizer(**load_options(given), say=tell)
     if tell is not None:
         tell(_describe_model(stylizer.networks))
     return stylizer

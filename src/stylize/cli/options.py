@@ -49,6 +49,14 @@ FieldsOption = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a report as one JSON line a video.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Spread shots and videos over so many workers, one a card, or a share of the cores.")
+]
+Cluster = Annotated[str | None, typer.Option(help="Spread them over a Ray cluster that is there: ray://HOST:10001.")]
+SplitShots = Annotated[
+    bool, typer.Option("--split-shots", help="Spread long shots, too; their parts differ a little where they meet.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="A line about each worker and each part that is done.")]
 StyleFile = Annotated[
     Path | None, typer.Option("--style", help="TOML with any of these options; those given here win.")
 ]

@@ -184,9 +184,7 @@ class VideoWriter:
         with self.target.explained():
             self._folder.save(self.manifest)
 
-    def checkpoint(
-        self, state: Callable[[], bytes] | None, counts: Mapping[str, int], *, short: bool = False
-    ) -> None:
+    def checkpoint(self, state: Callable[[], bytes] | None, counts: Mapping[str, int], *, short: bool = False) -> None:
         """Ends the segment, if it is long enough, so that a run can be resumed from here.
 
         Args:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,7 +58,8 @@ def restyle_video(
     output = check_output(job.output, source=job.source, force=job.force, resume=job.resume, also=style.files)
     style = refer_to_paintings(networks, style)
     with open_source(networks, job, style) as reader, explain_memory():
-        run = prepare_run(networks, job, style, reader, output, resources, say)
+        begun = unfinished_identity(output) if job.resume else {}  # what fits into memory may differ today
+        run = prepare_run(networks, replace(job, output=output), style, reader, resources, begun, say)
         manifest, state = _load_unfinished(job, run, networks.device)
         done, tell = manifest.frames if manifest else 0, progress or (lambda done, total: None)
         writer = VideoWriter.for_run(run.target, run.identity, manifest)
@@ -102,11 +102,15 @@ def prepare_run(
     job: Job,
     style: Style,
     reader: Source,
-    output: Path,
     resources: Resources,
-    say: Say | None,
+    begun: Mapping[str, Any] = {},
+    say: Say | None = None,
 ) -> Run:
-    """Opens and checks everything, and chooses the networks' layout and batch for the size."""
+    """Opens and checks everything, and chooses the networks' layout and batch for the size.
+
+    Args:
+        begun: identity of the unfinished run that is resumed, if any: its choices stay.
+    """
     size = style.size or reader.size
     reader.size = style.fit_to(size)
     restyler = make_restyler(networks)
@@ -116,7 +120,6 @@ def prepare_run(
     if reader.matte is not None:
         plan = replace(plan, masking=masking_of(reader.matte))
     _check_pictures(plan, reader, job)
-    begun = unfinished_identity(output) if job.resume else {}  # what fits into memory may differ today
     if isinstance(restyler, ImageRestyler):
         restyler, chosen = _choose_resources(restyler, plan, reader, resources, begun, say)
     elif resources.layout not in (None, "whole"):
@@ -127,7 +130,7 @@ def prepare_run(
         chosen = {"memory": "whole", "batch": restyler.batch, "compiled": False}
     start, end = (None, None) if job.is_whole else reader.part
     target = Target(
-        output, reader.info, size, job.choose_encoding(size, reader.info), start, end,
+        job.output, reader.info, size, job.choose_encoding(size, reader.info), start, end,
         settings_comment(job.settings or options_of(style, networks.name)), say or warn,
     )  # fmt: skip
     identity = identity_of(networks, style, reader, target, (job.start, job.end))
@@ -186,10 +189,10 @@ def _load_unfinished(job: Job, run: Run, device: torch.device) -> tuple[Manifest
     if job.force and not job.resume:
         return None, None
     manifest = folder.manifest()
-    if manifest is None or not manifest.segments:
+    if manifest is None or not folder.frames_done():
         return None, None
     if not job.resume:
-        done = f"an unfinished run is there, {manifest.frames} frames of it done"
+        done = f"an unfinished run is there, {folder.frames_done()} frames of it done"
         raise UnfinishedRun(f"{output}: {done}", "pass --resume to go on, or --force to begin again")
     check_fits(manifest, run.identity, output)
     if manifest.complete:

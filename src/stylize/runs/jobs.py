@@ -217,7 +217,7 @@ def restyle_all(
                 report = job.carry_out(stylizer, style, progress, say)
             show(report)
         except StylizeError as error:
-            explained = _add_frames_done(error, job.output)
+            explained = add_frames_done(error, job.output)
             if len(todo) == 1:
                 raise explained from error
             failed.append(explained)
@@ -242,13 +242,12 @@ def restyle_all(
 def frames_done(output: Path) -> int:
     """Returns the number of frames that an unfinished run has safely on disk."""
     try:
-        manifest = WorkFolder(output).manifest()
+        return WorkFolder(output).frames_done()
     except VideoError:
         return 0
-    return manifest.frames if manifest else 0
 
 
-def _add_frames_done(error: StylizeError, output: Path) -> StylizeError:
+def add_frames_done(error: StylizeError, output: Path) -> StylizeError:
     """Adds to the error how many frames are safe on disk; an `UnfinishedRun` says so itself."""
     done = frames_done(output)
     if not done or isinstance(error, UnfinishedRun):

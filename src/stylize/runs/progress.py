@@ -30,6 +30,13 @@ class Report:
     """Frames of the source that could not be decoded and repeat the one before."""
     resumed_from: int = 0
     """Frames that an earlier, unfinished run had already done."""
+    workers: int = 1
+    units: int = 1
+    """Parts of the video that were restyled by themselves."""
+    retries: int = 0
+    """Times that a part was begun again because its worker was lost."""
+    worker_seconds: tuple[float, ...] = ()
+    """Seconds that each worker spent on this video; empty without workers."""
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,14 @@ class Stylizer:
 
     def restyle(self, job: Job, style: Style, progress: Progress | None = None, say: Say | None = None) -> Report:
         """Does the same as `convert`, with everything about the files in one `Job`."""
-        resources = Resources(self.layout, self.batch, self.compile)
+        from stylize.runs.cluster import LocalCrew, restyle_spread, was_spread
+
+        reports: list[Report] = []
         with self._turn:
+            if job.resume and was_spread(job.output):  # its parts are there in any order
+                restyle_spread(LocalCrew(self), [job], style, {}, progress=progress, say=say, show=reports.append)
+                return reports[0]
+            resources = Resources(self.layout, self.batch, self.compile)
             return restyle_video(self.networks, job, style, resources=resources, progress=progress, say=say)
 
 

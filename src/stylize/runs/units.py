@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from stylize.decode.source import Source
 from stylize.encode.segments import LENGTH
+from stylize.frames import one_by_one
+from stylize.motion import CutDetector, split_shots
 
 STRETCH, WARM_UP = 240, 16
 """Frames of a stretch that a long shot is cut into, and those before it that are restyled and thrown away."""
@@ -39,6 +42,23 @@ class Unit:
 
 WHOLE = Unit()
 """A whole video."""
+
+
+def find_shots(reader: Source, look: Callable[[int], None] | None = None) -> tuple[list[int], int]:
+    """Returns the first frames of all shots, and the number of frames, as a run at the reader's size finds them.
+
+    Args:
+        look: called after every frame with the number of frames so far; what it raises ends the search.
+    """
+    starts, frames = [], 0
+    with reader:
+        for frame, _ in split_shots(one_by_one(reader.clips()), CutDetector()):
+            if frame.starts_shot:
+                starts.append(frames)
+            frames += 1
+            if look is not None:
+                look(frames)
+    return starts, frames
 
 
 def is_border(first: int, border: int) -> bool:
