@@ -43,7 +43,7 @@ class Defaults:
     comes with the source, and where they are asked for."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Evaluations:
     """Counts of samples that went through networks; guidance counts double."""
 

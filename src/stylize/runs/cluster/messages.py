@@ -42,6 +42,8 @@ class Loaded:
     host: str
     device: str
     model: str
+    pid: int
+    """Of its process."""
 
 
 @dataclass(frozen=True)

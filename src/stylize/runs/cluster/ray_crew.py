@@ -8,11 +8,15 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import psutil
 
 from stylize.errors import StyleError, StylizeError
 from stylize.runs.cluster.crew import Reply
@@ -23,6 +27,8 @@ PRIVATE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the switch by which Ray, on any system, binds to loopback only
 }
 """Settings of a Ray of our own."""
+SCRATCH = "stylize-ray-"
+CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 """Time that workers on other machines have to delete what was sent to them."""
 TOKEN = secrets.token_hex(32)
@@ -46,7 +52,7 @@ class RayCrew:
         if workers is not None and not 1 <= workers <= 1024:
             raise StyleError(f"{workers} workers is out of range", "use 1 to 1024")
         self._ray, self._cleanup = _import_ray(), contextlib.ExitStack()
-        self._actors, self._scratch = list[Any](), None if address else tempfile.mkdtemp(prefix="stylize-ray-")
+        self._actors, self._scratch = list[Any](), None if address else _make_scratch()
         self._calls: dict[Any, int] = {}
         try:
             if self._scratch is not None:
@@ -126,8 +132,18 @@ class RayCrew:
         self._cleanup.close()
 
 
+def _make_scratch() -> str:
+    """Makes a folder for a Ray of our own, and deletes those of processes that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
+        pid = left.name.removeprefix(SCRATCH).split("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
+
+
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # it would write to stdout of workers that were lost
     try:
         import ray
         import ray.exceptions
@@ -163,6 +179,10 @@ def _own_ray(ray: Any, workers: int, folder: str, *, on_cpu: bool) -> Iterator[N
 def _connected(ray: Any, address: str) -> Iterator[None]:
     """Connects to a cluster that is there already."""
     try:
+        _, _, place = address.rpartition("//")
+        host, _, port = place.rpartition(":")
+        if host and port.isdigit():  # Ray itself tries for minutes
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
         _init(ray, address=address)
     except Exception as error:  # of many classes, some private
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -71,15 +71,21 @@ class Video:
     @property
     def frames(self) -> int | None:
         """The number of all frames; `None` until they are counted."""
-        if self.stage in ("scanning", "scanned", "opening"):
+        if not self._is_open:
             return None
         return self._manifest.frames + sum(unit.frames for unit in self._units)
 
     @property
     def frames_done(self) -> int:
         """The number of frames that are done."""
+        if not self._is_open:
+            return 0
         whole = sum(unit.frames for unit in self._units if unit not in self._left and unit.first not in self._under_way)
         return self._manifest.frames + whole + sum(self._under_way.values())
+
+    @property
+    def _is_open(self) -> bool:
+        return self.stage not in ("scanning", "scanned", "opening")
 
     def scan(self, stopped: threading.Event) -> None:
         """Finds the shots, and with them the units; called in a thread.
@@ -137,8 +143,8 @@ class Video:
         if not self._manifest.complete:
             self._write_plan()
         self._left = [unit for unit in self._units if not self._is_whole(unit)]
-        self._done_before = self.frames_done
         self.stage = "working" if self._left else "joining"
+        self._done_before = self._folder.frames_done() if resumes else 0
 
     def _write_plan(self) -> None:
         """Makes the folder for the units, with all that their workers and a later run look for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import platform
 import shutil
 import tempfile
@@ -105,7 +106,7 @@ class UnitWorker:
             self._stylizer = load_stylizer(**options)
         networks = self._stylizer.networks
         device = torch.cuda.get_device_name(networks.device) if networks.device.type == "cuda" else str(networks.device)
-        return Loaded(__version__, platform.node(), device, networks.name)
+        return Loaded(__version__, platform.node(), device, networks.name, os.getpid())
 
     @_answers
     def receive(self, path: str, content: bytes) -> None:
