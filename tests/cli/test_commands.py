@@ -43,6 +43,7 @@ def test_run_with_json(source: Path, tmp_path: Path, tiny_model: Path) -> None:
     assert report == {
         "output": str(output), "model": str(tiny_model), "seed": 5, "frames": 4, "shots": 1, "keyframes": 4,
         "unet_evals_per_frame": 2.0, "peak_vram_mb": None, "concealed": 0, "resumed_from": 0,
+        "workers": 1, "units": 1, "retries": 0, "worker_seconds": [],
     }  # fmt: skip
     assert frame_times(output) == frame_times(source)
     assert "4/4 frames" in err and "frames/s" in err

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from crews import make_shots
 from media import frames, make_video, picture
-from stylize import StyleError, StylizeError, Stylizer, VideoError
+from stylize import Style, StyleError, StylizeError, Stylizer, VideoError, load_stylizer
 from stylize.networks import Networks
 from stylize.page.markup import status_html, wipe_html
 from stylize.page.orders import KEEP_DAYS, Order
@@ -38,8 +39,6 @@ def studio(tiny: Networks, tmp_path: Path) -> Iterator[Studio]:
 
 
 def test_a_run_gives_what_convert_gives(studio: Studio, tiny: Networks, tmp_path: Path) -> None:
-    from stylize import Style
-
     source = make_video(tmp_path / "in.mp4", 6)
     order = studio.submit(source, SETTINGS)
     until(lambda: order.stage == "done")
@@ -220,3 +219,23 @@ def test_what_cannot_be_made(studio: Studio, tmp_path: Path, file: str | None, m
         with pytest.raises(StylizeError, match=message):
             call(None if file is None else tmp_path / file, SETTINGS, making)
     assert not studio.orders()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_a_run_on_two_workers(tiny_model: Path, tmp_path: Path) -> None:
+    """Stopped, and gone on with, as any other run; it gives what one worker gives."""
+    pytest.importorskip("ray")
+    stylizer = load_stylizer(str(tiny_model), device="cpu", batch=3)
+    studio, source = Studio(stylizer, tmp_path / "studio"), make_shots(tmp_path / "in.mp4", repeat=5)
+    order = studio.submit(source, SETTINGS, workers=2)
+    until(lambda: order.done >= 60)
+    studio.stop(order.key)
+    until(lambda: order.stage == "stopped")
+    studio.go_on(order.key)
+    until(lambda: order.stage == "done")
+    studio.close()
+    stylizer.convert(source, tmp_path / "out.mp4", Style(**SETTINGS))
+    assert np.array_equal(frames(order.output), frames(tmp_path / "out.mp4"))
+    with pytest.raises(StyleError, match="made by one worker"):
+        studio.submit(source, SETTINGS, {"canvas": "16:9"}, workers=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from stylize import __version__
 from stylize.cli import making, options, spreading, tools
-from stylize.cli.console import FAILED, one_line_errors, progress_bar, say, warnings_as_lines
+from stylize.cli.console import FAILED, one_line_errors, warnings_as_lines
 from stylize.cli.loader import load_from, make_report_printer
 from stylize.errors import StyleError
 from stylize.style.parsing import parse_rate, parse_sweep
@@ -64,7 +63,7 @@ def run(
         options.check_look(all_given)
         style, quiet = style_from(all_given), all_given["quiet"]
         from stylize.runs import Job, jobs
-        from stylize.runs.jobs import Views, restyle_all
+        from stylize.runs.jobs import Views
 
         settings = Job(
             force=all_given["force"], resume=resume, start=all_given["start"], end=all_given["end"],
@@ -83,16 +82,9 @@ def run(
             from stylize.decode import read_picture
 
             read_picture(style.reference)
-        show = make_report_printer(as_json, quiet)
+        how = spreading.Spreading(workers, cluster, split_shots, verbose)
         with warnings_as_lines(shown=not quiet):
-            if workers is not None or cluster is not None:
-                how = spreading.Spreading(workers, cluster, split_shots, verbose and not quiet)
-                failed = spreading.restyle_spread_out(how, style, todo, all_given, show)
-            elif split_shots:
-                raise StyleError("--split-shots is for several workers", "add --workers or --cluster")
-            else:
-                bars = functools.partial(progress_bar, shown=not quiet)
-                failed = restyle_all(load_from(all_given), style, todo, bars, say, show)
+            failed = spreading.restyle_videos(how, style, todo, all_given, make_report_printer(as_json, quiet))
     if failed:
         raise typer.Exit(FAILED)
 

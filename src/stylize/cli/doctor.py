@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -16,11 +17,12 @@ from stylize.models.registry import models_file
 
 PACKAGES = (
     "stylize", "torch", "torchvision", "diffusers", "transformers", "controlnet-aux", "peft", "compel", "av", "decord",
-    "opencv-python-headless", "numpy", "gradio", "OpenEXR",
+    "opencv-python-headless", "numpy", "gradio", "OpenEXR", "ray",
 )  # fmt: skip
 OPTIONAL = {
     "decord": "PyAV reads every video instead",
     "gradio": "pip install 'stylize[ui]' for the page",
+    "ray": "pip install 'stylize[cluster]' for runs on many cards and machines",
     "OpenEXR": "pip install 'stylize[exr]' for a renderer's depth",
 }
 MODULES = ("torch", "torchvision", "cv2", "av", "diffusers", "transformers", "peft", "compel")
@@ -89,6 +91,8 @@ def _check_devices(findings: Findings) -> None:
 
     best = choose_device(None)
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    workers = f"--workers up to {len(names) or os.cpu_count()} on this machine"
+    findings.lines.append(workers if importlib.util.find_spec("ray") else "one worker, without ray")
     findings.lines.append(f"GPUs: {', '.join(names) or ('Apple' if best.type == 'mps' else 'none')}")
     free = free_bytes(best)
     memory = "" if free is None else f", {free / 1e9:.1f} GB free"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import typer
 from stylize.cli import options
 from stylize.cli.console import one_line_errors, progress_bar, say, warnings_as_lines
 from stylize.cli.loader import load_from, load_options
+from stylize.errors import StyleError
 from stylize.style.parsing import parse_rate
 from stylize.style.settings import style_from
 
@@ -38,7 +40,25 @@ class Spreading:
     verbose: bool
 
 
-def restyle_spread_out(
+def restyle_videos(
+    spreading: Spreading,
+    style: Style,
+    todo: Sequence[Job],
+    given: Mapping[str, Any],
+    show: Callable[[Report], None],
+) -> int:
+    """Restyles videos here or on many workers, and returns how many failed."""
+    if spreading.workers is not None or spreading.cluster is not None:
+        return _restyle_spread(spreading, style, todo, given, show)
+    if spreading.split_shots:
+        raise StyleError("--split-shots is for several workers", "add --workers or --cluster")
+    from stylize.runs.jobs import restyle_all
+
+    bars = functools.partial(progress_bar, shown=not given["quiet"])
+    return restyle_all(load_from(given), style, todo, bars, say, show)
+
+
+def _restyle_spread(
     spreading: Spreading,
     style: Style,
     todo: Sequence[Job],
@@ -55,15 +75,17 @@ def restyle_spread_out(
 
     tell = None if given["quiet"] else say
     try:
+        if spreading.cluster and tell is not None:
+            tell(f"connecting to {spreading.cluster}")
         crew = RayCrew(spreading.workers, spreading.cluster, on_cpu=given["device"] == "cpu")
         if tell is not None:
-            tell(f"{crew.size} workers{f' on {spreading.cluster}' if spreading.cluster else ''}")
+            tell(f"{crew.size} workers")
             if spreading.split_shots:
                 tell("long shots are split: where their parts meet, they differ a little from a run by one worker")
         with progress_bar(shown=tell is not None) as progress:
             failed = restyle_spread(
                 crew, todo, style, load_options(given), split=spreading.split_shots, progress=progress, say=say,
-                tell=say if spreading.verbose else None, show=show,
+                tell=tell if spreading.verbose else None, show=show,
             )  # fmt: skip
     except KeyboardInterrupt:
         done = sum(frames_done(job.output) for job in todo)

@@ -53,6 +53,8 @@ class Order:
     model: str
     making: Mapping[str, Any] = field(default_factory=dict)
     """What is made of the source: `camera` and `seconds` of a still, or the `canvas` around a video; else empty."""
+    workers: int = 1
+    """Workers that the run is spread over."""
     stage: Stage = "waiting"
     done: int = 0
     total: int | None = None
@@ -86,8 +88,8 @@ class Order:
         """Writes what a later session of the page needs to know."""
         known = {
             "name": self.name, "source": self.source.name, "settings": dict(self.settings), "model": self.model,
-            "making": dict(self.making), "stage": self.stage, "error": self.error, "done": self.done,
-            "total": self.total,
+            "making": dict(self.making), "workers": self.workers, "stage": self.stage, "error": self.error,
+            "done": self.done, "total": self.total,
         }  # fmt: skip
         write_atomically(self.folder / "order.json", json.dumps(known).encode())
 
@@ -97,7 +99,8 @@ class Order:
         known = json.loads((folder / "order.json").read_text(encoding="utf-8"))
         order = cls(
             folder, shown, known["name"], shown / known["source"], known["settings"], known["model"],
-            known.get("making", {}), known["stage"], known["done"], known["total"], known["error"],
+            known.get("making", {}), known.get("workers", 1), known["stage"], known["done"], known["total"],
+            known["error"],
         )  # fmt: skip
         if order.output.exists():
             order.stage = "done"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import importlib.util
 import ipaddress
 import os
 import re
@@ -128,7 +129,7 @@ def _add_gallery(vocabulary: Vocabulary | None, prompt: Any) -> None:
 
 def _add_knobs(studio: Studio) -> list[Any]:
     """Adds the knobs and returns them in the order that `_make_settings` expects."""
-    strength = studio.stylizer.networks.defaults.strength
+    strength, most = studio.stylizer.networks.defaults.strength, _count_workers(studio)
     with gr.Accordion("Knobs", open=False, elem_id="knobs"):
         return [
             gr.Radio(["full", "fast"], value="full", label="Mode", info="fast: keyframes, filled in between"),
@@ -144,7 +145,22 @@ def _add_knobs(studio: Studio) -> list[Any]:
             ),
             gr.File(label="Matte of the subject (optional)", file_types=["image", "video"], height=120, elem_id="mask"),
             gr.Number(0, label="Seed", precision=0, minimum=0),
-        ]
+            gr.Slider(
+                1, max(2, most), 1, step=1, label="Workers", info="shots are shared out among them", elem_id="workers",
+                visible=most > 1,
+            ),
+        ]  # fmt: skip
+
+
+def _count_workers(studio: Studio) -> int:
+    """Returns how many workers can share a run on this machine: one a card, or one a core; 1 without Ray."""
+    if importlib.util.find_spec("ray") is None or studio.stylizer.loaded_with is None:
+        return 1
+    if studio.stylizer.networks.device.type == "cuda":
+        import torch
+
+        return torch.cuda.device_count()
+    return os.cpu_count() or 1
 
 
 def _make_settings(default_strength: float, prompt: str | None, reference: str | None, *knobs: Any) -> dict[str, Any]:
@@ -167,7 +183,7 @@ def _make_settings(default_strength: float, prompt: str | None, reference: str |
 
 def _make_previewer(studio: Studio) -> Callable[..., tuple[str, Any]]:
     def show(video: str | None, still: str | None, *asked: Any) -> tuple[str, Any]:
-        camera, seconds, canvas, *rest = asked
+        camera, seconds, canvas, *rest, _ = asked
         try:
             settings = _make_settings(studio.stylizer.networks.defaults.strength, *rest)
             sheet, cost = studio.preview(still or video, settings, _make_making(still, camera, seconds, canvas))
@@ -180,10 +196,11 @@ def _make_previewer(studio: Studio) -> Callable[..., tuple[str, Any]]:
 
 def _make_submitter(studio: Studio) -> Callable[..., tuple[str, Any]]:
     def submit(video: str | None, still: str | None, *asked: Any) -> tuple[str, Any]:
-        camera, seconds, canvas, *rest = asked
+        camera, seconds, canvas, *rest, workers = asked
         try:
             settings = _make_settings(studio.stylizer.networks.defaults.strength, *rest)
-            order = studio.submit(still or video, settings, _make_making(still, camera, seconds, canvas))
+            making = _make_making(still, camera, seconds, canvas)
+            order = studio.submit(still or video, settings, making, int(workers))
         except StylizeError as error:
             return problem_html(str(error)), gr.skip()
         unknown = _list_unknown(studio, settings["prompt"])

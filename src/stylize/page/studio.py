@@ -9,13 +9,13 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylize.errors import StylizeError, UnfinishedRun, VideoError
+from stylize.errors import StyleError, StylizeError, UnfinishedRun, VideoError
+from stylize.page.network_lock import NetworkLock
 from stylize.page.orders import (
     Order,
     Stage,
@@ -31,7 +31,9 @@ from stylize.page.orders import (
 from stylize.runs.preview import make_preview
 
 if TYPE_CHECKING:
+    from stylize.runs.jobs import Job
     from stylize.runs.stylizer import Stylizer
+    from stylize.style import Style
 
 
 SHEETS = 8
@@ -40,51 +42,6 @@ SHEETS = 8
 
 class Stopped(Exception):
     """The user stopped the run."""
-
-
-class NetworkLock:
-    """Lets one thread at a time use the networks; a long run gives way between two frames."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._busy, self._waiting = False, 0
-
-    @contextmanager
-    def short(self) -> Iterator[None]:
-        """Holds the networks for something short, such as a preview; a long run gives way to it."""
-        with self._changed:
-            self._waiting += 1
-            self._changed.wait_for(lambda: not self._busy)
-            self._busy, self._waiting = True, self._waiting - 1
-        try:
-            yield
-        finally:
-            self._release()
-
-    @contextmanager
-    def run(self) -> Iterator[None]:
-        """Holds the networks for a long run, which must call `give_way` after every frame."""
-        self._acquire()
-        try:
-            yield
-        finally:
-            self._release()
-
-    def give_way(self) -> None:
-        """Lets waiting short uses, such as previews, go first; called between two frames of a run."""
-        if self._waiting:
-            self._release()
-            self._acquire()
-
-    def _acquire(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._busy and not self._waiting)
-            self._busy = True
-
-    def _release(self) -> None:
-        with self._changed:
-            self._busy = False
-            self._changed.notify_all()
 
 
 class Studio:
@@ -123,18 +80,25 @@ class Studio:
             return self._orders.get(key or "")
 
     def submit(
-        self, source: str | Path | None, settings: Mapping[str, Any], making: Mapping[str, Any] | None = None
+        self,
+        source: str | Path | None,
+        settings: Mapping[str, Any],
+        making: Mapping[str, Any] | None = None,
+        workers: int = 1,
     ) -> Order:
         """Copies the files that the run needs, and puts the order at the end of the queue.
 
         Args:
             making: what is made of the source beside its look; see `Order.making`.
+            workers: processes that the run is spread over, with Ray.
 
         Raises:
             StylizeError: a setting has no meaning, or the video cannot be read.
         """
         making = making or {}
         path = _check_source(source, settings, making)
+        if making and workers > 1:
+            raise StyleError("a still or a larger canvas is made by one worker", "turn the workers down to 1")
         given = {name: check_file(name, settings[name]) for name in ("reference", "mask") if settings.get(name)}
         key = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         folder, shown = self.folder / key, self.shown / key
@@ -144,7 +108,7 @@ class Studio:
             kept = {n: str(link_or_copy(file, folder / f"{n}{file.suffix.lower()}")) for n, file in given.items()}
             copy = link_or_copy(path, shown / f"source{path.suffix.lower()}")
             name = self.stylizer.networks.name
-            order = Order(folder, shown, path.stem, copy, dict(settings) | kept, name, dict(making))
+            order = Order(folder, shown, path.stem, copy, dict(settings) | kept, name, dict(making), workers)
             order.save()
         except OSError as error:
             for directory in (folder, shown):
@@ -256,9 +220,11 @@ class Studio:
         try:
             style = style_of(order.settings, order.making)
             job = make_job(order.source, order.output, order.making, force=again)
-            with self._networks.run():
-                report = job.run(self.stylizer, style, progress)
-            order.done = report.frames
+            if order.workers > 1 and style is not None:
+                order.done = self._spread(order, job, style, progress)
+            else:
+                with self._networks.run():
+                    order.done = job.run(self.stylizer, style, progress).frames
         except Stopped:
             return "stopped", ""
         except UnfinishedRun as error:
@@ -268,6 +234,16 @@ class Studio:
         except Exception as error:  # a bug in one run must not end the queue; the message names it
             return "failed", f"{type(error).__name__}: {error}: please report this"
         return "done", ""
+
+    def _spread(self, order: Order, job: Job, style: Style, progress: Callable[[int, int | None], None]) -> int:
+        """Restyles on several workers, which load the model themselves, and returns the number of frames."""
+        from stylize.runs.cluster import RayCrew, restyle_spread
+
+        frames: list[int] = []
+        on_cpu, load = self.stylizer.networks.device.type == "cpu", self.stylizer.loaded_with or {}
+        crew = RayCrew(order.workers, on_cpu=on_cpu)
+        restyle_spread(crew, [job], style, load, progress=progress, show=lambda report: frames.append(report.frames))
+        return frames[0]
 
 
 def _check_source(source: str | Path | None, settings: Mapping[str, Any], making: Mapping[str, Any]) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,8 @@ class Stylizer:
         compile: Compile = "auto",
     ) -> None:
         self.networks, self.layout, self.batch, self.compile = networks, layout, check_batch(batch), compile
+        self.loaded_with: Mapping[str, Any] | None = None
+        """The arguments of `load_stylizer`, by which workers can load the same; `None` if it was not used."""
         self._turn = threading.RLock()
 
     def stream(self, video: VideoReader | Iterable[Clip], style: Style) -> Iterator[Clip]:
@@ -164,7 +166,12 @@ def load_stylizer(
         controlnets, controls, more_controls, loras or {}, ip_adapter, textual_inversions, vae, depth, motion_adapter
     )
     networks = load_model(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
-    return Stylizer(networks, memory, batch, compile)
+    stylizer = Stylizer(networks, memory, batch, compile)
+    stylizer.loaded_with = {
+        "model": str(model), "device": device, "dtype": dtype, "memory": memory, "batch": batch, "compile": compile,
+        "offline": offline, **{field.name: getattr(extras, field.name) for field in fields(extras)},
+    }  # fmt: skip
+    return stylizer
 
 
 def stylize_video(

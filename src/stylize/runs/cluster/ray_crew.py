@@ -76,6 +76,8 @@ class RayCrew:
         else:
             largest = max((int(node.get("CPU", 0)) for node in nodes), default=1)
             share = threads = max(1, largest // -(-count // max(1, len(nodes))))
+        if (limit := os.environ.get("OMP_NUM_THREADS", "")).isdigit():
+            threads = min(threads, int(limit))
         options: dict[str, Any] = {"num_cpus": share, "max_restarts": 0, "max_task_retries": 0}
         if cards:
             options["num_gpus"] = min(1.0, cards / count)
