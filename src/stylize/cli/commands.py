@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from stylize import __version__
-from stylize.cli import making, options, spreading, tools
+from stylize.cli import making, options, piping, spreading, tools
 from stylize.cli.console import FAILED, one_line_errors, warnings_as_lines
 from stylize.cli.loader import load_from, make_report_printer
 from stylize.errors import StyleError
@@ -53,8 +53,11 @@ def run(
     cluster: options.Cluster = None,
     split_shots: options.SplitShots = False,
     verbose: options.Verbose = False,
+    pipe_format: options.PipeFormat = None,
+    pipe_size: options.PipeSize = None,
+    pipe_fps: options.PipeFps = None,
 ) -> None:
-    """Restyle videos.
+    """Restyle videos; - is stdin or stdout.
 
     Example: stylize run holiday.mp4 -o woodcut.mp4 --prompt "woodcut print"
     """
@@ -72,16 +75,16 @@ def run(
             settings={name: all_given[name] for name in options.SHARED if name not in options.HERE},
             views=Views(side_by_side, split, before_after),
         )  # fmt: skip
+        if piping.is_piped(sources, output):
+            others, raw = any((as_json, verbose, workers, cluster)), (pipe_size, pipe_fps)
+            piping.restyle(sources, output, settings, style, all_given, pipe_format, raw, others)
+            return
         todo = jobs(sources, output, settings)
         if len(todo) > 1 and (style.depth_from is not None or style.control_from or style.keyframes):
             what = "depth maps, control pictures and painted frames belong to one video"
             raise StyleError(what, "restyle the videos one by one")
         for job in todo if len(todo) == 1 else []:
             job.check(style)  # faults of the files are reported before the networks are loaded
-        if style.reference is not None:
-            from stylize.decode import read_picture
-
-            read_picture(style.reference)
         how = spreading.Spreading(workers, cluster, split_shots, verbose)
         with warnings_as_lines(shown=not quiet):
             failed = spreading.restyle_videos(how, style, todo, all_given, make_report_printer(as_json, quiet))

@@ -49,6 +49,12 @@ FieldsOption = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a report as one JSON line a video.")]
+PipeFormat = Annotated[
+    Literal["y4m", "mpegts", "matroska", "nut"] | None,
+    typer.Option(help="What -o - writes [default: what comes in, else matroska]."),
+]
+PipeSize = Annotated[str | None, typer.Option(help="WxH of raw RGB pictures (rgb24) that come through stdin.")]
+PipeFps = Annotated[str | None, typer.Option(help="Their number a second.")]
 Workers = Annotated[
     int | None, typer.Option(help="Spread shots and videos over so many workers, one a card, or a share of the cores.")
 ]

@@ -48,6 +48,10 @@ def restyle_videos(
     show: Callable[[Report], None],
 ) -> int:
     """Restyles videos here or on many workers, and returns how many failed."""
+    if style.reference is not None:  # before the networks are loaded
+        from stylize.decode import read_picture
+
+        read_picture(style.reference)
     if spreading.workers is not None or spreading.cluster is not None:
         return _restyle_spread(spreading, style, todo, given, show)
     if spreading.split_shots:

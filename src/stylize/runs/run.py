@@ -77,14 +77,14 @@ class Run:
                 if dropped == len(clip):
                     continue
                 kept = clip.part(dropped, len(clip), starts_shot=clip.starts_shot and not dropped)
-                writer.write(_resize_clip(kept, self.target.size))
+                writer.write(resize_clip(kept, self.target.size))
                 shots, frames = shots + kept.starts_shot, frames + len(kept)
                 yield sum_up(), after
                 writer.checkpoint(functools.partial(to_bytes, after), sum_up())
             writer.counts = sum_up()
 
 
-def _resize_clip(clip: Clip, size: tuple[int, int]) -> Clip:
+def resize_clip(clip: Clip, size: tuple[int, int]) -> Clip:
     """Returns the clip at the size of the result, enlarged by Lanczos."""
     if clip.size == size:
         return clip

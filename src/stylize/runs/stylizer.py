@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,16 +161,14 @@ def load_stylizer(
             family.
         StyleError: `batch` is out of range.
     """
+    arguments = {name: value for name, value in locals().items() if name != "say"}
     check_batch(batch)
     extras = Extras(
         controlnets, controls, more_controls, loras or {}, ip_adapter, textual_inversions, vae, depth, motion_adapter
     )
     networks = load_model(model, device=device, dtype=dtype, extras=extras, offline=offline, say=say)
     stylizer = Stylizer(networks, memory, batch, compile)
-    stylizer.loaded_with = {
-        "model": str(model), "device": device, "dtype": dtype, "memory": memory, "batch": batch, "compile": compile,
-        "offline": offline, **{field.name: getattr(extras, field.name) for field in fields(extras)},
-    }  # fmt: skip
+    stylizer.loaded_with = arguments
     return stylizer
 
 
