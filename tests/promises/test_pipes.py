@@ -111,9 +111,10 @@ def test_sound_comes_along(tiny_model: Path, tmp_path: Path) -> None:
     out = run(tiny_model, film, "-o", "-")
     kind, shown, packets = pictures_in(out.stdout)
     assert (kind, len(shown), packets) == ("matroska,webm", COUNT, len(sound_packets(film)))
-    through = run(tiny_model, "-", "-o", "-", "--pipe-format", "nut", given=out.stdout)
-    kind, shown, kept = pictures_in(through.stdout)
-    assert (kind, len(shown), kept) == ("nut", COUNT, packets)
+    for asked in ("nut", "mpegts"):
+        through = run(tiny_model, "-", "-o", "-", "--pipe-format", asked, given=out.stdout)
+        kind, shown, kept = pictures_in(through.stdout)
+        assert (kind, len(shown)) == (asked, COUNT) and kept == packets, through.stderr.decode()
     into = run(tiny_model, "-", "-o", tmp_path / "out.mp4", given=out.stdout)
     assert into.returncode == 0 and len(sound_packets(tmp_path / "out.mp4")) == packets
     silent = run(tiny_model, film, "-o", "-", "--pipe-format", "y4m")
@@ -166,6 +167,26 @@ def test_errors_are_one_line(tiny_model: Path, words: list[str], given: bytes, s
     lines = done.stderr.decode().splitlines()
     assert done.returncode == 1 and done.stdout == b"", lines
     assert len([line for line in lines if line.startswith("stylize:")]) == 1 and said in lines[-1], lines
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk here")
+def test_a_full_disk_is_no_end(tiny_model: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "stylize.cli",
+        "run",
+        "-",
+        "-o",
+        "-",
+        "--model",
+        str(tiny_model),
+        *STYLE,
+        "--quiet",
+    ]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, input=piped("yuv4mpegpipe"), stdout=full, stderr=subprocess.PIPE, timeout=120)
+    assert done.returncode == 1 and b"the pipe cannot be written (No space left on device)" in done.stderr
 
 
 def test_a_sender_that_breaks_off() -> None:

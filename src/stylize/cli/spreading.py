@@ -75,9 +75,12 @@ def _restyle_spread(
         KeyboardInterrupt: the run was interrupted; the message counts the frames that are safe on disk, if any.
     """
     from stylize.runs.cluster import RayCrew, restyle_spread
+    from stylize.runs.cluster.video import check_spreadable
     from stylize.runs.jobs import frames_done
 
     tell = None if given["quiet"] else say
+    for job in todo:  # before Ray starts
+        check_spreadable(job, style)
     try:
         if spreading.cluster and tell is not None:
             tell(f"connecting to {spreading.cluster}")

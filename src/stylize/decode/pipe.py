@@ -38,7 +38,9 @@ class Peeked:
     """A stream whose first bytes have been looked at; PyAV must not see more of it than `read`, or it would seek."""
 
     def __init__(self, stream: Readable) -> None:
-        self._stream, self._first = stream, stream.read(16)
+        # what has come is taken, however little: a live sender's next bytes may be far off
+        self._read = getattr(stream, "read1", stream.read)
+        self._first = stream.read(16)
         self.is_empty = not self._first
         self.format = next((name for begin, name in SNIFFED.items() if self._first.startswith(begin)), "")
         """FFmpeg's name of the format; empty if it is not known."""
@@ -48,7 +50,7 @@ class Peeked:
         if self._first:
             taken, self._first = self._first[:size], self._first[size:]
             return taken
-        return self._stream.read(size)
+        return bytes(self._read(size))
 
 
 class PipeReader:

@@ -18,14 +18,16 @@ from stylize.frames import Clip
 
 PipeFormat: TypeAlias = Literal["y4m", "mpegts", "matroska", "nut"]
 MUXERS: dict[PipeFormat, str] = {"y4m": "yuv4mpegpipe", "mpegts": "mpegts", "matroska": "matroska", "nut": "nut"}
+IN_MPEGTS = {"aac", "ac3", "eac3", "mp2", "mp2float", "mp3", "mp3float", "opus", "dts", "dca", "truehd"}
+"""Decoders of sound that MPEG-TS holds; FFmpeg itself says so of a few only."""
 HALF = Fraction(1, 2)
 
 
 class Writable(Protocol):
     """A stream of bytes, such as `sys.stdout.buffer`."""
 
-    def write(self, content: bytes, /) -> int:
-        """Takes the bytes."""
+    def write(self, content: Any, /) -> int | None:
+        """Takes bytes, and returns how many."""
         ...
 
     def flush(self) -> None:
@@ -39,14 +41,18 @@ class _Sink:
     def __init__(self, stream: Writable) -> None:
         self._stream = stream
         self.is_closed = False
+        self.error: OSError | None = None
 
     def write(self, content: bytes) -> int:
-        if not self.is_closed:
+        rest = memoryview(bytes(content))
+        while rest and not self.is_closed and self.error is None:
             try:
-                self._stream.write(bytes(content))
+                rest = rest[self._stream.write(rest) or 0 :]
                 self._stream.flush()
-            except OSError:
+            except (BrokenPipeError, ConnectionResetError):
                 self.is_closed = True
+            except OSError as error:
+                self.error = error
         return len(content)
 
 
@@ -98,7 +104,8 @@ class PipeWriter:
         for stream in sound:
             name = stream.codec_context.name if stream.codec_context is not None else "unknown"
             try:
-                if kind == "y4m" or name not in self._container.supported_codecs:
+                held = IN_MPEGTS if kind == "mpegts" else self._container.supported_codecs
+                if kind == "y4m" or name not in held:
                     raise ValueError(name)
                 self._sound[stream.index] = self._container.add_stream_from_template(stream, opaque=True)
             except (ValueError, av.FFmpegError):
@@ -133,6 +140,11 @@ class PipeWriter:
                 if not self.is_closed:
                     what = f"the pipe cannot be written ({error.strerror})"
                     raise VideoError(what, "try --pipe-format nut") from error
+        self._check()
+
+    def _check(self) -> None:
+        if self._sink.error is not None:
+            raise VideoError(f"the pipe cannot be written ({self._sink.error.strerror})", "free space")
 
     def __enter__(self) -> Self:
         return self
@@ -143,3 +155,5 @@ class PipeWriter:
         if error_type is None:
             self._mux(self._video.encode(None))
         self._container.close()
+        if error_type is None:
+            self._check()

@@ -206,7 +206,8 @@ class Studio:
             order.done, order.total = done, total
             if order.stopping.is_set():
                 raise Stopped
-            self._networks.give_way()
+            if order.workers == 1:
+                self._networks.give_way()
 
         stage, error = self._restyle(order, progress)
         with self._changed:

@@ -19,13 +19,12 @@ LARGEST = 2**30
 class Film:
     """A video to restyle, for workers."""
 
-    number: int
     job: Job
     style: Style
     folder: Path
     """Of the run: the workers' segments go there, if they see it."""
     token: str
-    """Content of a file in that folder, by which a worker knows that it sees it."""
+    """Content of a file in that folder, by which a worker knows that it sees it; no other film has it."""
     files: Mapping[str, int | None]
     """The files that it needs, by their path on the driver, with their lengths; `None` for folders and patterns."""
     begun: Mapping[str, Any]
@@ -78,8 +77,6 @@ class Step:
     """New files of the unit, from a worker that does not see the run's folder."""
     lines: tuple[tuple[str, str], ...] = ()
     """Lines for the user, each with the name of the warning's class, or empty."""
-    concealed: int = 0
-    """Damaged frames of the source that repeat the one before."""
     peak_rss_mb: float | None = None
     peak_vram_mb: float | None = None
 

@@ -67,12 +67,12 @@ class RayCrew:
 
     def _divide(self, workers: int | None, *, own: bool, on_cpu: bool) -> tuple[dict[str, Any], int, int]:
         """Divides what there is: the resources of an actor, the number of actors, and the threads of each."""
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         cards = 0 if on_cpu else int(sum(node.get("GPU", 0) for node in nodes))
         count = workers or cards or len(nodes)
-        if own:  # its number of cores is ours to say: one a worker
+        if own:  # all of the machine is ours, so that nothing need be counted
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            share, threads = 1, max(1, cores // count)
+            share, threads = 0, max(1, cores // count)
         else:
             largest = max((int(node.get("CPU", 0)) for node in nodes), default=1)
             share = threads = max(1, largest // -(-count // max(1, len(nodes))))
@@ -80,7 +80,7 @@ class RayCrew:
             threads = min(threads, int(limit))
         options: dict[str, Any] = {"num_cpus": share, "max_restarts": 0, "max_task_retries": 0}
         if cards:
-            options["num_gpus"] = min(1.0, cards / count)
+            options["num_gpus"] = 1.0 / max(1, -(-count // cards))
         return options, count, threads
 
     def _hire(self) -> Any:

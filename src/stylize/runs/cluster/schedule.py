@@ -71,7 +71,7 @@ class Schedule:
             try:
                 for video in self._videos:
                     self._futures[self._background.submit(video.scan, self._stopped)] = video
-                while any(video.stage not in ("done", "failed") for video in self._videos):
+                while self._futures or any(video.stage not in ("done", "failed") for video in self._videos):
                     self._hand_out()
                     for reply in self._crew.wait(WAIT_SECONDS) or self._rest():
                         self._take(reply)
@@ -129,19 +129,18 @@ class Schedule:
 
     def _load_model(self, worker: int) -> Task:
         try:
-            answer = yield "load", self._load
-        except Lost as lost:
+            loaded: Loaded = _unpack((yield "load", self._load))
+        except (Lost, _AgainError) as lost:
             self._idle_deaths += 1
             if self._idle_deaths >= IDLE_DEATHS:
                 raise StylizeError(
                     f"workers end while they load the model ({lost})", "use fewer, or a smaller model"
                 ) from lost
             return
-        loaded: Loaded = _unpack(answer)
         if loaded.version != __version__:
             what = f"the worker on {loaded.host} has stylize {loaded.version}, this is {__version__}"
             raise ModelError(what, "install the same version on all machines")
-        self._loaded[worker] = loaded
+        self._loaded[worker], self._idle_deaths = loaded, 0
         self._tell(f"worker {worker + 1}: {loaded.model} on {loaded.device} of {loaded.host}")
 
     def _open(self, worker: int, video: Video) -> Task:
@@ -156,8 +155,8 @@ class Schedule:
                 self._fail(
                     video, StylizeError(f"{video.job.source}: workers end as they open it ({lost})", "try it alone")
                 )
-        except StylizeError as error:
-            self._fail(video, error)
+        except Exception as error:  # a bug here or in a library must not stop the other videos
+            self._fail(video, _explain(video, error))
 
     def _prepare(self, video: Video) -> Generator[tuple[Any, ...], Any, Prepared]:
         prepared: Prepared = _unpack((yield "prepare", video.film))
@@ -194,8 +193,8 @@ class Schedule:
                 video.give_back(unit, str(lost))
             except StylizeError as error:
                 self._fail(video, error)
-        except StylizeError as error:
-            self._fail(video, error)
+        except Exception as error:
+            self._fail(video, _explain(video, error))
 
     def _collect(self) -> None:
         """Takes what was found and joined in the background, and starts to join what is whole."""
@@ -208,28 +207,42 @@ class Schedule:
                 report = future.result()
             except Stopped:
                 continue
-            except StylizeError as error:
-                self._fail(video, error)
+            except Exception as error:
+                self._fail(video, _explain(video, error))
                 continue
             if report is not None:
+                video.stage = "done"
+                self._free(video)
                 self._ended(video, report)
+
+    def _free(self, video: Video) -> None:
+        """Lets go of the files that were sent for a video."""
+        for path in video.film.files:
+            self._files.pop(path, None)
 
     def _fail(self, video: Video, error: StylizeError) -> None:
         if video.stage != "failed":
             video.abandon(error)
+            self._free(video)
             self._ended(video, error)
 
     def _show(self) -> None:
         alive = [video for video in self._videos if video.stage != "failed"]
         totals = [video.frames for video in alive]
         done = sum(video.frames_done for video in alive)
-        if done > self._shown:
-            self._shown = done
-            self._progress(done, None if None in totals else sum(total or 0 for total in totals))
+        self._shown = max(self._shown, done)
+        if self._shown:  # each time, as whoever gets it may want to stop
+            self._progress(self._shown, None if None in totals else sum(total or 0 for total in totals))
 
 
 class _AgainError(StylizeError):
     """An expected error after which another try may do better, such as one of memory."""
+
+
+def _explain(video: Video, error: Exception) -> StylizeError:
+    if isinstance(error, StylizeError):
+        return error
+    return StylizeError(f"{video.job.source}: {type(error).__name__}: {error}", "please report this")
 
 
 def _unpack(answer: Any) -> Any:

@@ -54,23 +54,22 @@ def restyle_spread(
         if say is not None:
             say(str(explained))
 
-    videos = []
-    for number, job in enumerate(todo):
-        if len(todo) > 1 and job.is_done:
-            (say or (lambda line: None))(f"{job.output}: is done already")
-            continue
-        try:
-            videos.append(Video(number, job, style, split=split, say=say))
-        except StylizeError as error:
-            end(job, error)
-
     def ended(video: Video, result: Report | StylizeError) -> None:
         if isinstance(result, Report):
             show(result)
         else:
             end(video.job, result)
 
-    with crew:
+    with crew:  # whatever happens, it ends
+        videos = []
+        for job in todo:
+            if len(todo) > 1 and job.is_done:
+                (say or (lambda line: None))(f"{job.output}: is done already")
+                continue
+            try:
+                videos.append(Video(job, style, split=split, say=say))
+            except StylizeError as error:
+                end(job, error)
         Schedule(crew, videos, load, progress=progress, tell=tell, ended=ended).run()
     return failed
 

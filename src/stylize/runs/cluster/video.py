@@ -48,7 +48,7 @@ class Video:
         StylizeError: a fault of its files that can be known before the run.
     """
 
-    def __init__(self, number: int, job: Job, style: Style, *, split: bool = False, say: Say | None = None) -> None:
+    def __init__(self, job: Job, style: Style, *, split: bool = False, say: Say | None = None) -> None:
         check_spreadable(job, style)
         output = check_output(job.output, source=job.source, force=job.force, resume=job.resume, also=style.files)
         self.job = replace(job, source=str(Path(job.source).absolute()), output=output.absolute())
@@ -56,7 +56,7 @@ class Video:
         self.stage: Stage = "scanning"
         self.began, self.retries, self.seconds = time.perf_counter(), 0, dict[int, float]()
         self._units, self._left = list[Unit](), list[Unit]()
-        self._starts, self._done_before = list[int](), 0
+        self._said, self._done_before = set[str](), 0
         self._under_way, self._deaths = dict[int, int](), dict[int, int]()
         self._concealed, self._rss, self._vram = 0, 0.0, 0.0
         self._reader, self._manifest = self.job.open(), Manifest({})
@@ -64,7 +64,7 @@ class Video:
         self._folder, self._open = WorkFolder(self.job.output), contextlib.ExitStack()
         needed = [self.job.source, *(str(path) for path in self.style.files if path is not None)]
         self.film = Film(
-            number, replace(self.job, resume=False, force=True), self.style, self._folder.path, secrets.token_hex(16),
+            replace(self.job, resume=False, force=True), self.style, self._folder.path, secrets.token_hex(16),
             {path: _length(Path(path)) for path in needed}, {},
         )  # fmt: skip
 
@@ -100,14 +100,16 @@ class Video:
 
         self._reader.size = self.style.fit_to(self._size)
         begun, plan = self._load_unfinished(), self._folder.units / PLAN
-        if begun and plan.is_file():
-            stored = json.loads(plan.read_text(encoding="utf-8"))
-            self._units, self._starts = [Unit(**one) for one in stored["units"]], stored["starts"]
+        if begun and plan.is_file() and not self._manifest.complete:
+            try:
+                stored = json.loads(plan.read_text(encoding="utf-8"))
+                self._units = [Unit(**one) for one in stored["units"]]
+                self._concealed = int(stored["concealed"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise UnfinishedRun(f"{plan}: cannot be read", "pass --force to begin again") from error
         elif not self._manifest.complete:
-            with warnings.catch_warnings():  # the workers say it
-                warnings.simplefilter("ignore")
-                self._starts, frames = find_shots(self._reader, look)
-            self._units = plan_units(self._starts, frames, split=self._split)
+            starts, frames = find_shots(self._reader, look)
+            self._units, self._concealed = plan_units(starts, frames, split=self._split), self._reader.damage.concealed
             if begun:
                 done = self._manifest
                 self._units = units_after(self._units, done.frames, done.state, done.counts.get("border", 0))
@@ -141,7 +143,8 @@ class Video:
         self._writer = VideoWriter.for_run(target, prepared.identity, self._manifest if resumes else None)
         self._open.enter_context(self._writer)
         if not self._manifest.complete:
-            self._write_plan()
+            with target.explained():
+                self._write_plan()
         self._left = [unit for unit in self._units if not self._is_whole(unit)]
         self.stage = "working" if self._left else "joining"
         self._done_before = self._folder.frames_done() if resumes else 0
@@ -150,7 +153,7 @@ class Video:
         """Makes the folder for the units, with all that their workers and a later run look for."""
         units = self._folder.units
         units.mkdir(exist_ok=True)
-        plan = {"units": [asdict(unit) for unit in self._units], "starts": self._starts}
+        plan = {"units": [asdict(unit) for unit in self._units], "concealed": self._concealed}
         write_atomically(units / PLAN, json.dumps(plan).encode())
         write_atomically(units / TOKEN, self.film.token.encode())
         if self._manifest.state and not self._is_anchored:
@@ -186,18 +189,20 @@ class Video:
     def note(self, unit: Unit, step: Step, worker: int) -> None:
         """Notes what a worker has done of a unit, and keeps what it sent."""
         for category, line in step.lines:
-            _repeat(category, line, self._say)
-        if step.anchor:
-            write_atomically(self._folder.units / ANCHOR, step.anchor)
+            if line not in self._said and not line.startswith(f"{self.job.source}:"):  # that, the search has said
+                self._said.add(line)
+                _repeat(category, line, self._say)
         folder = self._folder_of(unit).path
-        for name, content in step.files.items():  # the manifest comes last
-            folder.mkdir(exist_ok=True)
-            write_atomically(folder / name, content)
+        with self._writer.target.explained():
+            if step.anchor:
+                write_atomically(self._folder.units / ANCHOR, step.anchor)
+            for name, content in step.files.items():  # the manifest comes last
+                folder.mkdir(exist_ok=True)
+                write_atomically(folder / name, content)
         self._under_way[unit.first] = step.frames
         self._rss, self._vram = max(self._rss, step.peak_rss_mb or 0), max(self._vram, step.peak_vram_mb or 0)
         if step.done:
             del self._under_way[unit.first]
-            self._concealed += step.concealed
             self.seconds[worker] = self.seconds.get(worker, 0) + step.seconds
             if not self._left and not self._under_way:
                 self.stage = "joining"
@@ -228,7 +233,6 @@ class Video:
             self._writer.adopt(folders, counts | {"frames": frames})
         self._open.close()
         self.job.views.make(self.job.source, self.job.output, start=self.job.start, force=self.job.force)
-        self.stage = "done"
         return Report(
             output=str(self.job.output),
             model=self._model,

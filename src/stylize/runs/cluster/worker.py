@@ -21,7 +21,7 @@ from stylize import __version__
 from stylize.decode.pictures import files_of
 from stylize.encode import VideoWriter, WorkFolder
 from stylize.encode.atomic import write_atomically
-from stylize.errors import PromptWarning, StylizeError, VideoError, VideoWarning
+from stylize.errors import PromptWarning, StylizeError, UnfinishedRun, VideoError, VideoWarning
 from stylize.networks import Networks
 from stylize.pipeline import State
 from stylize.restyle import Memory
@@ -49,6 +49,9 @@ def _answers(method: Callable[..., Answer]) -> Callable[..., Answer | Failure]:
             return method(*args)
         except (torch.OutOfMemoryError, MemoryError):
             return Failure("StylizeError", "out of memory", "use --batch 1, or a smaller size (--size 512x288)", True)
+        except UnfinishedRun as error:  # the worker before this one may not have let go of the unit yet
+            time.sleep(1.0)
+            return Failure("UnfinishedRun", error.what, error.advice, again=True)
         except StylizeError as error:
             return Failure(type(error).__name__, error.what, error.advice)
 
@@ -70,7 +73,7 @@ class UnitWorker:
         if threads is not None:
             torch.set_num_threads(threads)
         self._stylizer = stylizer
-        self._runs: dict[int, Run] = {}
+        self._runs: dict[str, Run] = {}  # the last film's, by its token
         self._places: dict[str, str] = {}  # of files that were sent here
         self._scratch_parent, self._scratch = scratch, ""
         self._lines: list[tuple[str, str]] = []
@@ -122,8 +125,8 @@ class UnitWorker:
         if missing:
             return Prepared(missing)
         assert self._stylizer is not None
-        run = self._runs.get(film.number) or self._open(self._stylizer, film)
-        self._runs = {film.number: run}  # opened files of the film before are closed
+        run = self._runs.get(film.token) or self._open(self._stylizer, film)
+        self._runs = {film.token: run}  # opened files of the film before are closed
         if film.resources is not None or not isinstance(self._stylizer.networks, Networks):
             return Prepared((), run.identity, film.resources or Resources())
         memory, batch, compiled = (run.identity[name] for name in ("memory", "batch", "compiled"))
@@ -169,7 +172,7 @@ class UnitWorker:
                 return Begun(lacks_state=True)
             state = (film.folder / (unit.state or f"units/{ANCHOR}")).read_bytes()
         begins = self._restore(unit, state) if state is not None else None
-        self._unit = _UnitUnderWay(self._runs[film.number], self._stylizer, unit, folder, begins, shared)
+        self._unit = _UnitUnderWay(self._runs[film.token], self._stylizer, unit, folder, begins, shared)
         return Begun()
 
     def _restore(self, unit: Unit, content: bytes) -> State:
@@ -234,8 +237,7 @@ class _UnitUnderWay:
         files = {} if self._shared else self._new_files(done)
         seconds = time.perf_counter() - self._began
         vram = torch.cuda.max_memory_allocated(self._device) / 1e6 if self._device.type == "cuda" else None
-        concealed = self._run.reader.damage.concealed if done else 0
-        return Step(self._frames, seconds, done, anchor, files, (), concealed, peak_rss_mb(), vram)
+        return Step(self._frames, seconds, done, anchor, files, (), peak_rss_mb(), vram)
 
     def _keep_anchor(self, state: State) -> bytes:
         content = to_bytes(State(memory=Memory(state.memory.style_anchor)))
@@ -257,7 +259,6 @@ class _UnitUnderWay:
             self._steps.close()
             self._counting.__exit__(None, None, None)
             self._run.reader.__exit__(None, None, None)
-            self._run.reader.damage.concealed = 0
             if not self._shared:
                 shutil.rmtree(self._folder.path, ignore_errors=True)
 
