@@ -166,7 +166,7 @@ def wait_for(condition: Any, seconds: float = 90.0) -> None:
 def test_the_driver_ends(source: Path, alone: Path, tiny_model: Path, tmp_path: Path, number: int) -> None:
     """Killed or interrupted: its workers end with it, and the run goes on with one worker, then with two."""
     output, before = tmp_path / "out.mp4", {process.pid for process in rays()}
-    leftovers = set(Path(tempfile.gettempdir()).glob("stylize-*"))
+    drivers = []
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for workers in ("2", "1"):
         done = frames_done(output)
@@ -174,6 +174,7 @@ def test_the_driver_ends(source: Path, alone: Path, tiny_model: Path, tmp_path: 
         run = subprocess.Popen(
             command(source, output, tiny_model, *more), env=environment, stderr=subprocess.PIPE, text=True
         )
+        drivers.append(run.pid)
         wait_for(lambda done=done: frames_done(output) > done)
         run.send_signal(number)
         began = time.monotonic()
@@ -191,7 +192,7 @@ def test_the_driver_ends(source: Path, alone: Path, tiny_model: Path, tmp_path: 
     assert_same(output, alone)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
     if number == signal.SIGINT:  # after a kill, the next run cleans up
-        assert set(Path(tempfile.gettempdir()).glob("stylize-*")) <= leftovers
+        assert [p for pid in drivers for p in Path(tempfile.gettempdir()).glob(f"stylize-ray-{pid}-*")] == []
 
 
 def test_two_machines(source: Path, alone: Path, tiny_model: Path, tmp_path: Path) -> None:
