@@ -19,7 +19,11 @@ KINDS = {
     ".mp4": ("libx264", "libx265"), ".mov": ("libx264", "mjpeg"), ".mkv": ("libx264", "ffv1"), ".ts": ("libx264",),
     ".avi": ("mpeg4", "mjpeg"),
 }  # fmt: skip
-OPTIONS = {"libx264": {"crf": "2"}, "libx265": {"x265-params": "log-level=none:frame-threads=1", "crf": "2"}, "mjpeg": {"q": "2"}}
+OPTIONS = {
+    "libx264": {"crf": "2"},
+    "libx265": {"x265-params": "log-level=none:frame-threads=1", "crf": "2"},
+    "mjpeg": {"q": "2"},
+}
 FORMATS = {"mjpeg": "yuvj420p", "ffv1": "yuv420p"}
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=("Cs", "Cc")), max_size=12)
 NAMES = WORDS.map(lambda text: text.replace("/", "-").strip(". ")[:40] or "in")
