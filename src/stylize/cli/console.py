@@ -49,13 +49,15 @@ def _make_plain_progress(*, shown: bool) -> Progress:
 
     began = last = time.monotonic()
     resumed_from: int | None = None
+    told = -1
 
     def report(done: int, total: int | None) -> None:
-        nonlocal last, resumed_from
+        nonlocal last, resumed_from, told
         resumed_from = done - 1 if resumed_from is None else resumed_from
         now = time.monotonic()
-        if not shown or (now - last < 10 and done != total):
+        if not shown or done == told or (now - last < 10 and done != total):
             return
+        told = done
         last, pace = now, Pace(done - resumed_from, now - began, total - done if total else None)
         say(f"{done}/{total or '?'} frames, {pace}")
 
