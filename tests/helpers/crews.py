@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from media import make_video, picture
 from stylize import Stylizer
-from stylize.runs.cluster.crew import Reply
+from stylize.runs.cluster.crew import LocalCrew, Reply
 from stylize.runs.cluster.worker import UnitWorker
 
 CUTS = (0, 20, 34, 52, 75)
@@ -29,7 +29,7 @@ def make_shots(path: Path, repeat: int = 1) -> Path:
     return make_video(path, COUNT * repeat, pictures=pictures, sound=True)
 
 
-class LocalWorkers:
+class LocalWorkers(LocalCrew):
     """Workers in this process, which take turns.
 
     Args:
@@ -62,12 +62,6 @@ class LocalWorkers:
 
     def replace(self, worker: int) -> None:
         self._workers[worker] = UnitWorker(stylizer=self._stylizer)
-
-    def share(self, content: bytes) -> Any:
-        return content
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -160,6 +160,10 @@ def test_beside_ffmpeg(tiny_model: Path, tmp_path: Path) -> None:
         (["-", "b.mp4", "-o", "-"], b"", "a pipe carries one video"),
         (["-", "-o", "-", "--pipe-size", "64x48"], b"", "give both --pipe-size"),
         (["nowhere.mp4", "-o", "-"], b"", "no such file"),
+        (["in.mp4", "-o", "-", "--pipe-size", "64x48", "--pipe-fps", "25"], b"", "are of stdin"),
+        (["-", "-o", "out.mp4", "--pipe-format", "nut"], b"", "--pipe-format of stdout"),
+        (["-", "-o", "-", "--codec", "h265"], b"", "leave out --codec"),
+        (["in.mp4", "-o", "out.mp4", "--pipe-format", "nut"], b"", "--pipe options are for pipes"),
     ],
 )
 def test_errors_are_one_line(tiny_model: Path, words: list[str], given: bytes, said: str) -> None:

@@ -79,7 +79,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "masked": ({"mask_from": "motion", "mask_part": "background"}, {}),
     "a part": ({}, {"start": 1.0, "end": 3.2}),
     "another size": ({"size": (96, 72), "fit": 64}, {}),
-    "with strokes off": ({"temporal": 0.0}, {}),
+    "without memory": ({"temporal": 0.0}, {}),
 }
 
 

@@ -75,7 +75,7 @@ def run(
             settings={name: all_given[name] for name in options.SHARED if name not in options.HERE},
             views=Views(side_by_side, split, before_after),
         )  # fmt: skip
-        if piping.is_piped(sources, output):
+        if piping.is_piped(sources, output, pipe_format, pipe_size, pipe_fps):
             others, raw = any((as_json, verbose, workers, cluster)), (pipe_size, pipe_fps)
             piping.restyle(sources, output, settings, style, all_given, pipe_format, raw, others)
             return

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 PIPE = "-"
 
 
-def is_piped(sources: Sequence[str], output: str) -> bool:
-    """Tells whether a run reads from stdin or writes to stdout."""
-    return PIPE in (*sources, output)
+def is_piped(sources: Sequence[str], output: str, *options: str | None) -> bool:
+    """Tells whether a run reads from stdin or writes to stdout; raises StyleError if only options of pipes say so."""
+    piped = PIPE in (*sources, output)
+    if any(options) and not piped:
+        raise StyleError("--pipe options are for pipes", "name - as the source or the output, or leave them out")
+    return piped
 
 
 def restyle(
@@ -53,6 +56,10 @@ def restyle(
 
     if len(sources) > 1:
         raise StyleError("a pipe carries one video", "name one source")
+    if (raw != (None, None) and sources[0] != PIPE) or (kind is not None and output != PIPE):
+        raise StyleError("--pipe-size and --pipe-fps are of stdin, --pipe-format of stdout", "leave them out for files")
+    if output == PIPE and (settings.codec or settings.pixel_format):
+        raise StyleError("a pipe is written in H.264, or without loss in y4m", "leave out --codec and --pix-fmt")
     if others or settings.views != Views():
         raise StyleError("a pipe has no comparisons, report or workers", "leave these out, or name files")
     job = replace(settings, source=sources[0], output=Path(output))

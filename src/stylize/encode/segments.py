@@ -77,6 +77,10 @@ class WorkFolder:
         """The folder for parts of the video that workers make."""
         return self.path / UNITS
 
+    def unit(self, first: int) -> WorkFolder:
+        """Returns the folder for the part that begins with frame `first`."""
+        return WorkFolder(self.output, self.units / f"{first:08d}")
+
     def frames_done(self) -> int:
         """Returns the number of frames that are safely on disk, those that workers made among them."""
         own = self.manifest()

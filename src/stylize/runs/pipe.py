@@ -12,6 +12,7 @@ from stylize.decode import ReadAhead
 from stylize.decode.pipe import Peeked, PipeReader, Readable, without_fields
 from stylize.encode import VideoWriter
 from stylize.encode.pipe import PipeFormat, PipeWriter, Writable
+from stylize.encode.target import warn
 from stylize.errors import Say, StyleError
 from stylize.runs.jobs import Job
 from stylize.runs.progress import Progress
@@ -108,6 +109,8 @@ def _restyle(
             if isinstance(writer, PipeWriter):
                 while reader.sound:
                     writer.write_sound(reader.sound.popleft())
+        if reader.damage.concealed:
+            (say or warn)(f"{reader.damage.concealed} damaged pictures came through the pipe and are left out")
     return frames
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from stylize.errors import StyleError
 from stylize.style.parsing import (
@@ -173,6 +173,14 @@ class Style:
             *(self.control_from or {}).values(),
             *(self.keyframes or {}).values(),
         )
+
+    def with_files(self, change: Callable[[str | PathLike[str]], str | PathLike[str]]) -> Style:
+        """Returns the style with each of its files, but painted frames, named as `change` says."""
+        named = {name: getattr(self, name) for name in ("mask", "reference", "depth_from")}
+        changes: dict[str, Any] = {name: change(path) for name, path in named.items() if path is not None}
+        if self.control_from:
+            changes["control_from"] = {name: change(path) for name, path in self.control_from.items()}
+        return replace(self, **changes)
 
     @property
     def asked_controls(self) -> dict[str, Control]:

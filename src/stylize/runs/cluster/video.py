@@ -10,7 +10,7 @@ import time
 import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 
@@ -52,7 +52,8 @@ class Video:
         check_spreadable(job, style)
         output = check_output(job.output, source=job.source, force=job.force, resume=job.resume, also=style.files)
         self.job = replace(job, source=str(Path(job.source).absolute()), output=output.absolute())
-        self.style, self._split, self._say = _with_whole_paths(style), split, say or warn
+        # workers have a folder of their own: files are named from the root
+        self.style, self._split, self._say = style.with_files(lambda path: Path(path).absolute()), split, say or warn
         self.stage: Stage = "scanning"
         self.began, self.retries, self.seconds = time.perf_counter(), 0, dict[int, float]()
         self._units, self._left = list[Unit](), list[Unit]()
@@ -71,9 +72,7 @@ class Video:
     @property
     def frames(self) -> int | None:
         """The number of all frames; `None` until they are counted."""
-        if not self._is_open:
-            return None
-        return self._manifest.frames + sum(unit.frames for unit in self._units)
+        return self._count_frames() if self._is_open else None
 
     @property
     def frames_done(self) -> int:
@@ -82,6 +81,9 @@ class Video:
             return 0
         whole = sum(unit.frames for unit in self._units if unit not in self._left and unit.first not in self._under_way)
         return self._manifest.frames + whole + sum(self._under_way.values())
+
+    def _count_frames(self) -> int:
+        return self._manifest.frames + sum(unit.frames for unit in self._units)
 
     @property
     def _is_open(self) -> bool:
@@ -164,11 +166,8 @@ class Video:
     def _is_anchored(self) -> bool:
         return (self._folder.units / ANCHOR).is_file()
 
-    def _folder_of(self, unit: Unit) -> WorkFolder:
-        return WorkFolder(self.job.output, self._folder.units / f"{unit.first:08d}")
-
     def _is_whole(self, unit: Unit) -> bool:
-        manifest = self._folder_of(unit).manifest()
+        manifest = self._folder.unit(unit.first).manifest()
         return manifest is not None and manifest.complete and manifest.frames == unit.frames
 
     def list_ready(self) -> list[Unit]:
@@ -192,7 +191,7 @@ class Video:
             if line not in self._said and not line.startswith(f"{self.job.source}:"):  # that, the search has said
                 self._said.add(line)
                 _repeat(category, line, self._say)
-        folder = self._folder_of(unit).path
+        folder = self._folder.unit(unit.first).path
         with self._writer.target.explained():
             if step.anchor:
                 write_atomically(self._folder.units / ANCHOR, step.anchor)
@@ -224,9 +223,9 @@ class Video:
     def finish(self, workers: int) -> Report:
         """Joins the units into the output, writes the comparisons, and returns the report; called in a thread."""
         counts = {name: self._manifest.counts.get(name, 0) for name in ("shots", "keyframes", "unet")}
-        frames = self._manifest.frames + sum(unit.frames for unit in self._units)
+        frames = self._count_frames()
         if not self._manifest.complete:
-            folders = [self._folder_of(unit) for unit in self._units]
+            folders = [self._folder.unit(unit.first) for unit in self._units]
             for folder in folders:
                 of_unit = (folder.manifest() or Manifest({})).counts
                 counts = {name: value + of_unit.get(name, 0) for name, value in counts.items()}
@@ -269,17 +268,6 @@ def check_spreadable(job: Job, style: Style) -> None:
 
 def _length(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
-
-
-def _with_whole_paths(style: Style) -> Style:
-    """Returns the style with its files named from the root: workers have a folder of their own."""
-    changes: dict[str, Any] = {}
-    for name in ("mask", "reference", "depth_from"):
-        if (path := getattr(style, name)) is not None:
-            changes[name] = Path(path).absolute()
-    if style.control_from:
-        changes["control_from"] = {n: Path(path).absolute() for n, path in style.control_from.items()}
-    return replace(style, **changes)
 
 
 def _repeat(category: str, line: str, say: Say) -> None:

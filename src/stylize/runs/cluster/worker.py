@@ -21,6 +21,7 @@ from stylize import __version__
 from stylize.decode.pictures import files_of
 from stylize.encode import VideoWriter, WorkFolder
 from stylize.encode.atomic import write_atomically
+from stylize.encode.segments import MANIFEST, UNITS
 from stylize.errors import PromptWarning, StylizeError, UnfinishedRun, VideoError, VideoWarning
 from stylize.networks import Networks
 from stylize.pipeline import State
@@ -32,7 +33,6 @@ from stylize.runs.run import Run
 from stylize.runs.state import from_bytes, to_bytes
 from stylize.runs.stylizer import Stylizer, load_stylizer
 from stylize.runs.units import Unit
-from stylize.style import Style
 
 Answer = TypeVar("Answer")
 ANCHOR, TOKEN = "anchor.safetensors", "token"
@@ -96,7 +96,7 @@ class UnitWorker:
     def _collect_warnings(self) -> None:
         def collect(message: Warning | str, category: type[Warning], *_: object) -> None:
             if issubclass(category, PromptWarning | VideoWarning):
-                self._lines.append((category.__name__, str(message)))
+                self._add_line(category.__name__, str(message))
 
         for category in (PromptWarning, VideoWarning):
             warnings.simplefilter("always", category)
@@ -143,13 +143,15 @@ class UnitWorker:
 
     def _open(self, stylizer: Stylizer, film: Film) -> Run:
         job = replace(film.job, source=self._places.get(film.job.source, film.job.source))
-        style = _relocate(film.style, self._places)
+        style = film.style.with_files(lambda path: self._places.get(str(path), path))
         resources = film.resources or Resources(stylizer.layout, stylizer.batch, stylizer.compile)
         reader = open_source(stylizer.networks, job, style)
         say = functools.partial(self._add_line, "")
         return prepare_run(stylizer.networks, job, style, reader, resources, film.begun, say)
 
     def _add_line(self, category: str, line: str) -> None:
+        for path, place in self._places.items():  # the user knows the file by its own name
+            line = line.replace(place, path)
         self._lines.append((category, line))
 
     @_answers
@@ -163,14 +165,14 @@ class UnitWorker:
         self._drop_unit()
         shared = _sees(film)
         if shared:
-            folder = WorkFolder(film.job.output, film.folder / "units" / f"{unit.first:08d}")
+            folder = WorkFolder(film.job.output, film.folder).unit(unit.first)
         else:
             folder = WorkFolder(film.job.output, self._make_folder())
         needs_state = unit.first > 0 or bool(unit.state)
         if needs_state and state is None:
             if not shared:
                 return Begun(lacks_state=True)
-            state = (film.folder / (unit.state or f"units/{ANCHOR}")).read_bytes()
+            state = (film.folder / (unit.state or f"{UNITS}/{ANCHOR}")).read_bytes()
         begins = self._restore(unit, state) if state is not None else None
         self._unit = _UnitUnderWay(self._runs[film.token], self._stylizer, unit, folder, begins, shared)
         return Begun()
@@ -249,7 +251,7 @@ class _UnitUnderWay:
     def _new_files(self, done: bool) -> dict[str, bytes]:
         segments = self._writer.manifest.segments
         new, self._sent = segments[self._sent :], len(segments)
-        names = [name for one in new for name in (one.file, one.times_file)] + ["manifest.json"] * done
+        names = [name for one in new for name in (one.file, one.times_file)] + [MANIFEST] * done
         return {n: _check_length((self._folder.path / n).read_bytes(), f"a segment ({n})") for n in names}
 
     def close(self) -> None:
@@ -266,7 +268,7 @@ class _UnitUnderWay:
 def _sees(film: Film) -> bool:
     """Tells whether this machine sees the run's folder."""
     try:
-        return (film.folder / "units" / TOKEN).read_text(encoding="utf-8") == film.token
+        return (film.folder / UNITS / TOKEN).read_text(encoding="utf-8") == film.token
     except OSError:
         return False
 
@@ -276,12 +278,3 @@ def _check_length(content: bytes, what: str) -> bytes:
         size = f"takes {len(content) / 2**30:.1f} GiB, and the workers do not see the output's folder"
         raise VideoError(f"{what} {size}", "give all machines a folder that they share, or choose a smaller size")
     return content
-
-
-def _relocate(style: Style, places: Mapping[str, str]) -> Style:
-    """Returns the style with files where they are on this machine."""
-    if not places:
-        return style
-    moved = {n: places[str(p)] for n in ("mask", "reference", "depth_from") if str(p := getattr(style, n)) in places}
-    controls = {n: places.get(str(p), p) for n, p in (style.control_from or {}).items()} or None
-    return replace(style, **{**moved, "control_from": controls})  # type: ignore[arg-type]
