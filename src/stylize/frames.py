@@ -199,6 +199,17 @@ def resize(picture: Picture, size: tuple[int, int], *, enlarge: int = cv2.INTER_
     return np.asarray(cv2.resize(picture, size, interpolation=interpolation), picture.dtype)
 
 
+def fit_inside(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Fits a picture of any shape into `size` (width, height), with black (or clear) bars where its shape differs."""
+    height, width = picture.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    inner = min(size[0], max(1, round(scale * width))), min(size[1], max(1, round(scale * height)))
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    fitted = np.zeros((size[1], size[0], picture.shape[2]), np.uint8)
+    fitted[top : top + inner[1], left : left + inner[0]] = resize(picture, inner)
+    return fitted
+
+
 @dataclass(frozen=True, repr=False)
 class StructureMaps:
     """The maps that hold the forms of frames: one a control, named as ControlNets are."""

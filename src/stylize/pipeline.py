@@ -109,16 +109,19 @@ def make_plan(restyler: Restyler, style: Style, source: Path | None = None) -> P
 
 
 def restyle_clips(
-    clips: Iterable[Clip], restyler: Restyler, plan: Plan, state: State | None = None
+    clips: Iterable[Clip], restyler: Restyler, plan: Plan, state: State | None = None, *, at_once: bool = False
 ) -> Iterator[tuple[Clip, State]]:
     """Yields restyled clips, each with the state after it; how `clips` is cut changes no pixel.
 
     Args:
         state: of a run that was broken off; `clips` then begin with the first frame that it did not restyle.
+        at_once: yield each batch before a frame of the next one is read, as a live picture wants it: the least delay,
+            but less speed, as stages do not work beside each other.
     """
+    ahead = 0 if at_once else 1
     state = state or State()
     frames, conditions = split_shots(one_by_one(clips), state.cuts), plan.conditions
-    with FlowPool() as flows, Finisher(plan, state) as finisher, Preparer(plan, state, flows) as preparer:
+    with FlowPool() as flows, Finisher(plan, state, ahead) as finisher, Preparer(plan, state, flows, ahead) as preparer:
         gaps = batch_gaps(cut_gaps(frames, flows, state.last), restyler.batch) if plan.fast else None
         for prepared in preparer.prepare(gaps or cut_batches(frames, restyler.batch)):
             batch = prepared.batch
@@ -162,10 +165,14 @@ class PreparedBatch:
 
 
 class Preparer:
-    """Finds the motion of batches and lays their strokes, in threads; a batch ahead of the networks if it lays any."""
+    """Finds the motion of batches and lays their strokes, in threads.
 
-    def __init__(self, plan: Plan, state: State, flows: FlowPool) -> None:
-        self._order, self._flows = plan.strokes, flows
+    Args:
+        ahead: batches that are begun before the networks take them, if there are strokes to lay.
+    """
+
+    def __init__(self, plan: Plan, state: State, flows: FlowPool, ahead: int = 1) -> None:
+        self._order, self._flows, self._ahead = plan.strokes, flows, 0 if plan.strokes is None else ahead
         # in fast mode the motion is known already
         self._needs_motion = plan.conditions.temporal.fusion > 0 or plan.strokes is not None
         self._before = None if state.last is None else state.last.source
@@ -180,10 +187,10 @@ class Preparer:
 
     def prepare(self, batches: Iterable[Batch]) -> Iterator[PreparedBatch]:
         """Yields the batches with what is computed for them."""
-        waiting, ahead = deque[PreparedBatch](), 0 if self._order is None else 1
+        waiting = deque[PreparedBatch]()
         for batch in batches:
             waiting.append(self._start(batch))
-            if len(waiting) > ahead:
+            if len(waiting) > self._ahead:
                 yield waiting.popleft()
         yield from waiting
 
@@ -215,9 +222,14 @@ class Preparer:
 
 
 class Finisher:
-    """Steadies and masks restyled batches in a thread, in their order, while the networks have the next one."""
+    """Steadies and masks restyled batches in a thread, in their order, while the networks have the next one.
 
-    def __init__(self, plan: Plan, state: State) -> None:
+    Args:
+        ahead: batches that the networks may take before one of this class is waited for.
+    """
+
+    def __init__(self, plan: Plan, state: State, ahead: int = 1) -> None:
+        self._ahead = ahead
         self._masking, self._fuse = plan.masking, _choose_fuse(plan)
         self._last, self._matte = state.last, state.matte  # of the batch that was finished last
         self._finished = deque[Future[tuple[Clip, State]]]()
@@ -230,13 +242,13 @@ class Finisher:
         self._thread.shutdown(cancel_futures=True)
 
     def finish(self, prepared: PreparedBatch, styled: Iterable[Image], state: State) -> Iterator[tuple[Clip, State]]:
-        """Adds a restyled batch, and yields those that were added before it.
+        """Adds a restyled batch, and yields those that need not wait any longer.
 
         Args:
             state: after the batch; this class adds `last` and `matte`.
         """
         self._finished.append(self._thread.submit(self._finish, prepared, styled, state))
-        while len(self._finished) > 1:
+        while len(self._finished) > self._ahead:
             yield self._finished.popleft().result()
 
     def rest(self) -> Iterator[tuple[Clip, State]]:

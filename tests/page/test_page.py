@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from typer.testing import CliRunner
 
+from browsers import QUIET, find_chromium
 from media import frames, make_video
 from stylize import Stylizer, load_stylizer
 from stylize.cli import app
 from stylize.networks import Networks
 from stylize.page import page as web
+from stylize.page.local import is_loopback
 from stylize.page.studio import Studio
 
 pytest.importorskip("gradio")
@@ -29,24 +30,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 SHOTS = os.environ.get("STYLIZE_SCREENSHOTS")
 """A folder for pictures of the page, for people to look at."""
 
 
-def chromium() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return os.environ.get("STYLIZE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if (path := chromium()) is None:
-        if os.environ.get("STYLIZE_REQUIRE_CHROMIUM") == "1":
-            pytest.fail("STYLIZE_REQUIRE_CHROMIUM is set, but there is no Chromium")
-        pytest.skip("no Chromium")
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=QUIET)
+        launched = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         yield launched
         launched.close()
 
@@ -200,7 +191,7 @@ def test_a_token_is_asked_for(tiny: Networks, browser: Browser, tmp_path: Path) 
     ("host", "only_here"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("box", False)]
 )
 def test_what_only_this_machine_can_reach(host: str, only_here: bool) -> None:
-    assert web.is_loopback(host) is only_here
+    assert is_loopback(host) is only_here
 
 
 def test_the_command(monkeypatch: pytest.MonkeyPatch, tiny_model: Path, tmp_path: Path) -> None:

@@ -65,12 +65,13 @@ def test_every_command_line_that_is_shown_has_options_that_there_are() -> None:
         if name not in group.commands:  # type: ignore[attr-defined]
             assert page == "python.md" or name in ("class", "is"), f"{page}: {line}"
             continue
-        known = {o for p in group.commands[name].params for o in p.opts}  # type: ignore[attr-defined]
+        known = {o for p in group.commands[name].params for o in (*p.opts, *p.secondary_opts)}  # type: ignore[attr-defined]
         assert set(re.findall(r"(?<= )--[a-z-]+", line)) <= known | {"--help"}, f"{page}: {line}"
 
 
 def test_all_options_in_the_text_are_some_commands() -> None:
-    known = {o for c in typer.main.get_command(app).commands.values() for p in c.params for o in p.opts}  # type: ignore[attr-defined]
+    commands_there = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
+    known = {o for c in commands_there for p in c.params for o in (*p.opts, *p.secondary_opts)}
     others = {
         "--help",
         "--version",

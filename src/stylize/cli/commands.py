@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from stylize import __version__
-from stylize.cli import making, options, piping, spreading, tools
+from stylize.cli import live, making, options, piping, spreading, tools
 from stylize.cli.console import FAILED, one_line_errors, warnings_as_lines
 from stylize.cli.loader import load_from, make_report_printer
 from stylize.errors import StyleError
@@ -129,7 +129,7 @@ def preview(
 
 
 for command in (
-    making.generate, making.expand, spreading.cluster, tools.measure, tools.compare, tools.models, tools.doctor,
-    tools.ui,
+    making.generate, making.expand, live.live, spreading.cluster, tools.measure, tools.compare, tools.models,
+    tools.doctor, tools.ui,
 ):  # fmt: skip
     app.command()(command)

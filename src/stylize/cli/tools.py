@@ -126,11 +126,12 @@ def ui(
         if importlib.util.find_spec("gradio") is None:
             raise StylizeError("the page needs Gradio", "pip install 'stylize[ui]'")
         from stylize.page import page
+        from stylize.page.local import is_loopback
         from stylize.page.studio import Studio
         from stylize.runs.stylizer import load_stylizer
 
         page.check_size(max_upload)
-        if not token and not page.is_loopback(host):
+        if not token and not is_loopback(host):
             token = secrets.token_urlsafe(12)
         studio = Studio(load_stylizer(model, device=device, offline=offline, say=say), folder or page.default_folder())
         try:

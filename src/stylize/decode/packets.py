@@ -20,7 +20,7 @@ from stylize.decode.fields import Deinterlacer
 from stylize.decode.probe import VideoInfo, reads_like_decord
 from stylize.decode.times import continuous, jumps_of
 from stylize.errors import DamagedVideo, VideoWarning
-from stylize.frames import Picture, resize
+from stylize.frames import Picture, fit_inside, resize
 
 
 class RawFrame(NamedTuple):
@@ -166,15 +166,10 @@ def _warn_of_size(info: VideoInfo, size: tuple[int, int], time: Fraction) -> Non
 
 def _fit(picture: Picture, info: VideoInfo) -> Picture:
     """Fits a picture of another size into the video's, with black (or clear) bars where its shape differs."""
-    height, width = picture.shape[:2]
+    height = picture.shape[0]
     if height == info.height:  # broadcasters change the width of pixels with the number of them
         return resize(picture, (info.width, height))
-    scale = min(info.width / width, info.height / height)
-    inner = min(info.width, round(scale * width)), min(info.height, round(scale * height))
-    left, top = (info.width - inner[0]) // 2, (info.height - inner[1]) // 2
-    fitted = np.zeros((info.height, info.width, picture.shape[2]), np.uint8)
-    fitted[top : top + inner[1], left : left + inner[0]] = resize(picture, inner)
-    return fitted
+    return fit_inside(picture, (info.width, info.height))
 
 
 def _select_times(expected: npt.NDArray[np.int64], after: int | None, before: int | None) -> list[int]:

@@ -73,7 +73,7 @@ class PipeReader:
         self.sound = deque[Any]()
         """Packets of the sound, in the order of their coming; whoever writes the result takes them."""
         try:
-            self._container = open_container(stream) if isinstance(stream, Path) else _open_pipe(stream, raw)
+            self._container = open_container(stream) if isinstance(stream, Path) else open_pipe(stream, raw)
             self.format = self._container.format.name
             self._stream: Any = video_stream(self._container)
             self.sound_streams = tuple(self._container.streams.audio)
@@ -84,25 +84,8 @@ class PipeReader:
         if frame is None:
             raise VideoError("no picture comes through the pipe", "send a video that has some")
         self._waiting.append(frame)
-        self.info = self._describe(frame)
+        self.info = describe_stream(STDIN, self._stream, frame)
         self.size = self.info.width, self.info.height
-
-    def _describe(self, frame: Any) -> VideoInfo:
-        stream, colour = self._stream, colour_of(frame, self._stream.codec_context)
-        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
-        rate = rate if rate <= MAX_RATE else Fraction(25)
-        check_size(STDIN, frame.width, frame.height, 0, rate)
-        sideways = frame.rotation % 180 != 0
-        width, height = (frame.height, frame.width) if sideways else (frame.width, frame.height)
-        return VideoInfo(
-            path=STDIN, width=width, height=height, frame_rate=rate, frame_count_from_header=None, duration=None,
-            time_base=Fraction(stream.time_base), start=Fraction(0), rotation=frame.rotation,
-            sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1), codec="pictures",
-            pixel_format=frame.format.name, colour=colour, untagged_hd=colour.assumed_hd,
-            bits=max(component.bits for component in frame.format.components), has_alpha=False,
-            clock=(frame.pts or 0) * Fraction(stream.time_base), has_audio=bool(self.sound_streams),
-            interlaced=bool(frame.interlaced_frame),
-        )  # fmt: skip
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -159,7 +142,31 @@ class PipeReader:
         self._container.close()
 
 
-def _open_pipe(stream: Peeked, raw: tuple[int, int, Fraction] | None) -> Any:
+def describe_stream(path: Path, stream: Any, frame: Any) -> VideoInfo:
+    """Returns the facts of a stream that is read as it comes, told from its first picture.
+
+    Raises:
+        VideoError: it claims to be larger than any real camera's.
+    """
+    colour = colour_of(frame, stream.codec_context)
+    rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+    rate = rate if rate <= MAX_RATE else Fraction(25)
+    check_size(path, frame.width, frame.height, 0, rate)
+    sideways = frame.rotation % 180 != 0
+    width, height = (frame.height, frame.width) if sideways else (frame.width, frame.height)
+    return VideoInfo(
+        path=path, width=width, height=height, frame_rate=rate, frame_count_from_header=None, duration=None,
+        time_base=Fraction(stream.time_base), start=Fraction(0), rotation=frame.rotation,
+        sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1), codec="pictures",
+        pixel_format=frame.format.name, colour=colour, untagged_hd=colour.assumed_hd,
+        bits=max(component.bits for component in frame.format.components), has_alpha=False,
+        clock=(frame.pts or 0) * Fraction(stream.time_base), has_audio=bool(stream.container.streams.audio),
+        interlaced=bool(frame.interlaced_frame),
+    )  # fmt: skip
+
+
+def open_pipe(stream: Peeked, raw: tuple[int, int, Fraction] | None = None) -> Any:
+    """Opens a stream of bytes as a video; see `PipeReader`."""
     if raw:
         width, height, rate = raw
         check_size(STDIN, width, height, 0, rate)

@@ -64,7 +64,7 @@ def make_mattes(mask: Path | None, made_from: str, source: Path | None = None, d
         StyleError: the mattes cannot be made from this.
     """
     if mask is not None:
-        return StillMatte(mask) if mask.suffix.lower() in SUFFIXES and mask.is_file() else FilmMattes(mask)
+        return StillMatte(mask) if is_still(mask) else FilmMattes(mask)
     if made_from == "motion":
         return MovingMattes(source)
     if made_from.startswith("box:"):
@@ -72,6 +72,11 @@ def make_mattes(mask: Path | None, made_from: str, source: Path | None = None, d
     from stylize.masks.segmenters import network_mattes
 
     return network_mattes(made_from, source, device)
+
+
+def is_still(mask: Path) -> bool:
+    """True if a matte is one picture."""
+    return mask.suffix.lower() in SUFFIXES and mask.is_file()
 
 
 def masking_of(matte: Matte) -> Masking:

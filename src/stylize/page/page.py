@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hmac
 import importlib.util
-import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -17,13 +16,11 @@ import platformdirs
 
 from stylize.errors import StyleError, StylizeError
 from stylize.networks.vocabulary import Vocabulary
+from stylize.page.local import LOOKS, list_looks, name_unknown
 from stylize.page.markup import STYLE, note_html, problem_html, status_html, wipe_html
 from stylize.page.studio import Studio
-from stylize.style import parse_timeline
 from stylize.style.camera import HANDHELD, MOVES
 
-LOOKS = Path(__file__).parent / "looks"
-"""Folder with a picture for each look of the built-in model."""
 DETAIL = {"quick (512 pixels)": 512, "fine (768 pixels)": 768, "as the source": None}
 """Longer side at which the networks work, in pixels, by its label; `None` is the source's."""
 PARTS = {"everything": None, "the subject": "subject", "the background": "background"}
@@ -115,7 +112,7 @@ def _add_gallery(vocabulary: Vocabulary | None, prompt: Any) -> None:
     """Adds pictures of the looks; a click on one writes its words into the prompt."""
     if vocabulary is None:
         return
-    words = {name: phrases[0] for name, phrases in vocabulary.looks.items() if (LOOKS / f"{name}.jpg").is_file()}
+    words = list_looks(vocabulary)
     gallery = gr.Gallery(
         [(str(LOOKS / f"{name}.jpg"), phrase) for name, phrase in words.items()], label="Looks", columns=4, height=320,
         allow_preview=False, interactive=False, buttons=[], elem_id="looks", object_fit="cover",
@@ -189,7 +186,9 @@ def _make_previewer(studio: Studio) -> Callable[..., tuple[str, Any]]:
             sheet, cost = studio.preview(still or video, settings, _make_making(still, camera, seconds, canvas))
         except StylizeError as error:
             return problem_html(str(error)), gr.skip()
-        return note_html(_list_unknown(studio, settings["prompt"]), cost), gr.update(value=str(sheet), visible=True)
+        return note_html(name_unknown(studio.stylizer.networks.vocabulary, settings["prompt"]), cost), gr.update(
+            value=str(sheet), visible=True
+        )
 
     return show
 
@@ -203,7 +202,7 @@ def _make_submitter(studio: Studio) -> Callable[..., tuple[str, Any]]:
             order = studio.submit(still or video, settings, making, int(workers))
         except StylizeError as error:
             return problem_html(str(error)), gr.skip()
-        unknown = _list_unknown(studio, settings["prompt"])
+        unknown = name_unknown(studio.stylizer.networks.vocabulary, settings["prompt"])
         return note_html(unknown), gr.update(choices=_list_choices(studio), value=order.key)
 
     return submit
@@ -236,23 +235,6 @@ def _make_refresher(studio: Studio) -> Callable[[str | None, str], list[Any]]:
 
 def _list_choices(studio: Studio) -> list[tuple[str, str]]:
     return [(f"{order.title} ({order.stage})", order.key) for order in studio.orders()]
-
-
-def _list_unknown(studio: Studio, prompt: str | None) -> str:
-    """Names the words of a prompt that the built-in model does not know."""
-    vocabulary = studio.stylizer.networks.vocabulary
-    if vocabulary is None:
-        return ""
-    unknown = [word for _, text in parse_timeline(prompt or "") for word in vocabulary.read(text).unknown]
-    return f"The built-in model does not know: {', '.join(unknown)}." if unknown else ""
-
-
-def is_loopback(host: str) -> bool:
-    """True if only this machine can reach the host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def default_folder() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -29,6 +30,8 @@ from stylize.style.values import Layout
 
 if TYPE_CHECKING:
     import torch
+
+    from stylize.runs.live.session import Live
 
 
 class Stylizer:
@@ -73,6 +76,32 @@ class Stylizer:
         restyled = restyle_clips(itertools.chain([first], clips), restyler, plan)
         with explain_memory():
             yield from one_by_one(clip for clip, _ in restyled)
+
+    @contextmanager
+    def live(
+        self, source: str, style: Style, *, target_fps: float | None = None, say: Say | None = None
+    ) -> Iterator[Live]:
+        """Opens a camera, a screen or a stream, and gives its restyled frames; the style can be changed meanwhile.
+
+            with stylizer.live("camera:0", Style(prompt="oil painting"), target_fps=12) as live:
+                for frame in live:
+                    show(frame.picture)
+
+        Args:
+            source: as for the command: "camera:0", "screen:0", "rtsp://...", "udp://...", "loop:FILE", "test:".
+            target_fps: frames a second for which size, steps and mode are chosen; `None` leaves the style's own.
+            say: called with a line when the source is lost or back, and when another size is chosen.
+
+        Raises:
+            StylizeError: the source is not there, or the model or the style does not go with a live picture.
+        """
+        from stylize.decode.live import LiveReader
+        from stylize.decode.live_address import parse_live_address
+        from stylize.runs.live.session import Live
+
+        with LiveReader(parse_live_address(source), say=say) as reader:
+            live = Live(self, reader, style, target_fps=target_fps, say=say)
+            yield live
 
     def convert(
         self,
