@@ -64,15 +64,24 @@ def read_paintings(
         if at < part[0] or (part[1] is not None and at >= part[1]):
             what = f"{path}: its frame at {float(second):g} s is not between start and end"
             raise StyleError(what, "paint a frame of the part that is restyled")
-        height, width = frame.shape[:2]
-        if abs(painting.shape[1] * height / (painting.shape[0] * width) - 1) > SAME_SHAPE:
-            what = f"{path}: is {painting.shape[1]}x{painting.shape[0]}, the frame {width}x{height}"
-            raise StyleError(what, "paint over the frame itself, without cropping it")
-        if (alike := likeness(resize(painting, (width, height)), frame)) < LEAST_LIKENESS:
-            what = f"{path}: does not show the frame at {float(second):g} s (likeness {alike:.2f})"
-            raise StyleError(what, f"give {LEAST_LIKENESS:g} or more: paint over that frame, or name its second")
+        check_painting(f"{path}", painting, frame, f"the frame at {float(second):g} s")
         paintings.append((second, painting))
     return paintings
+
+
+def check_painting(name: str, painting: Picture, frame: Picture, named: str = "its frame") -> None:
+    """Raises StyleError if a painting has another shape than its frame, or shows something else.
+
+    Args:
+        name, named: of the painting and of the frame, for messages.
+    """
+    height, width = frame.shape[:2]
+    if abs(painting.shape[1] * height / (painting.shape[0] * width) - 1) > SAME_SHAPE:
+        what = f"{name}: is {painting.shape[1]}x{painting.shape[0]}, the frame {width}x{height}"
+        raise StyleError(what, "paint over the frame itself, without cropping it")
+    if (alike := likeness(resize(painting, (width, height)), frame)) < LEAST_LIKENESS:
+        what = f"{name}: does not show {named} (likeness {alike:.2f})"
+        raise StyleError(what, f"give {LEAST_LIKENESS:g} or more: paint over that frame, or name its second")
 
 
 def refer_to_paintings(networks: Networks | VideoNetworks, style: Style) -> Style:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from stylize.decode import VideoReader
 from stylize.errors import Say, StyleError
 from stylize.frames import Clip, one_by_one
+from stylize.masks import Masking
 from stylize.models import POCKET
 from stylize.models.loading import load_model
 from stylize.models.parts import Extras
 from stylize.networks import Networks, VideoNetworks, choose_batch
-from stylize.networks.budget import check_batch
+from stylize.networks.budget import arrange, check_batch
 from stylize.networks.compiling import Compile
-from stylize.pipeline import make_plan, restyle_clips
+from stylize.pipeline import State, make_plan, restyle_clips
 from stylize.restyle import ImageRestyler, make_restyler
 from stylize.runs.convert import Resources, check_paints, explain_memory, restyle_video
 from stylize.runs.jobs import Job
@@ -63,19 +64,42 @@ class Stylizer:
         """
         if style.keyframes:
             raise StyleError("a stream cannot carry paintings both ways", "use Stylizer.convert on a file")
-        clips, path = (video.clips(), video.info.path) if isinstance(video, VideoReader) else (iter(video), None)
+        clips, path = (video.clips(), video.info.path) if isinstance(video, VideoReader) else (video, None)
+        yield from one_by_one(clip for clip, _ in self.stream_on(clips, style, path=path))
+
+    def stream_on(
+        self,
+        video: Iterable[Clip],
+        style: Style,
+        state: State | None = None,
+        masking: Masking | None = None,
+        *,
+        path: Path | None = None,
+    ) -> Iterator[tuple[Clip, State]]:
+        """Yields restyled clips, each with the state after it, from which the next part of the video goes on.
+
+        Args:
+            state: after the frames before these; `None` begins a video.
+            masking: where it is restyled, in place of the style's mask.
+            path: the file of the video, which a mask from motion looks into.
+
+        Raises:
+            StylizeError: a setting does not fit the model, or the video cannot be read.
+        """
+        clips = iter(video)
         if (first := next(clips, None)) is None:
             return
         restyler = make_restyler(self.networks)
         if isinstance(restyler, ImageRestyler):
             check_paints(restyler.networks, first.known is not None)
         plan = make_plan(restyler, style, path)
+        plan = plan if masking is None else replace(plan, masking=masking)
         if isinstance(restyler, ImageRestyler):
+            arrange(restyler.networks, first.size, self.layout, load=plan.conditions.load)
             batch = choose_batch(restyler.networks, first.size, self.batch, plan.conditions.load)
             restyler = replace(restyler, batch=batch)
-        restyled = restyle_clips(itertools.chain([first], clips), restyler, plan)
         with explain_memory():
-            yield from one_by_one(clip for clip, _ in restyled)
+            yield from restyle_clips(itertools.chain([first], clips), restyler, plan, state)
 
     @contextmanager
     def live(

@@ -88,7 +88,7 @@ class Governor:
         self._slow: list[float] = []
 
     def observe(self, frames: int, seconds: float, now: float) -> Setting | None:
-        """Counts frames that were made; returns a setting to change to, if another suits better.
+        """Counts frames that were made; returns the setting that is chosen first, and later each that suits better.
 
         Args:
             frames, seconds: how many, and the work that they took.
@@ -103,10 +103,10 @@ class Governor:
             return None
         self.rate = self._frames / max(self._seconds, 1e-6)
         self._frames, self._seconds, self._since = 0, 0.0, now
-        chosen = self._choose(self.rate, now)
+        chosen, is_first = self._choose(self.rate, now), not self._is_measured
         self._is_measured = True
         if chosen == self.setting:
-            return None
+            return chosen if is_first else None
         self.setting, self._calm = chosen, 0
         self.restart()
         return chosen

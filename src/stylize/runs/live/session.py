@@ -195,9 +195,11 @@ class Live:
                 self.figures.size = clip.size
                 yield StyledFrame(picture, frame.time, now - frame.arrived, due + float(clip.times[i] - clip.times[0]))
             now = time.monotonic()
-            if governor is not None and governor.observe(len(clip), now - began - self._waited, now) is not None:
-                self._asked = True
-                self._say(f"{governor.setting} from here on ({governor.rate:.1f} frames/s were possible)")
+            if governor is not None:
+                before = governor.setting
+                if (chosen := governor.observe(len(clip), now - began - self._waited, now)) is not None:
+                    self._asked |= chosen != before
+                    self._say(f"{chosen} from here on (before: up to {governor.rate:.1f} frames/s at {before})")
             began, self._waited = now, 0.0
 
     def _take_clips(self, pending: dict[int, LiveFrame]) -> Iterator[Clip]:
