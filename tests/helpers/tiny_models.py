@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import CLIPTokenizer
@@ -220,8 +221,13 @@ def _resampler(seen: int, width: int, tokens: int) -> dict[str, torch.Tensor]:
     return {f"image_proj.{name}": tensor for name, tensor in weights.items()}
 
 
-def build_tiny_video_model(folder: Path, *, vace: bool = True) -> Path:
-    """A random Wan model in the hub's layout: UMT5, video autoencoder, transformer, with two VACE layers or none."""
+def build_tiny_video_model(folder: Path, *, kind: str = "vace") -> Path:
+    """A random model of the Wan family in the hub's layout: UMT5, video autoencoder, transformer.
+
+    Args:
+        kind: "vace", "plain", "picture" (2.1 image to video, with CLIP), "experts" (2.2 image to video, two
+            transformers), "tokens" (2.2 TI2V).
+    """
     import diffusers
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
@@ -242,20 +248,48 @@ def build_tiny_video_model(folder: Path, *, vace: bool = True) -> Path:
         "num_attention_heads": 2, "attention_head_dim": 12, "text_dim": 32, "freq_dim": 256, "ffn_dim": 32,
         "num_layers": 3, "rope_max_seq_len": 64,
     }  # fmt: skip
-    kind = diffusers.WanVACETransformer3DModel if vace else diffusers.WanTransformer3DModel
-    transformer = kind(**shape, **({"vace_layers": [0, 2]} if vace else {}))
-    for name, parameter in transformer.named_parameters():
-        if "proj_out" in name or "vace_blocks" in name:  # random weights hardly react to what they are shown
-            torch.nn.init.normal_(parameter, std=0.2)
+    transformers = [_build_wan_transformer(kind, shape) for _ in range(2 if kind == "experts" else 1)]
     vae = diffusers.AutoencoderKLWan(base_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
     scheduler = diffusers.UniPCMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=3.0
     )
-    pipe = (diffusers.WanVACEPipeline if vace else diffusers.WanPipeline)(
-        tokenizer=tokenizer, text_encoder=UMT5EncoderModel(config), vae=vae, transformer=transformer,
-        scheduler=scheduler,
-    )  # fmt: skip
+    parts = {"tokenizer": tokenizer, "text_encoder": UMT5EncoderModel(config), "vae": vae, "scheduler": scheduler}
+    parts["transformer"] = transformers[0]
+    if kind == "picture":
+        parts["image_encoder"], parts["image_processor"] = _build_clip_vision()
+    if kind == "experts":
+        parts |= {"transformer_2": transformers[1], "boundary_ratio": 0.9}
+    if kind == "tokens":
+        parts["expand_timesteps"] = True
+    pipelines = {"vace": "WanVACEPipeline", "picture": "WanImageToVideoPipeline", "experts": "WanImageToVideoPipeline"}
+    pipe = getattr(diffusers, pipelines.get(kind, "WanPipeline"))(**parts)
     pipe.save_pretrained(folder)
     DepthNetwork(channels=(8, 16, 16)).save_pretrained(folder / "depth")
     (folder / "stylize.json").write_text(json.dumps({"depth_estimator": "depth", "controlnets": {}}))
     return folder
+
+
+def _build_wan_transformer(kind: str, shape: dict[str, Any]) -> Any:
+    import diffusers
+
+    if kind == "vace":
+        transformer = diffusers.WanVACETransformer3DModel(**shape, vace_layers=[0, 2])
+    elif kind in ("picture", "experts"):
+        more = {"image_dim": 16, "added_kv_proj_dim": 24} if kind == "picture" else {}
+        transformer = diffusers.WanTransformer3DModel(**shape, in_channels=36, out_channels=16, **more)
+    else:
+        transformer = diffusers.WanTransformer3DModel(**shape)
+    for name, parameter in transformer.named_parameters():
+        if any(part in name for part in ("proj_out", "vace_blocks", "patch_embedding", "image_embedder", "add_k")):
+            torch.nn.init.normal_(parameter, std=0.2)  # random weights hardly react to what they are shown
+    return transformer
+
+
+def _build_clip_vision() -> tuple[Any, Any]:
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
+
+    config = CLIPVisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    size = {"height": 28, "width": 28}
+    return CLIPVisionModel(config), CLIPImageProcessor(size={"shortest_edge": 28}, crop_size=size)

@@ -97,7 +97,7 @@ def test_one_window_is_what_diffusers_makes(networks: VideoNetworks, pipeline: A
 
 @pytest.fixture(scope="module")
 def plain_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_tiny_video_model(tmp_path_factory.mktemp("models") / "plain", vace=False)
+    return build_tiny_video_model(tmp_path_factory.mktemp("models") / "plain", kind="plain")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Loads video models: Wan VACE, which is shown what is to be painted, and plain Wan, which reads words."""
+"""Loads video models of the Wan family: VACE, image to video, and plain ones, which read words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stylize.models.parts import Source
 from stylize.networks import VideoNetworks
 from stylize.networks.video_networks import PLAIN_DEFAULTS, VIDEO_DEFAULTS
 
-VIDEO_PIPELINES = {"WanVACEPipeline", "WanPipeline", "WanVideoToVideoPipeline"}
+VIDEO_PIPELINES = {"WanVACEPipeline", "WanPipeline", "WanVideoToVideoPipeline", "WanImageToVideoPipeline"}
 """Pipelines of model_index.json that are loaded here."""
 OTHER_VIDEO = ("Wan", "LTX", "CogVideoX", "HunyuanVideo", "Cosmos", "SkyReels", "Mochi", "StableVideoDiffusion",
                "Kandinsky5", "Allegro", "Latte", "EasyAnimate", "SanaVideo")  # fmt: skip
@@ -63,14 +63,17 @@ def load_video_networks(
         raise ModelError(f"{source.name}: takes no {given[0]}", "leave it out, or use an image model such as sd15")
     what = f"{folder}: cannot be loaded"
     with explained(ModelError, what, "the folder lacks a file, or has no .safetensors weights", BROKEN_FILES):
-        vace = find_video_pipeline(folder) == "WanVACEPipeline"
-        pipe = (diffusers.WanVACEPipeline if vace else diffusers.WanPipeline).from_pretrained(
-            folder, dtype=dtype, local_files_only=True, use_safetensors=True, transformer_2=None
+        kind = find_video_pipeline(folder)
+        kind = "WanPipeline" if kind == "WanVideoToVideoPipeline" else kind  # it has the same parts
+        pipe = getattr(diffusers, str(kind)).from_pretrained(
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True
         )
-    if pipe.transformer is None:
+    has_both = pipe.config.get("boundary_ratio") is None or pipe.transformer_2 is not None
+    if pipe.transformer is None or not has_both:
         raise ModelError(f"{folder}: has no transformer", "the folder is incomplete: copy or download it again")
     pipe.vae.to(torch.float32)  # in half precision its colours drift (diffusers' pull request 11582)
-    for part in (pipe.text_encoder, pipe.transformer, pipe.vae):
-        part.to(device).eval().requires_grad_(False)
-    defaults = VIDEO_DEFAULTS if vace else PLAIN_DEFAULTS
+    for name in ("text_encoder", "image_encoder", "transformer", "transformer_2", "vae"):
+        if (part := getattr(pipe, name, None)) is not None:  # encoders come to the device when they are used
+            part.to("cpu" if name.endswith("encoder") else device).eval().requires_grad_(False)
+    defaults = VIDEO_DEFAULTS if kind == "WanVACEPipeline" else PLAIN_DEFAULTS
     return VideoNetworks(source.name, pipe, estimate_depth, device, dtype, defaults)

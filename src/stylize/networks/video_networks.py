@@ -1,4 +1,4 @@
-"""The networks of a video model (Wan, Wan VACE) behind a few calls: text encoder, video autoencoder, transformer."""
+"""The networks of a video model of the Wan family behind a few calls: text encoder, video autoencoder, transformers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
+from PIL import Image as PillowImage
 
 from stylize.frames import DepthEstimator
 from stylize.networks.image_networks import Defaults, Evaluations
@@ -24,12 +25,31 @@ PLAIN_DEFAULTS = Defaults(steps=30, strength=0.8, guidance_scale=5.0, controls={
 """Of the plain model: strength as in diffusers' WanVideoToVideoPipeline."""
 
 
+Conditioning: TypeAlias = Literal["video", "channels", "tokens", "words"]
+"""How a model takes pictures. "video": VACE is shown a whole video with a mask. "channels": Wan's image-to-video models
+have known frames beside the noise, as further channels. "tokens": Wan 2.2 TI2V has known latents in place of noise, at
+timestep 0. "words": not at all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What the transformer is shown of a window beside words."""
+
+    latents: torch.Tensor | None = None
+    """From `condition` or `condition_frames`; with "tokens" the known latents themselves, from the first on."""
+    scale: float = 1.0
+    """Weight of the control ("video")."""
+    picture: torch.Tensor | None = None
+    """From `encode_picture`, for models that have an image encoder."""
+
+
 @dataclass(frozen=True, eq=False)
 class VideoNetworks:
-    """The parts of diffusers' WanVACEPipeline or WanPipeline, on one device; the pipeline itself is never called.
+    """The parts of diffusers' Wan pipelines (VACE, image to video, plain), on one device; the pipeline is never called.
 
     VACE (Jiang et al. 2025) is shown a video with a mask: what is masked is to be painted, in the forms of what stands
-    there; the rest is kept. The plain model reads words alone; a source is noised and taken back (SDEdit).
+    there; the rest is kept. Image-to-video models begin with a picture. The plain model reads words alone; a source is
+    noised and taken back (SDEdit). Of two experts, one makes the noisy steps, the other the rest.
     """
 
     name: str
@@ -49,9 +69,29 @@ class VideoNetworks:
         return self.pipe.scheduler
 
     @property
+    def conditioning(self) -> Conditioning:
+        """How it takes pictures."""
+        config = self.pipe.transformer.config
+        if hasattr(config, "vace_layers"):
+            return "video"
+        if config.in_channels != self.channels:
+            return "channels"
+        return "tokens" if self.pipe.config.get("expand_timesteps") else "words"
+
+    @property
+    def channels(self) -> int:
+        """Channels of latents."""
+        return int(self.pipe.vae.config.z_dim)
+
+    @property
     def is_shown(self) -> bool:
-        """Whether it is shown what is known of the frames, and their forms: VACE is, the plain model is not."""
-        return hasattr(self.pipe.transformer.config, "vace_layers")
+        """Whether it is shown what is known of the frames, and their forms: VACE alone is."""
+        return self.conditioning == "video"
+
+    @property
+    def needs_picture(self) -> bool:
+        """Whether a video must begin with a picture."""
+        return self.conditioning == "channels"
 
     @property
     def reads_pictures(self) -> bool:
@@ -73,7 +113,8 @@ class VideoNetworks:
             return_tensors="pt",
         )  # fmt: skip
         mask = tokens.attention_mask.to(self.device)
-        words = self.pipe.text_encoder(tokens.input_ids.to(self.device), mask).last_hidden_state
+        with self._borrow(self.pipe.text_encoder) as encoder:
+            words = encoder(tokens.input_ids.to(self.device), mask).last_hidden_state
         return PromptEmbedding((words * mask[..., None]).to(self.device, self.dtype))
 
     @torch.inference_mode()
@@ -119,33 +160,81 @@ class VideoNetworks:
         return torch.cat([latents, empty, masks], 1).to(self.dtype)
 
     @torch.inference_mode()
+    def condition_frames(self, video: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """Returns what an image-to-video model is shown: which frames are known, and what they show.
+
+        Args:
+            video: `[1, 3, 1 + 4 N, H, W]` in [-1, 1]; 0 where nothing is known.
+            known: bool `[1 + 4 N]`.
+
+        Returns:
+            `[1, 4 + C, 1 + N, h, w]`.
+        """
+        latents, group = self.encode(video), self.pipe.vae_scale_factor_temporal
+        repeated = torch.cat([known[:1].expand(group), known[1:]]).view(-1, group).T.to(latents)
+        masks = repeated[None, :, :, None, None].expand(-1, -1, -1, *latents.shape[3:])
+        return torch.cat([masks, latents], 1)
+
+    @torch.inference_mode()
+    def encode_picture(self, picture: PillowImage.Image) -> torch.Tensor | None:
+        """Encodes a picture by the image encoder (CLIP), `[1, tokens, C]`; `None` if the model has none."""
+        if getattr(self.pipe, "image_encoder", None) is None:
+            return None
+        pixels = self.pipe.image_processor(images=picture, return_tensors="pt").to(self.device)
+        with self._borrow(self.pipe.image_encoder) as encoder:
+            tokens: torch.Tensor = encoder(**pixels.to(self.dtype), output_hidden_states=True).hidden_states[-2]
+        return tokens.to(self.dtype)
+
+    @contextmanager
+    def _borrow(self, part: Any) -> Iterator[Any]:
+        """Brings a network to the device for the block alone: Wan's text encoder is larger than all else together."""
+        part.to(self.device)
+        try:
+            yield part
+        finally:
+            part.to("cpu")
+
+    @torch.inference_mode()
     def predict(
-        self,
-        latents: torch.Tensor,
-        timestep: torch.Tensor,
-        words: torch.Tensor,
-        shown: torch.Tensor | None,
-        scale: float,
+        self, latents: torch.Tensor, timestep: torch.Tensor, words: torch.Tensor, shown: Shown = Shown()
     ) -> torch.Tensor:
         """Predicts the flow at a timestep.
 
         Args:
             words: `[1, tokens, C]`.
-            shown: from `condition`; `None` for the plain model.
-            scale: weight of what is shown.
         """
-        transformer, more = self.pipe.transformer, dict[str, Any]()
-        if shown is not None:
-            layers = len(transformer.config.vace_layers)
-            weights = torch.full((layers,), scale, device=self.device, dtype=self.dtype)
-            more = {"control_hidden_states": shown, "control_hidden_states_scale": weights}
+        transformer, more = self._choose_expert(timestep), dict[str, Any]()
+        given, at = latents.to(self.dtype), timestep.to(self.device).expand(len(latents))
+        if self.conditioning == "video":
+            assert shown.latents is not None
+            weights = torch.full((len(transformer.config.vace_layers),), shown.scale).to(self.device, self.dtype)
+            more = {"control_hidden_states": shown.latents, "control_hidden_states_scale": weights}
+        elif self.conditioning == "channels":
+            assert shown.latents is not None
+            given = torch.cat([given, shown.latents.to(self.dtype)], 1)
+            more = {"encoder_hidden_states_image": shown.picture}
+        elif self.conditioning == "tokens":
+            at = self._time_tokens(latents, timestep, 0 if shown.latents is None else shown.latents.shape[2])
         flow: torch.Tensor = transformer(
-            hidden_states=latents.to(self.dtype), timestep=timestep.to(self.device).expand(len(latents)),
-            encoder_hidden_states=words, return_dict=False, **more,
-        )[0]  # fmt: skip
+            hidden_states=given, timestep=at, encoder_hidden_states=words, return_dict=False, **more
+        )[0]
         for counts in self._counting:
             counts.unet += len(latents)
         return flow
+
+    def _choose_expert(self, timestep: torch.Tensor) -> Any:
+        """Returns the transformer of a timestep: Wan 2.2 has two."""
+        boundary = self.pipe.config.get("boundary_ratio")
+        if boundary is None or float(timestep) >= boundary * self.scheduler.config.num_train_timesteps:
+            return self.pipe.transformer
+        return self.pipe.transformer_2
+
+    def _time_tokens(self, latents: torch.Tensor, timestep: torch.Tensor, known: int) -> torch.Tensor:
+        """Returns the timestep of each token, `[1, tokens]`: 0 in the first `known` latents."""
+        times, (_, height, width) = timestep.expand(latents.shape[2]).clone(), self.pipe.transformer.config.patch_size
+        times[:known] = 0
+        tokens = (latents.shape[3] // height) * (latents.shape[4] // width)
+        return times.repeat_interleave(tokens)[None].to(self.device)
 
     def count_frames(self, frames: int) -> None:
         """Adds to the counts of `counting`."""

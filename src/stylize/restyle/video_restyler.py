@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from stylize.errors import ModelError, StyleError
 from stylize.frames import Clip, DepthEstimator, Image, StructureMaps
 from stylize.networks.prompts import make_timeline
-from stylize.networks.video_networks import VideoNetworks
+from stylize.networks.video_networks import Shown, VideoNetworks
+from stylize.restyle.begin_with_picture import begin_with_picture
 from stylize.restyle.conditions import Conditions, make_schedule, steps_to_run, to_controls
 from stylize.restyle.denoise import copy_scheduler
 from stylize.restyle.memory import Memory
@@ -126,24 +127,25 @@ class VideoRestyler:
 
     def _show(
         self, start: Clip, maps: StructureMaps, conditions: Conditions, before: Mapping[str, torch.Tensor]
-    ) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:
+    ) -> tuple[Shown, dict[str, torch.Tensor]]:
         """Returns what the model is shown of a window, and what the next window takes over of that.
 
         Raises:
-            ModelError: something is known of the frames, but the model is not shown anything.
+            ModelError: the model cannot be shown what is known of the frames.
         """
         if not self.networks.is_shown:
-            if start.known is not None and start.known.any():
-                what = f"{self.name} cannot go on from a picture, or paint beside one"
-                raise ModelError(what, "use --model wan-vace")
-            return None, {}
+            return begin_with_picture(self.networks, start, self._to_video(start), before)
         video, mask = self._lay_out(start, maps, conditions)
         lead = (before["video"], before["mask"]) if before else (video[:, :, :1], mask[:, :, :1])
         lead = lead[0].to(video.device), lead[1].to(mask.device)  # of a run that goes on, they are on the networks'
         shown = self.networks.condition(torch.cat([lead[0], video], 2), torch.cat([lead[1], mask], 2))
         if before:
             shown = torch.cat([before["shown"], shown[:, :, 1:]], 2)
-        return shown, {"shown": shown[:, :, -self.overlap :], "video": video[:, :, -1:], "mask": mask[:, :, -1:]}
+        scale = next((control.weight for control in conditions.controls.values()), 1.0)
+        kept = {"shown": shown[:, :, -self.overlap :], "video": video[:, :, -1:], "mask": mask[:, :, -1:]}
+        if conditions.reference is not None:
+            shown = torch.cat([self._show_reference(conditions.reference, shown), shown], 2)
+        return Shown(shown, scale), kept
 
     def _lay_out(self, start: Clip, maps: StructureMaps, conditions: Conditions) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the control video, `[1, 3, 4 N, H, W]` in [-1, 1], and where it is painted over, `[1, 1, ...]`.
@@ -167,7 +169,7 @@ class VideoRestyler:
     def _denoise(
         self,
         shape: tuple[int, int, int],
-        shown: torch.Tensor | None,
+        shown: Shown,
         earlier: torch.Tensor | None,
         source: torch.Tensor | None,
         start: Clip,
@@ -181,11 +183,10 @@ class VideoRestyler:
         """
         networks, timesteps = self.networks, conditions.schedule[1]
         scheduler = copy_scheduler(conditions.schedule[0])
-        first, (length, height, width) = 0, shape
-        if shown is not None and conditions.reference is not None:
-            first, shown = 1, torch.cat([self._show_reference(conditions.reference, shown), shown], 2)
-        channels = int(networks.pipe.transformer.config.in_channels)
-        noise = torch.randn(1, channels, first + length, height, width, generator=generator).to(networks.device)
+        length, height, width = shape
+        first = 1 if conditions.reference is not None else 0  # a reference goes before the frames
+        noise = torch.randn(1, networks.channels, first + length, height, width, generator=generator)
+        noise = noise.to(networks.device)
         context = 0 if earlier is None else earlier.shape[2]
         latents, sigmas = noise.clone(), scheduler.sigmas
         begin = len(sigmas) - 1 - len(timesteps)
@@ -194,20 +195,23 @@ class VideoRestyler:
             count = latents[:, :, own].shape[2]
             latents[:, :, own] = (1 - sigma) * source.float()[:, :, -count:] + sigma * noise[:, :, own]
         words = conditions.prompts.at(start.times[0]).words
-        scale = next((control.weight for control in conditions.controls.values()), 1.0)
+        clean = shown.latents if networks.conditioning == "tokens" else None
         for i, timestep in enumerate(timesteps):
             if earlier is not None:
                 sigma = float(sigmas[begin + i])
                 part = slice(first, first + context)
                 latents[:, :, part] = (1 - sigma) * earlier.float() + sigma * noise[:, :, part]
-            flow = networks.predict(latents, timestep, words[-1:], shown, scale)
+            if clean is not None:
+                latents[:, :, : clean.shape[2]] = clean.float()
+            flow = networks.predict(latents, timestep, words[-1:], shown)
             if len(words) > 1:
-                without = networks.predict(latents, timestep, words[:1], shown, scale)
+                without = networks.predict(latents, timestep, words[:1], shown)
                 flow = without + conditions.guidance_scale * (flow - without)
             latents = scheduler.step(flow, timestep, latents, return_dict=False)[0]
         latents = latents[:, :, first:].float()
-        if earlier is not None:
-            latents[:, :, :context] = earlier.float()
+        held = earlier if clean is None else clean
+        if held is not None:
+            latents[:, :, : held.shape[2]] = held.float()
         return latents
 
     def _show_reference(self, reference: PillowImage.Image, shown: torch.Tensor) -> torch.Tensor:
