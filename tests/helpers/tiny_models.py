@@ -229,20 +229,12 @@ def build_tiny_video_model(folder: Path, *, kind: str = "vace") -> Path:
             transformers), "tokens" (2.2 TI2V).
     """
     import diffusers
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
-
-    from stylize.structure.depth_network import DepthNetwork
+    from transformers import UMT5Config, UMT5EncoderModel
 
     torch.manual_seed(2)
-    letters = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {chr(i): i - 30 for i in range(33, 127)}
-    words = Tokenizer(models.WordLevel(letters, "<unk>"))
-    words.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=512
-    )
+    tokenizer = _build_letters()
     config = UMT5Config(
-        vocab_size=len(letters), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=4, decoder_start_token_id=0
+        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=4, decoder_start_token_id=0
     )
     shape = {
         "num_attention_heads": 2, "attention_head_dim": 12, "text_dim": 32, "freq_dim": 256, "ffn_dim": 32,
@@ -262,7 +254,57 @@ def build_tiny_video_model(folder: Path, *, kind: str = "vace") -> Path:
     if kind == "tokens":
         parts["expand_timesteps"] = True
     pipelines = {"vace": "WanVACEPipeline", "picture": "WanImageToVideoPipeline", "experts": "WanImageToVideoPipeline"}
-    pipe = getattr(diffusers, pipelines.get(kind, "WanPipeline"))(**parts)
+    return _save_video_model(getattr(diffusers, pipelines.get(kind, "WanPipeline"))(**parts), folder)
+
+
+def build_tiny_ltx(folder: Path, *, takes_last_noise: bool = False) -> Path:
+    """A random model of LTX-Video 0.9.5 in the hub's layout.
+
+    Args:
+        takes_last_noise: the decoder has a timestep of its own, as the published ones do.
+    """
+    import diffusers
+    from transformers import T5Config, T5EncoderModel
+
+    torch.manual_seed(3)
+    tokenizer = _build_letters()
+    config = T5Config(vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=4)
+    transformer = diffusers.LTXVideoTransformer3DModel(
+        in_channels=8, out_channels=8, num_attention_heads=4, attention_head_dim=8, cross_attention_dim=32,
+        num_layers=2, caption_channels=32,
+    )  # fmt: skip
+    torch.nn.init.normal_(transformer.proj_out.weight, std=0.3)
+    torch.nn.init.normal_(transformer.proj_in.weight, std=0.3)
+    vae = diffusers.AutoencoderKLLTXVideo(
+        latent_channels=8, block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8),
+        layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1, 1), patch_size=1,
+        spatio_temporal_scaling=(True, True, False, False), decoder_spatio_temporal_scaling=(True, True, False, False),
+        decoder_inject_noise=(False,) * 5, upsample_residual=(False,) * 4, upsample_factor=(1,) * 4,
+        timestep_conditioning=takes_last_noise,
+    )  # fmt: skip
+    pipe = diffusers.LTXConditionPipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(), vae=vae, text_encoder=T5EncoderModel(config),
+        tokenizer=tokenizer, transformer=transformer,
+    )  # fmt: skip
+    return _save_video_model(pipe, folder)
+
+
+def _build_letters() -> Any:
+    """A tokenizer of letters."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {chr(i): i - 30 for i in range(33, 127)}
+    words = Tokenizer(models.WordLevel(letters, "<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=512
+    )
+
+
+def _save_video_model(pipe: Any, folder: Path) -> Path:
+    from stylize.structure.depth_network import DepthNetwork
+
     pipe.save_pretrained(folder)
     DepthNetwork(channels=(8, 16, 16)).save_pretrained(folder / "depth")
     (folder / "stylize.json").write_text(json.dumps({"depth_estimator": "depth", "controlnets": {}}))

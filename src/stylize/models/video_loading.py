@@ -1,4 +1,4 @@
-"""Loads video models of the Wan family: VACE, image to video, and plain ones, which read words."""
+"""Loads video models: those of the Wan family (VACE, image to video, plain ones, which read words) and LTX-Video."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from stylize.frames import DepthEstimator
 from stylize.models.hub import BROKEN_FILES
 from stylize.models.parts import Source
 from stylize.networks import VideoNetworks
+from stylize.networks.ltx_networks import LTX_DEFAULTS, LtxNetworks
 from stylize.networks.video_networks import PLAIN_DEFAULTS, VIDEO_DEFAULTS
 
-VIDEO_PIPELINES = {"WanVACEPipeline", "WanPipeline", "WanVideoToVideoPipeline", "WanImageToVideoPipeline"}
+VIDEO_PIPELINES = {
+    "WanVACEPipeline",
+    "WanPipeline",
+    "WanVideoToVideoPipeline",
+    "WanImageToVideoPipeline",
+    "LTXConditionPipeline",
+}
 """Pipelines of model_index.json that are loaded here."""
 OTHER_VIDEO = ("Wan", "LTX", "CogVideoX", "HunyuanVideo", "Cosmos", "SkyReels", "Mochi", "StableVideoDiffusion",
                "Kandinsky5", "Allegro", "Latte", "EasyAnimate", "SanaVideo")  # fmt: skip
@@ -68,12 +75,13 @@ def load_video_networks(
         pipe = getattr(diffusers, str(kind)).from_pretrained(
             folder, dtype=dtype, local_files_only=True, use_safetensors=True
         )
-    has_both = pipe.config.get("boundary_ratio") is None or pipe.transformer_2 is not None
+    has_both = pipe.config.get("boundary_ratio") is None or pipe.transformer_2 is not None  # Wan 2.2
     if pipe.transformer is None or not has_both:
         raise ModelError(f"{folder}: has no transformer", "the folder is incomplete: copy or download it again")
     pipe.vae.to(torch.float32)  # in half precision its colours drift (diffusers' pull request 11582)
     for name in ("text_encoder", "image_encoder", "transformer", "transformer_2", "vae"):
         if (part := getattr(pipe, name, None)) is not None:  # encoders come to the device when they are used
             part.to("cpu" if name.endswith("encoder") else device).eval().requires_grad_(False)
-    defaults = VIDEO_DEFAULTS if kind == "WanVACEPipeline" else PLAIN_DEFAULTS
-    return VideoNetworks(source.name, pipe, estimate_depth, device, dtype, defaults)
+    defaults = {"WanVACEPipeline": VIDEO_DEFAULTS, "LTXConditionPipeline": LTX_DEFAULTS}.get(kind or "", PLAIN_DEFAULTS)
+    networks = LtxNetworks if kind == "LTXConditionPipeline" else VideoNetworks
+    return networks(source.name, pipe, estimate_depth, device, dtype, defaults)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -41,6 +41,11 @@ class Shown:
     """Weight of the control ("video")."""
     picture: torch.Tensor | None = None
     """From `encode_picture`, for models that have an image encoder."""
+    rate: float = 25.0
+    """Frames a second, for models that know of it (LTX)."""
+
+
+NOTHING = Shown()
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +89,16 @@ class VideoNetworks:
         return int(self.pipe.vae.config.z_dim)
 
     @property
+    def group(self) -> int:
+        """Frames that one latent stands for."""
+        return int(self.pipe.vae_scale_factor_temporal)
+
+    @property
+    def shrinks(self) -> int:
+        """Pixels of a latent's side."""
+        return int(self.pipe.vae_scale_factor_spatial)
+
+    @property
     def is_shown(self) -> bool:
         """Whether it is shown what is known of the frames, and their forms: VACE alone is."""
         return self.conditioning == "video"
@@ -101,7 +116,15 @@ class VideoNetworks:
     @property
     def grid(self) -> int:
         """Pixels that both sides of frames must be a multiple of."""
-        return int(self.pipe.vae_scale_factor_spatial * self.pipe.transformer.config.patch_size[1])
+        return int(self.shrinks * self.pipe.transformer.config.patch_size[1])
+
+    def list_timesteps(self, steps: int) -> Sequence[float] | None:
+        """Returns the timesteps of a run, 1000 is noise; `None` leaves them to the scheduler."""
+        return None
+
+    def soften(self, known: torch.Tensor, timestep: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Returns known latents as the transformer sees them at a timestep."""
+        return known.float()
 
     @torch.inference_mode()
     def encode_prompt(self, prompt: str, negative: str, *, guided: bool) -> PromptEmbedding:
@@ -156,7 +179,7 @@ class VideoNetworks:
         """Returns a reference picture, `[1, 3, H, W]` in [-1, 1], as a frame before the others, all of it kept."""
         latents = self.encode(picture[:, :, None])
         empty = torch.zeros_like(latents)
-        masks = torch.zeros(1, self.pipe.vae_scale_factor_spatial**2, *latents.shape[2:]).to(latents)
+        masks = torch.zeros(1, self.shrinks**2, *latents.shape[2:]).to(latents)
         return torch.cat([latents, empty, masks], 1).to(self.dtype)
 
     @torch.inference_mode()
@@ -170,7 +193,7 @@ class VideoNetworks:
         Returns:
             `[1, 4 + C, 1 + N, h, w]`.
         """
-        latents, group = self.encode(video), self.pipe.vae_scale_factor_temporal
+        latents, group = self.encode(video), self.group
         repeated = torch.cat([known[:1].expand(group), known[1:]]).view(-1, group).T.to(latents)
         masks = repeated[None, :, :, None, None].expand(-1, -1, -1, *latents.shape[3:])
         return torch.cat([masks, latents], 1)
@@ -196,7 +219,7 @@ class VideoNetworks:
 
     @torch.inference_mode()
     def predict(
-        self, latents: torch.Tensor, timestep: torch.Tensor, words: torch.Tensor, shown: Shown = Shown()
+        self, latents: torch.Tensor, timestep: torch.Tensor, words: torch.Tensor, shown: Shown = NOTHING
     ) -> torch.Tensor:
         """Predicts the flow at a timestep.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -130,13 +130,22 @@ def _takes_strength(scheduler: Any) -> bool:
     return "strength" in inspect.signature(scheduler.set_timesteps).parameters
 
 
-def make_schedule(own: Any, steps: int, run: int, strength: float) -> tuple[Any, torch.Tensor]:
-    """Returns a scheduler like `own` with its timesteps set, and the last `run` of them, on the CPU."""
+def make_schedule(
+    own: Any, steps: int, run: int, strength: float, timesteps: Sequence[float] | None = None
+) -> tuple[Any, torch.Tensor]:
+    """Returns a scheduler like `own` with its timesteps set, and the last `run` of them, on the CPU.
+
+    Args:
+        timesteps: all of them, in place of the scheduler's own.
+    """
     scheduler = type(own).from_config(own.config)
     if _takes_strength(scheduler):
         scheduler.set_timesteps(run, device="cpu", strength=strength)
         return scheduler, scheduler.timesteps
-    scheduler.set_timesteps(steps, device="cpu")
+    if timesteps is None:
+        scheduler.set_timesteps(steps, device="cpu")
+    else:
+        scheduler.set_timesteps(timesteps=list(timesteps), sigmas=[t / 1000 for t in timesteps], device="cpu")
     begin = (steps - run) * scheduler.order
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(begin)

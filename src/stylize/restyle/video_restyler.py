@@ -21,11 +21,9 @@ from stylize.restyle.memory import Memory
 from stylize.restyle.seeds import seed_of_shot
 from stylize.style import FOOTAGE, Control, Style, Temporal, parse_timeline
 
-GROUP = 4
-"""Frames that one latent stands for."""
 WINDOW, OVERLAP = 16, 4
-"""Latents that a window adds, and those that it takes over: 64 and 16 frames. With a reference picture that is no more
-than the 21 latents that Wan was trained with."""
+"""Latents that a window adds, and those that it takes over: 64 and 16 frames of Wan. With a reference picture that is
+no more than the 21 latents that Wan was trained with."""
 TONE = 0.25
 """How far the latents' mean and deviation go back to the first window's, so that colours do not drift (AdaIN, as in
 diffusers' LTXI2VLongMultiPromptPipeline)."""
@@ -49,7 +47,7 @@ class VideoRestyler:
     @property
     def batch(self) -> int:
         """Frames of a window."""
-        return GROUP * self.window
+        return self.networks.group * self.window
 
     @property
     def device(self) -> str:
@@ -86,13 +84,14 @@ class VideoRestyler:
         steps = defaults.steps if style.steps is None else style.steps
         if (to_run := steps_to_run(self.networks.scheduler, steps, strength)) < 1:
             raise StyleError(f"strength {strength:g} of {steps} steps leaves none to run", "raise either")
+        times = self.networks.list_timesteps(steps)
         prompts = [
             (at, self.networks.encode_prompt(text, style.negative_prompt, guided=guidance > 1))
             for at, text in parse_timeline(style.prompt)
         ]
         return Conditions(
             make_timeline(prompts), guidance, style.guidance_rescale, strength, controls, Temporal(0.0, 0.0),
-            style.seed, make_schedule(self.networks.scheduler, steps, to_run, strength), footage,
+            style.seed, make_schedule(self.networks.scheduler, steps, to_run, strength, times), footage,
             footage.structure if style.structure is None else style.structure, reference=reference,
         )  # fmt: skip
 
@@ -113,13 +112,13 @@ class VideoRestyler:
         source = None
         if conditions.strength < 1:
             source = self.networks.encode(torch.cat([frames[:, :, :1], frames], 2))
-        new, context = frames.shape[2] // GROUP, before.get("latents")
-        scale = self.networks.pipe.vae_scale_factor_spatial
+        group, scale, context = self.networks.group, self.networks.shrinks, before.get("latents")
+        new = frames.shape[2] // group
         length = new + (1 if context is None else context.shape[2])
         shape = length, frames.shape[3] // scale, frames.shape[4] // scale
         latents = self._denoise(shape, shown, context, source, start, conditions, generator)
         latents, tone = _hold_tone(latents, new, before)
-        pixels = self.networks.decode(latents)[:, :, -GROUP * new :][:, :, :count, :height, :width]
+        pixels = self.networks.decode(latents)[:, :, -group * new :][:, :, :count, :height, :width]
         self.networks.count_frames(count)
         window = {"latents": latents[:, :, -self.overlap :], **kept, **tone}
         after = replace(memory, window=window, frames_in_shot=memory.frames_in_shot + count)
@@ -152,19 +151,19 @@ class VideoRestyler:
 
         Where nothing is known and no control holds the forms, it is grey.
         """
-        frames, grid = self._to_video(start), self.networks.grid
+        frames, grid, group = self._to_video(start), self.networks.grid, self.networks.group
         name = next(iter(conditions.controls), None)
         control = torch.zeros_like(frames)
         if name is not None:
-            control = _fill(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1), grid) * 2 - 1
+            control = _fill(torch.from_numpy(maps.maps[name]).expand(-1, 3, -1, -1), grid, group) * 2 - 1
         if start.known is None:
             return control, torch.ones_like(frames[:, :1])
-        known = _fill(torch.from_numpy(start.known[:, None].astype(np.float32)), grid) > 0.5
+        known = _fill(torch.from_numpy(start.known[:, None].astype(np.float32)), grid, group) > 0.5
         return torch.where(known, frames, control), (~known).float()
 
     def _to_video(self, start: Clip) -> torch.Tensor:
         signed = torch.from_numpy(start.frames).permute(0, 3, 1, 2).float() / 127.5 - 1
-        return _fill(signed, self.networks.grid)
+        return _fill(signed, self.networks.grid, self.networks.group)
 
     def _denoise(
         self,
@@ -196,13 +195,14 @@ class VideoRestyler:
             latents[:, :, own] = (1 - sigma) * source.float()[:, :, -count:] + sigma * noise[:, :, own]
         words = conditions.prompts.at(start.times[0]).words
         clean = shown.latents if networks.conditioning == "tokens" else None
+        shown = replace(shown, rate=float(1 / start.durations[0]))
         for i, timestep in enumerate(timesteps):
             if earlier is not None:
                 sigma = float(sigmas[begin + i])
                 part = slice(first, first + context)
                 latents[:, :, part] = (1 - sigma) * earlier.float() + sigma * noise[:, :, part]
             if clean is not None:
-                latents[:, :, : clean.shape[2]] = clean.float()
+                latents[:, :, : clean.shape[2]] = networks.soften(clean, timestep, generator)
             flow = networks.predict(latents, timestep, words[-1:], shown)
             if len(words) > 1:
                 without = networks.predict(latents, timestep, words[:1], shown)
@@ -216,7 +216,7 @@ class VideoRestyler:
 
     def _show_reference(self, reference: PillowImage.Image, shown: torch.Tensor) -> torch.Tensor:
         """Returns a reference on a white canvas of the frames' size, as VACE was trained with it."""
-        scale = self.networks.pipe.vae_scale_factor_spatial
+        scale = self.networks.shrinks
         height, width = shown.shape[-2] * scale, shown.shape[-1] * scale
         picture = np.array(reference.convert("RGB"), np.float32)
         pixels = torch.from_numpy(picture).permute(2, 0, 1)[None] / 127.5 - 1
@@ -243,11 +243,11 @@ def _refuse_options(style: Style, controls: Mapping[str, Control], guidance: flo
         raise StyleError("a negative prompt needs guidance", "set the guidance scale above 1")
 
 
-def _fill(pixels: torch.Tensor, grid: int) -> torch.Tensor:
-    """Returns `[T, C, H, W]` as `[1, C, 4 N, H', W']`: sides a multiple of `grid`, the last frame repeated."""
+def _fill(pixels: torch.Tensor, grid: int, group: int) -> torch.Tensor:
+    """Returns `[T, C, H, W]` as `[1, C, T', H', W']`: multiples of `grid` and `group`, the last frame repeated."""
     below, right = (-side % grid for side in pixels.shape[-2:])
     padded = F.pad(pixels, (0, right, 0, below), mode="replicate") if below or right else pixels
-    missing = -len(padded) % GROUP
+    missing = -len(padded) % group
     return torch.cat([padded, padded[-1:].expand(missing, -1, -1, -1)]).permute(1, 0, 2, 3)[None].contiguous()
 
 
