@@ -157,6 +157,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_imported_with_the_package() -> None:
     code = (
         "import sys, stylize.cli; from stylize import load_stylizer; heavy = ('uvicorn', 'starlette', 'pyvirtualcam'); "

@@ -233,6 +233,7 @@ def test_pictures_into_a_folder_have_their_folders_name(cli: Any, tmp_path: Path
     assert sorted(content(tmp_path / "out")) == ["shots.mp4"]
 
 
+@pytest.mark.slow
 def test_nobody_listens_any_more(tmp_path: Path, tiny_model: Path) -> None:
     """`2>&1 | head -n1` closes the pipe after one line; the run goes on to its end."""
     source, read, write = make_video(tmp_path / "in.mp4", 6), *os.pipe()

@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 
+from command import run as run_here
 from media import frames, make_video, picture, sound_packets
 from stylize import Clip, Style, StylizeError, load_stylizer
 from stylize.decode.pipe import Peeked, PipeReader
@@ -150,29 +151,41 @@ def test_beside_ffmpeg(tiny_model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-", "-o", "-", "--start", 1], "a pipe has no parts"),
+        (["-", "-o", "-", "--json"], "a pipe has no comparisons, report or workers"),
+        (["-", "b.mp4", "-o", "-"], "a pipe carries one video"),
+        (["-", "-o", "-", "--pipe-size", "64x48"], "give both --pipe-size"),
+        (["in.mp4", "-o", "-", "--pipe-size", "64x48", "--pipe-fps", 25], "are of stdin"),
+        (["-", "-o", "out.mp4", "--pipe-format", "nut"], "--pipe-format of stdout"),
+        (["-", "-o", "-", "--codec", "h265"], "leave out --codec"),
+        (["in.mp4", "-o", "out.mp4", "--pipe-format", "nut"], "--pipe options are for pipes"),
+    ],
+)
+def test_errors_of_options_are_one_line(words: list[object], said: str) -> None:
+    code, out, err = run_here("run", *words, *STYLE, "--quiet")
+    assert code == 1 and out == "" and len(err.splitlines()) == 1 and said in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
     ("words", "given", "said"),
     [
         (["-", "-o", "-"], b"", "nothing comes through the pipe"),
         (["-", "-o", "-"], b"what is this", "is not known: send y4m, MPEG-TS, Matroska or NUT"),
         (["-", "-o", "-"], b"YUV4MPEG2 W64 H48\n", "pipe"),
-        (["-", "-o", "-", "--start", "1"], b"", "a pipe has no parts"),
-        (["-", "-o", "-", "--json"], b"", "a pipe has no comparisons, report or workers"),
-        (["-", "b.mp4", "-o", "-"], b"", "a pipe carries one video"),
-        (["-", "-o", "-", "--pipe-size", "64x48"], b"", "give both --pipe-size"),
         (["nowhere.mp4", "-o", "-"], b"", "no such file"),
-        (["in.mp4", "-o", "-", "--pipe-size", "64x48", "--pipe-fps", "25"], b"", "are of stdin"),
-        (["-", "-o", "out.mp4", "--pipe-format", "nut"], b"", "--pipe-format of stdout"),
-        (["-", "-o", "-", "--codec", "h265"], b"", "leave out --codec"),
-        (["in.mp4", "-o", "out.mp4", "--pipe-format", "nut"], b"", "--pipe options are for pipes"),
     ],
 )
-def test_errors_are_one_line(tiny_model: Path, words: list[str], given: bytes, said: str) -> None:
+def test_errors_of_the_source_are_one_line(tiny_model: Path, words: list[str], given: bytes, said: str) -> None:
     done = run(tiny_model, *words, "--quiet", given=given)
     lines = done.stderr.decode().splitlines()
     assert done.returncode == 1 and done.stdout == b"", lines
     assert len([line for line in lines if line.startswith("stylize:")]) == 1 and said in lines[-1], lines
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk here")
 def test_a_full_disk_is_no_end(tiny_model: Path) -> None:
     command = [

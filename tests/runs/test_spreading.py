@@ -209,6 +209,7 @@ def test_only_the_same_run_is_resumed(stylizer: Stylizer, source: Path, tmp_path
     assert report.resumed_from == 0
 
 
+@pytest.mark.slow
 def test_many_videos_one_of_them_broken(stylizer: Stylizer, source: Path, tmp_path: Path, alone: bytes) -> None:
     inputs = [tmp_path / f"{i}.mp4" for i in range(6)]
     for i, path in enumerate(inputs):
