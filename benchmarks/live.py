@@ -65,6 +65,7 @@ class Frames:
     address = SimpleNamespace(text="soak")
     info = SimpleNamespace(frame_rate=Fraction(25))
     losses = dropped = 0
+    waited = 0.0
 
     def __init__(self, count: int) -> None:
         self.source_size = self.size = SOAK_SIZE

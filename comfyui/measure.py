@@ -38,11 +38,16 @@ class StylizeMeasure:
     def measure(self, source: torch.Tensor, styled: torch.Tensor) -> dict[str, Any]:
         """Returns the figures as text, and the two that tell most.
 
+        Of a single frame, the last one of a video in batches, there is nothing to be told.
+
         Raises:
-            StyleError: there are not as many frames of both, or fewer than two.
+            StyleError: there are not as many frames of both.
         """
-        if len(source) != len(styled) or len(source) < 2:
-            raise StyleError(f"{len(source)} and {len(styled)} frames cannot be compared", "give as many, two or more")
+        if len(source) != len(styled):
+            raise StyleError(f"{len(source)} and {len(styled)} frames cannot be compared", "give as many of both")
+        if len(source) < 2:
+            text = "one frame is too few to tell how steady they are"
+            return {"ui": {"text": [text]}, "result": (text, float("nan"), float("nan"))}
         meter, progress = Meter(), Progress(len(source))
         for one, other in zip(source, styled, strict=True):
             meter.add(to_picture(one), to_picture(other))

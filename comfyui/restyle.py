@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from PIL import Image
@@ -176,7 +177,7 @@ class StylizeRestyle:
         Raises:
             StylizeError: a setting does not fit the model, or a painting does not show its frame.
         """
-        before = state or _load_batch(meta_batch, unique_id)
+        before = state or BATCHES.load(meta_batch, unique_id)
         if paintings and (before.frames or meta_batch is not None):
             raise StyleError("painted keyframes are carried both ways", "give the whole video in one batch")
         result, progress = torch.empty((*images.shape[:3], 3)), Progress(len(images))
@@ -194,8 +195,7 @@ class StylizeRestyle:
                     result[left.frames - before.frames] = to_image(resize(picture, size))
                     left = Done(left.frames + 1, state_after)
                     progress.step(picture)
-        if meta_batch is not None and unique_id is not None:
-            meta_batch.outputs[unique_id] = (left,)  # the batch manager forgets it when a video begins
+        BATCHES.keep(meta_batch, unique_id, left)
         return result, left
 
 
@@ -213,10 +213,35 @@ def _text(default: str, tooltip: str) -> tuple[str, dict[str, Any]]:
     return "STRING", {"default": default, "multiline": True, "tooltip": tooltip}
 
 
-def _load_batch(meta_batch: Any, unique_id: str | None) -> Done:
-    """Returns what the batch before left with the batch manager; nothing at the beginning of a video."""
-    kept = None if meta_batch is None else meta_batch.outputs.get(unique_id)
-    return Done(0, State()) if kept is None else kept[0]
+class Batches:
+    """What batches leave to the next ones, by the video loader's batch manager and node.
+
+    The manager has no place of its own for it. When a video begins, it makes its table of open inputs anew: by that
+    table a video is known.
+    """
+
+    def __init__(self) -> None:
+        self._kept: WeakKeyDictionary[Any, dict[str, tuple[Any, Done]]] = WeakKeyDictionary()
+
+    def load(self, manager: Any, node: str | None) -> Done:
+        """Returns what the batch before left; nothing at the beginning of a video."""
+        if manager is not None and (kept := self._kept.get(manager, {}).get(node or "")) is not None:
+            inputs, left = kept
+            if inputs is manager.inputs:
+                return left
+        return Done(0, State())
+
+    def keep(self, manager: Any, node: str | None, left: Done) -> None:
+        """Keeps what a batch leaves, unless it was the last one."""
+        if manager is None:
+            return
+        kept = self._kept.setdefault(manager, {})
+        kept.pop(node or "", None)
+        if not manager.has_closed_inputs:
+            kept[node or ""] = manager.inputs, left
+
+
+BATCHES = Batches()
 
 
 def make_style(

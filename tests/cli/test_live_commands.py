@@ -34,7 +34,8 @@ LOOK = ["--prompt", "ink", "--steps", 2, "--strength", 0.5, "--device", "cpu"]
         (["test:", "--start", 3], 1, "--start is not for this live"), (["test:", "--crf", 3], 1, "--crf is not"),
         (["test:", "--batch", 4], 1, "--batch is not"), (["test:", "--target-fps", 0], 1, "0 frames a second"),
         (["test:", "--keyframe", "0:a.png"], 1, "belong to a file"),
-        (["test:", "--mask-from", "motion"], 1, "looks at a file's beginning"),
+        (["test:", "--mask-from", "motion"], 1, "looks at a file's beginning"), (["test:", "--port", 80], 1, "--port"),
+        (["test:", "--latency"], 1, "the delay is measured on the page"), (["test:", "--token", "x"], 1, "of the page"),
     ],
 )  # fmt: skip
 def test_one_line(tiny_model: Path, tmp_path: Path, words: list[object], code: int, said: str) -> None:
@@ -132,7 +133,7 @@ def test_stream_in_stream_out(tiny_model: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_from_a_pipe(tiny_model: Path, tmp_path: Path) -> None:
     """A program sends, and ends: so does the picture."""
-    command = [sys.executable, "-m", "stylize.cli", "live", "pipe:", "-o", str(tmp_path / "out.ts"), "--fit", "64"]
+    command = [sys.executable, "-m", "stylize.cli", "live", "pipe:", "-o", str(tmp_path / "out.mp4"), "--fit", "64"]
     program = subprocess.Popen(
         [*command, *map(str, LOOK), "--model", str(tiny_model)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -148,7 +149,34 @@ def test_from_a_pipe(tiny_model: Path, tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     _, told = program.communicate(timeout=60)
     assert program.returncode == 0, told
-    assert len(frames(tmp_path / "out.ts")) > 3
+    assert len(frames(tmp_path / "out.mp4")) > 3
+
+
+@pytest.mark.slow
+def test_an_end_without_frames(tiny_model: Path, tmp_path: Path) -> None:
+    """`--seconds` ends a picture whose source stands still; so does the source's end, with sound that waits."""
+    film = make_video(tmp_path / "in.mp4", 30, sound=True)
+    with av.open(str(film)) as source, av.open(str(tmp_path / "in.ts"), "w", format="mpegts") as sink:
+        streams = {stream.index: sink.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                sink.mux(packet)
+    command = [sys.executable, "-m", "stylize.cli", "live", "pipe:", "-o", str(tmp_path / "out.mp4"), "--fit", "64"]
+    command += [*map(str, LOOK), "--model", str(tiny_model), "--seconds", "1.5"]
+    program = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert program.stdin is not None
+    program.stdin.write((tmp_path / "in.ts").read_bytes())
+    program.stdin.flush()
+    began = time.monotonic()
+    assert program.wait(60) == 0 and time.monotonic() - began < 25, "stdin is still open"
+    program.stdin.close()
+    assert program.stderr is not None
+    program.stderr.close()
+    (tmp_path / "out.mp4").unlink(missing_ok=True)
+    done = subprocess.run(command, input=(tmp_path / "in.ts").read_bytes(), capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    assert len(frames(tmp_path / "out.mp4")) >= 1
 
 
 def free_port() -> int:

@@ -55,5 +55,5 @@ def test_errors(film: Path, tmp_path: Path, words: list[str], said: str) -> None
 def test_without_ray(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     code, _, err = run("run", film, "-o", tmp_path / "out.mp4", "--prompt", "ink", "--workers", 2)
-    assert code == 1 and "many workers need Ray: pip install 'stylize[cluster]'" in err
+    assert code == 1 and "many workers need Ray: pip install 'ray[client]'" in err
     assert not list(tmp_path.iterdir())

@@ -115,8 +115,10 @@ def test_a_change(served: Served) -> None:
     [
         ('{"prompt": ""}', "the prompt is empty"), ('{"strength": 7}', "strength 7 is out of range"),
         ('{"strength": "much"}', "no meaning"), ('{"depth_from": "/etc/passwd"}', "only these can be changed"),
-        ('{"reference": "/etc/passwd"}', "only these"), ("[1]", "only these"), ("what", "only these"),
-        ('{"prompt": 7}', "no meaning"),
+        ('{"reference": "/etc/passwd"}', "no meaning"), ("[1]", "only these"), ("what", "only these"),
+        ('{"prompt": 7}', "no meaning"), ('{"temporal": null}', "no meaning"), ('{"style_weight": true}', "no meaning"),
+        ('{"strength": NaN}', "no meaning"), ('{"prompt": "4s: ink; 0s: oil"}', "comes after"),
+        ('{"prompt": "\\ud800"}', "no meaning"), ("[" * 40000, "only these"), ('{"x": "' + "y" * 100_000, "only these"),
     ],
 )  # fmt: skip
 def test_changes_without_meaning(served: Served, body: str, said: str) -> None:
@@ -132,6 +134,9 @@ def test_a_reference(served: Served) -> None:
     assert status == 200 and json.loads(content)["style"]["reference"]
     kept = Path(str(served.live.style.reference))
     assert kept.is_file()
+    for _ in range(3):
+        served.ask("/reference", "POST", picture.getvalue())
+    assert len(list(kept.parent.iterdir())) <= 2, "old ones go"
     status, _, content = served.ask("/reference", "POST", b"not a picture")
     assert status == 400 and "not a picture" in json.loads(content)["message"]
     assert served.ask("/style", "POST", '{"reference": null}')[0] == 200 and served.live.style.reference is None
@@ -170,6 +175,23 @@ def test_a_port_that_is_taken(served: Served) -> None:
         LivePage(served.live, "test:", host="127.0.0.1", port=served.page.port, token=None)
 
 
+def test_a_port_that_is_none(served: Served) -> None:
+    with pytest.raises(StylizeError, match="port 70000 cannot be had"):
+        LivePage(served.live, "test:", host="127.0.0.1", port=70000, token=None)
+
+
+def test_a_viewer_sees_no_old_picture(served: Served) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served.page.port, timeout=10)
+    connection.request("GET", "/picture.mjpg")
+    connection.getresponse().read(4000)
+    connection.close()
+    deadline = 100
+    while served.page._watchers and deadline:
+        threading.Event().wait(0.05)
+        deadline -= 1
+    assert not served.page._pictures
+
+
 def test_nothing_is_encoded_for_nobody(served: Served) -> None:
     wait_for(served, 3)
     assert not served.page._pictures
@@ -185,7 +207,12 @@ def test_glass_to_glass() -> None:
     try:
         with LatencyMeter("127.0.0.1", served.page.port, None, said.append) as meter:
             wait_for(served, 60)
-        assert len(meter.delays) >= 10 and min(meter.delays) > 10 and sorted(meter.delays)[5] < 3000
+        assert (
+            not meter._thread.is_alive()
+            and len(meter.delays) >= 10
+            and min(meter.delays) > 10
+            and sorted(meter.delays)[5] < 3000
+        )
     finally:
         served.close()
 

@@ -36,6 +36,7 @@ class Source:
 
     info: Any = SimpleNamespace(frame_rate=Fraction(25))
     dropped = losses = 0
+    waited = 0.0
 
     def __init__(self, count: int, make: Callable[[int], np.ndarray] = picture) -> None:
         self.size = self.source_size = SIZE
@@ -129,8 +130,60 @@ def test_a_size_that_changes_is_faded_over(tiny: Networks) -> None:
 def test_a_change_that_the_model_refuses_changes_nothing(tiny: Networks) -> None:
     live = Live(Stylizer(tiny), Source(8), STYLE)  # type: ignore[arg-type]
     bad = replace(STYLE, controls={"openpose": 1.0})
+    plain = run(Live(Stylizer(tiny), Source(8), STYLE))  # type: ignore[arg-type]
     frames = run(live, {3: lambda: setattr(live, "style", bad)})
     assert len(frames) == 8 and live.style == STYLE and "openpose" in live.figures.message
+    assert all(np.array_equal(a.picture, b.picture) for a, b in zip(frames, plain, strict=True))
+
+
+def test_a_refused_change_does_not_take_a_later_one_with_it(tiny: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = Live(Stylizer(tiny), Source(8), STYLE)  # type: ignore[arg-type]
+    bad, good = replace(STYLE, controls={"openpose": 1.0}), replace(STYLE, prompt="woodcut")
+    make = live._make_plan
+
+    def slow(style: Style) -> Any:
+        if style == bad:  # another one is asked for while it is looked at
+            live.style = good
+        return make(style)
+
+    monkeypatch.setattr(live, "_make_plan", slow)
+    run(live, {2: lambda: setattr(live, "style", bad)})
+    assert live.style == good and live._accepted == good
+
+
+def test_errors_that_nobody_expects_leave_the_picture(tiny: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = Live(Stylizer(tiny), Source(6), STYLE)  # type: ignore[arg-type]
+    monkeypatch.setattr(live, "_make_plan", lambda style: 1 / 0)
+    assert len(run(live, {2: lambda: setattr(live, "style", replace(STYLE, prompt="oil"))})) == 6
+    assert "ZeroDivisionError" in live.figures.message and live.style == STYLE
+
+
+def test_an_error_of_the_source_is_raised(tiny: Networks) -> None:
+    """However busy the networks were when it came."""
+    from stylize.decode import live as decode_live
+    from stylize.decode.live_address import parse_live_address
+
+    class Feed:
+        tracks = ()
+
+        def pictures(self) -> Any:
+            feed = decode_live.open_feed(parse_live_address("test:"))
+            for i, shown in enumerate(feed.pictures()):
+                yield shown
+                if i == 3:
+                    raise RuntimeError("the cable")
+
+        def close(self) -> None:
+            pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        real = decode_live.open_feed
+        patch.setattr(decode_live, "open_feed", lambda address, *_: Feed() if address.kind == "pipe" else real(address))
+        with decode_live.LiveReader(parse_live_address("pipe:")) as reader:
+            live = Live(Stylizer(tiny), reader, replace(STYLE, fit=64))
+            with pytest.raises(RuntimeError, match="the cable"):
+                for _ in live:
+                    reader._thread.join()  # all has come meanwhile
 
 
 @pytest.mark.parametrize(
@@ -250,6 +303,24 @@ def test_a_machine_at_the_border_is_left_alone() -> None:
     machine.changes.clear()
     machine.run(60)
     assert machine.changes == []
+
+
+def test_groups_of_frames_are_measured_as_they_are() -> None:
+    """Fast mode makes ten at once."""
+    governor, now = make_governor(12, mode="fast"), 100.0
+    for _ in range(30):
+        now += 0.5
+        governor.observe(10, 0.5, now)
+    assert governor.rate == pytest.approx(20)
+
+
+def test_what_is_asked_for_later_holds(tiny: Networks) -> None:
+    """A mode and a largest side that come with a new style."""
+    source = Source(6, lambda number: np.zeros((360, 640, 3), np.uint8))
+    source.source_size = source.size = (640, 360)
+    live = Live(Stylizer(tiny), source, replace(STYLE, steps=None), target_fps=25)  # type: ignore[arg-type]
+    run(live, {2: lambda: setattr(live, "style", replace(STYLE, steps=None, fit=128, mode="fast"))})
+    assert live.figures.size[0] <= 128 and live._plan.fast
 
 
 def test_what_the_style_says_is_kept() -> None:

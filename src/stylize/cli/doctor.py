@@ -21,9 +21,9 @@ PACKAGES = (
 )  # fmt: skip
 OPTIONAL = {
     "decord": "PyAV reads every video instead",
-    "gradio": "pip install 'stylize[ui]' for the page",
-    "ray": "pip install 'stylize[cluster]' for runs on many cards and machines",
-    "OpenEXR": "pip install 'stylize[exr]' for a renderer's depth",
+    "gradio": "pip install 'gradio>=6' for the page",
+    "ray": "pip install 'ray[client]' for runs on many cards and machines",
+    "OpenEXR": "pip install OpenEXR for a renderer's depth",
 }
 MODULES = ("torch", "torchvision", "cv2", "av", "diffusers", "transformers", "peft", "compel")
 ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "prores_ks", "ffv1")
@@ -57,7 +57,7 @@ def _check_versions(findings: Findings) -> None:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             if name not in OPTIONAL:
-                findings.problems.append(f"{name} is not installed: pip install --upgrade stylize")
+                findings.problems.append(f"{name} is not installed: pip install {name}")
             else:
                 versions[name] = f"none ({OPTIONAL[name]})"
     findings.lines += [f"{name} {version}" for name, version in versions.items()]

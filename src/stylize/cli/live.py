@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import secrets
 import signal
-import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from stylize.runs.live.session import Live
     from stylize.style import Style
 
+HOST, PORT = "127.0.0.1", 7861
 OF_FILES = ("start", "end", "fps", "batch")
 """Shared options that say nothing of a live picture."""
 USUAL_RATE = {"cpu": 12.0, "cuda": 24.0}
@@ -50,9 +52,9 @@ def live(
     ] = None,
     page: Annotated[bool | None, typer.Option("--page/--no-page", help="Serve the page [default: without -o].")] = None,
     host: Annotated[str, typer.Option(help="Address of the page; any but this machine's own asks for a token.")] = (
-        "127.0.0.1"
+        HOST
     ),
-    port: Annotated[int, typer.Option(help="Port of the page.")] = 7861,
+    port: Annotated[int, typer.Option(help="Port of the page.")] = PORT,
     token: Annotated[str | None, typer.Option(help="Of the page [default: made where one is needed].")] = None,
     latency: Annotated[
         bool, typer.Option("--latency", help="Print the delay from glass to glass, by the timecode of test:.")
@@ -69,6 +71,10 @@ def live(
         options.check_look(values)
         shown = latency or (output is None if page is None else page)
         asked = _Asked(source, output, values, style_from(values), target_fps, seconds, crf)
+        if latency and page is False:
+            raise StyleError("the delay is measured on the page", "leave out --no-page or --latency")
+        if not shown and (token or (host, port) != (HOST, PORT)):
+            raise StyleError("--host, --port and --token are of the page", "add --page, or leave them out")
         _check(asked, shown=shown)
         _restyle(asked, _Page(host, port, token, latency) if shown else None)
 
@@ -101,8 +107,10 @@ def _restyle(asked: _Asked, page: _Page | None) -> None:
     from stylize.encode.live_target import parse_live_target
 
     address, quiet = parse_live_address(asked.source), asked.values["quiet"]
-    target = None if asked.output is None else parse_live_target(asked.output, force=asked.values["force"])
-    stdin = sys.stdin.buffer if address.kind == "pipe" else None
+    read = address.url if address.kind == "loop" else ""
+    target = None if asked.output is None else parse_live_target(asked.output, force=asked.values["force"], source=read)
+    # unbuffered: a thread that waits in a buffered stream would break the program's end
+    stdin = os.fdopen(os.dup(0), "rb", buffering=0) if address.kind == "pipe" else None
     tell, with_sound = _mute if quiet else say, target is not None and not target.is_camera
     with contextlib.ExitStack() as opened, warnings_as_lines(shown=not quiet):
         reader = opened.enter_context(LiveReader(address, stdin=stdin, say=tell, takes_sound=with_sound))
@@ -110,8 +118,9 @@ def _restyle(asked: _Asked, page: _Page | None) -> None:
         sink = None if target is None else opened.enter_context(_make_sink(target, reader, asked, tell))
         view = None if page is None else opened.enter_context(_serve(session, address.text, page, opened, tell))
         frames, took = _run(session, reader, sink, view, asked.seconds)
-    if target is not None and target.path is not None:
-        tell(f"{target.text}: {frames} frames, {took:.0f} s")
+    if target is not None:
+        missed = f", {sink.missed} missed" if sink is not None and sink.missed else ""
+        tell(f"{target.text}: {frames} frames, {took:.0f} s{missed}")
     tell(str(session.figures) if frames else "no frame came")
 
 
@@ -138,21 +147,26 @@ def _check(asked: _Asked, *, shown: bool) -> None:
     if asked.target_fps is not None:
         check_rate(asked.target_fps)
     given = [name for name in OF_FILES if asked.values[name] is not None]
-    if asked.crf is not None and asked.output is None:
+    if asked.crf is not None and (asked.output is None or asked.output.startswith("camera:")):
         given.append("crf")
+    if asked.seconds is not None and not 0 < asked.seconds < threading.TIMEOUT_MAX:
+        raise StyleError(f"{asked.seconds:g} seconds are out of range", "use a number above 0")
     if given:
         raise StyleError(f"--{given[0]} is not for this live picture", "leave it out")
     if shown and importlib.util.find_spec("uvicorn") is None:
-        raise StylizeError("the page needs Starlette and uvicorn", "pip install 'stylize[live]', or name an output: -o")
+        raise StylizeError(
+            "the page needs Starlette and uvicorn", "pip install starlette uvicorn, or name an output: -o"
+        )
 
 
 def _make_sink(target: LiveTarget, reader: LiveReader, asked: _Asked, tell: Say) -> LiveSink:
-    from stylize.encode.live import LiveWriter, VirtualCamera
+    from stylize.encode.live import LiveWriter
+    from stylize.encode.virtual_camera import VirtualCamera
 
     size = asked.style.size or reader.source_size
     if target.is_camera:
         return VirtualCamera(target, size)
-    return LiveWriter(target, reader.info, size, sound=reader.sound_streams, crf=asked.crf, say=tell)
+    return LiveWriter(target, reader.info, size, sound=reader.tracks, crf=asked.crf, say=tell)
 
 
 def _serve(session: Live, source: str, page: _Page, opened: contextlib.ExitStack, tell: Say) -> LivePage:
@@ -163,7 +177,7 @@ def _serve(session: Live, source: str, page: _Page, opened: contextlib.ExitStack
 
     token = page.token or (None if is_loopback(page.host) else secrets.token_urlsafe(12))
     view = LivePage(session, source, host=page.host, port=page.port, token=token)
-    tell(f"{view.address} shows the picture, Ctrl-C ends it")
+    (say if token and not page.token else tell)(f"{view.address} shows the picture, Ctrl-C ends it")
     if page.latency:
         opened.enter_context(LatencyMeter(page.host, view.port, token, say))
     return view
@@ -178,18 +192,29 @@ def _run(
 ) -> tuple[int, float]:
     """Shows and writes frames until Ctrl-C, the end of the source, or the given seconds; returns their number."""
     began, frames = time.monotonic(), 0
-    with _stop_on_signals(session):
+    timer = None if seconds is None else threading.Timer(seconds, session.stop)
+    with _stop_on_signals(session), _running(timer):
         for frame in session:
             frames += 1
             if view is not None:
                 view.show(frame)
             if sink is not None:
-                sink.write(frame.picture, frame.time)
+                sink.write(frame.picture, frame.time, frame.due)
                 while reader.sound:
                     sink.write_sound(reader.sound.popleft())
-            if seconds is not None and time.monotonic() - began >= seconds:
-                break
     return frames, time.monotonic() - began
+
+
+@contextlib.contextmanager
+def _running(timer: threading.Timer | None) -> Iterator[None]:
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 @contextlib.contextmanager

@@ -124,7 +124,7 @@ def ui(
     """
     with one_line_errors():
         if importlib.util.find_spec("gradio") is None:
-            raise StylizeError("the page needs Gradio", "pip install 'stylize[ui]'")
+            raise StylizeError("the page needs Gradio", "pip install 'gradio>=6'")
         from stylize.page import page
         from stylize.page.local import is_loopback
         from stylize.page.studio import Studio

@@ -6,11 +6,12 @@ import threading
 import time
 from collections import deque
 from fractions import Fraction
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from stylize.decode.container import BROKEN
 from stylize.decode.live_address import LiveAddress
 from stylize.decode.live_feed import Feed, LivePicture, explain_loss, open_feed
+from stylize.decode.live_sound import SoundPacket
 from stylize.decode.pipe import Readable
 from stylize.errors import Say, VideoError
 from stylize.frames import Picture, fit_inside, resize
@@ -21,6 +22,8 @@ FIRST_SECONDS = 20.0
 """Seconds that the first picture may take: some senders have ten seconds from one keyframe to the next."""
 JUMP = 2
 """Seconds by which a stream's clock may leave the real one before it counts as a jump."""
+SOUND_JUMP = 5
+"""Seconds between sound and the last frame above which their clocks do not belong together."""
 SOUND_PACKETS = 2000
 """Packets of sound that wait at most; some 40 seconds."""
 
@@ -57,8 +60,10 @@ class LiveReader:
         self.address, self._stdin, self._say = address, stdin, say or (lambda line: None)
         self.dropped, self.losses = 0, 0
         """Frames that came and were not taken, since the first was; times that the source was lost."""
-        self.sound, self._takes_sound = deque[Any](maxlen=SOUND_PACKETS), takes_sound
-        """Packets of sound, their times moved as those of the frames."""
+        self.waited = 0.0
+        """Seconds that `take` waited for frames, all together."""
+        self.sound, self._takes_sound = deque[SoundPacket](maxlen=SOUND_PACKETS), takes_sound
+        """Packets of sound, on the clock of the frames."""
         self._changed, self._stopping = threading.Condition(), threading.Event()
         self._newest: tuple[LivePicture, Fraction, float] | None = None
         self._error: Exception | None = None
@@ -67,7 +72,8 @@ class LiveReader:
 
     def __enter__(self) -> Self:
         self._feed: Feed | None = open_feed(self.address, self._stdin)
-        self.sound_streams = self._feed.sound_streams if self._takes_sound else ()
+        self.tracks = self._feed.tracks if self._takes_sound else ()
+        """The tracks of sound."""
         self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._ended, FIRST_SECONDS)
@@ -90,7 +96,7 @@ class LiveReader:
     def has_ended(self) -> bool:
         """True if no frame will come any more."""
         with self._changed:
-            return self._ended and self._newest is None
+            return self._ended and self._newest is None and self._error is None
 
     def take(self, timeout: float = 0.25) -> LiveFrame | None:
         """Waits for a frame that was not taken yet, and returns the newest; `None` if none comes in time.
@@ -99,9 +105,12 @@ class LiveReader:
             VideoError: reading failed.
         """
         with self._changed:
+            began = time.monotonic()
             self._changed.wait_for(lambda: self._newest is not None or self._ended, timeout)
+            self.waited += time.monotonic() - began
             if self._newest is None and self._error is not None:
-                raise self._error
+                error, self._error = self._error, None
+                raise error
             if self._newest is None:
                 return None
             picture, moment, arrived = self._newest
@@ -118,7 +127,11 @@ class LiveReader:
                 error = self._read(self._feed)
                 self._feed.close()
                 self._feed = None
-                if self._stopping.is_set() or not self.address.comes_back:
+                if self._stopping.is_set():
+                    break
+                if not self.address.comes_back:
+                    if error is not None:
+                        self._say(f"{self.address.text}: {explain_loss(error)}: it ends here")
                     break
                 self.losses += 1
                 self._say(f"{self.address.text}: {explain_loss(error)}: it is opened again until it is back")
@@ -137,8 +150,8 @@ class LiveReader:
                     return None
                 if isinstance(one, LivePicture):
                     self._hand_on(one)
-                elif self._takes_sound:
-                    self._keep_sound(one)
+                elif self._takes_sound and (moment := self._clock.place(one.time)) is not None:
+                    self.sound.append(one._replace(time=moment))
         except BROKEN as error:
             return error
         return None
@@ -150,13 +163,6 @@ class LiveReader:
             self.dropped += self._newest is not None and self._is_taken
             self._newest = picture, self._clock.read(picture.time, arrived), arrived
             self._changed.notify_all()
-
-    def _keep_sound(self, packet: Any) -> None:
-        if packet.pts is not None and self._clock.offset is not None:
-            shift = self._clock.offset - self._clock.start
-            packet.pts = packet.dts = round(packet.pts + shift / packet.time_base)
-            if packet.pts >= 0:
-                self.sound.append(packet)
 
     def _open_again(self) -> Feed | None:
         """Opens the source again as soon as it is there; `None` if the block ends before."""
@@ -185,6 +191,13 @@ class _Clock:
 
     def begin_anew(self) -> None:
         self.offset = None
+
+    def place(self, time: Fraction) -> Fraction | None:
+        """Returns the time of sound beside the frames; `None` where it is not near them: the stream's clock jumped."""
+        if self.offset is None:
+            return None
+        moment = time - self.start + self.offset
+        return moment if abs(moment - self._last) <= SOUND_JUMP else None
 
     def read(self, moment: Fraction | None, arrived: float) -> Fraction:
         if self._last < 0:

@@ -92,4 +92,4 @@ def _find_device(text: str, scheme: str, name: str, platform: str) -> LiveAddres
 
 def hide_password(url: str) -> str:
     """Returns a URL whose password is left out, for messages."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)
+    return re.sub(r"(://[^/@:]*):[^@]*@", r"\1:***@", url)

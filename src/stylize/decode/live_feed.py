@@ -17,6 +17,7 @@ from stylize.decode.colour import Colour
 from stylize.decode.container import BROKEN, open_container, video_stream
 from stylize.decode.fields import Deinterlacer
 from stylize.decode.live_address import LiveAddress
+from stylize.decode.live_sound import SoundPacket, SoundTrack, describe_sound
 from stylize.decode.packets import to_rgb
 from stylize.decode.pipe import Peeked, Readable, describe_stream, open_pipe
 from stylize.decode.probe import VideoInfo
@@ -44,11 +45,11 @@ class LivePicture(NamedTuple):
 class Feed(Protocol):
     """An open source."""
 
-    sound_streams: tuple[Any, ...]
-    """PyAV's streams of sound."""
+    tracks: tuple[SoundTrack, ...]
+    """The tracks of sound."""
 
-    def pictures(self) -> Iterator[LivePicture | Any]:
-        """Yields pictures as they come, and packets of sound between them, until the source ends.
+    def pictures(self) -> Iterator[LivePicture | SoundPacket]:
+        """Yields pictures as they come, and packets of sound between them on the stream's clock, until it ends.
 
         Raises:
             av.FFmpegError: it is lost.
@@ -84,15 +85,18 @@ class _StreamFeed:
             self._container.close()
             raise VideoError(f"{address.text}: has no pictures", "name a source that has some")
         self._stream.thread_type = "SLICE"  # threads for whole frames hold several of them back
-        self.sound_streams = tuple(self._container.streams.audio) if address.kind in ("stream", "pipe") else ()
+        self._stream.codec_context.flags |= av.codec.context.Flags.low_delay
+        has_sound = address.kind in ("stream", "pipe")
+        self.tracks = describe_sound(self._container) if has_sound else ()
+        self._sound_streams = tuple(self._container.streams.audio) if has_sound else ()
         self._paced = address.kind == "loop"
 
-    def pictures(self) -> Iterator[LivePicture | Any]:
+    def pictures(self) -> Iterator[LivePicture | SoundPacket]:
         info, deinterlace = None, Deinterlacer(Fraction(self._stream.time_base))
         for round_number in itertools.count():
             began = time.monotonic()
             for frame in self._decode():
-                if not isinstance(frame, av.VideoFrame):
+                if isinstance(frame, SoundPacket):
                     yield frame
                     continue
                 if info is None or (info.width, info.height) != _upright_size(frame):
@@ -106,6 +110,7 @@ class _StreamFeed:
                 return
             time.sleep(float(1 / info.frame_rate))
             self._container.seek(0)
+            self._stream.codec_context.flush_buffers()
 
     def _wait(self, began: float, moment: Fraction | None) -> None:
         """Waits until a picture of a file is due; a live source comes when it comes."""
@@ -114,13 +119,13 @@ class _StreamFeed:
 
     def _decode(self) -> Iterator[Any]:
         """Yields frames and packets of sound; a damaged packet costs its picture."""
-        streams = (self._stream, *self.sound_streams)
-        for packet in self._container.demux(*streams):
-            if packet.stream.type == "audio":
-                if packet.size:
-                    yield packet
-                continue
-            if not packet.size and self._paced:  # flushed at the end, a decoder takes no more packets
+        numbers = {stream.index: i for i, stream in enumerate(self._sound_streams)}
+        for packet in self._container.demux(self._stream, *self._sound_streams):
+            if packet.stream.index in numbers:
+                if packet.size and packet.pts is not None:
+                    base = Fraction(packet.time_base)
+                    time_and_length = packet.pts * base, (packet.duration or 0) * base
+                    yield SoundPacket(numbers[packet.stream.index], bytes(packet), *time_and_length, base)
                 continue
             try:
                 yield from packet.decode()
@@ -142,7 +147,7 @@ def _convert(info: VideoInfo, frame: Any) -> Picture:
 class _TestFeed:
     """A test picture with the time in it."""
 
-    sound_streams: tuple[Any, ...] = ()
+    tracks: tuple[SoundTrack, ...] = ()
 
     def pictures(self) -> Iterator[LivePicture]:
         width, height = SIZE
@@ -169,7 +174,8 @@ def _open(address: LiveAddress, stdin: Readable | None) -> Any:
         if address.kind == "loop":
             return open_container(Path(address.url))
         if address.kind == "pipe":
-            assert stdin is not None
+            if stdin is None:
+                raise VideoError(f"{address.text}: nothing is piped in", "use it on the command line")
             return open_pipe(Peeked(stdin))
         return av.open(
             address.url, format=address.format, options=dict(address.options), timeout=(OPEN_SECONDS, READ_SECONDS),

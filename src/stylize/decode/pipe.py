@@ -24,6 +24,8 @@ from stylize.frames import Clip, Map, resize
 SNIFFED = {b"YUV4MPEG2": "yuv4mpegpipe", b"\x1aE\xdf\xa3": "matroska", b"nut/multimedia": "nut", b"G": "mpegts"}
 """FFmpeg's names of the formats, by the bytes that they begin with."""
 STDIN = Path("-")
+FIRST = 16
+"""Bytes that tell a format."""
 
 
 class Readable(Protocol):
@@ -40,7 +42,9 @@ class Peeked:
     def __init__(self, stream: Readable) -> None:
         # what has come is taken, however little: a live sender's next bytes may be far off
         self._read = getattr(stream, "read1", stream.read)
-        self._first = stream.read(16)
+        self._first = b""
+        while len(self._first) < FIRST and (more := stream.read(FIRST - len(self._first))):
+            self._first += more
         self.is_empty = not self._first
         self.format = next((name for begin, name in SNIFFED.items() if self._first.startswith(begin)), "")
         """FFmpeg's name of the format; empty if it is not known."""

@@ -86,7 +86,8 @@ class PipeWriter:
         encoding = choose_encoding("pipe.mkv", size, codec="h264", crf=crf, preset=preset, rate=source.frame_rate)
         self._target = Target(source.path, source, size, encoding)
         self._sink = _Sink(stream)
-        self._container = av.open(self._sink, "w", format=MUXERS[kind])
+        # nothing waits for a full buffer
+        self._container = av.open(self._sink, "w", format=MUXERS[kind], options={"flush_packets": "1"})
         if kind == "y4m":
             self._video = self._container.add_stream("rawvideo", rate=source.frame_rate)
             self._video.width, self._video.height = size

@@ -6,8 +6,9 @@ import contextlib
 import threading
 import time
 import urllib.request
+from collections import deque
 from http.client import HTTPException
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -18,6 +19,8 @@ from stylize.page.live_page import COOKIE
 
 TELL_SECONDS = 2.0
 """Seconds between two lines."""
+KEPT = 10_000
+"""Delays that are kept."""
 STEP = 1 << BITS
 """Milliseconds after which the timecode begins anew."""
 
@@ -36,8 +39,8 @@ class LatencyMeter:
         headers = {"Cookie": f"{COOKIE}={token}"} if token else {}
         self._request = urllib.request.Request(f"http://{shown}:{port}/picture.mjpg", headers=headers)
         self._say, self._stopping = say, threading.Event()
-        self.delays: list[int] = []
-        """Milliseconds of every picture that was read."""
+        self.delays = deque[int](maxlen=KEPT)
+        """Milliseconds of the last pictures that were read."""
         self._thread = threading.Thread(target=self._work, name="stylize-latency", daemon=True)
 
     def __enter__(self) -> Self:
@@ -53,23 +56,22 @@ class LatencyMeter:
             self._watch()
 
     def _watch(self) -> None:
-        told, since, pictures = time.monotonic(), 0, 0
+        told, recent, pictures = time.monotonic(), list[int](), 0
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine needs no proxy
         with direct.open(self._request, timeout=60) as stream:
             while not self._stopping.is_set():
-                length = 0
-                while (line := stream.readline().strip()) or not length:
-                    if line.lower().startswith(b"content-length:"):
-                        length = int(line.split(b":")[1])
+                if (length := _read_length(stream)) is None:
+                    return
                 jpeg = np.frombuffer(stream.read(length), np.uint8)
                 picture = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
                 now, pictures = time.monotonic(), pictures + 1
                 code = read_timecode(picture.astype(np.uint8))
                 if code is not None:
-                    self.delays.append((round(now * 1000) - code) % STEP)
+                    recent.append((round(now * 1000) - code) % STEP)
+                    self.delays.append(recent[-1])
                 if now - told >= TELL_SECONDS:
-                    self._tell(self.delays[since:], pictures)
-                    told, since, pictures = now, len(self.delays), 0
+                    self._tell(recent, pictures)
+                    told, recent, pictures = now, [], 0
 
     def _tell(self, delays: list[int], pictures: int) -> None:
         if not delays:
@@ -77,3 +79,14 @@ class LatencyMeter:
             return
         middle, most = sorted(delays)[len(delays) // 2], max(delays)
         self._say(f"glass to glass: {middle} ms, at most {most} ms ({len(delays)} of {pictures} pictures read)")
+
+
+def _read_length(stream: Any) -> int | None:
+    """Reads the head of a picture and returns its bytes; `None` at the end."""
+    length = 0
+    while line := stream.readline():
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+        elif length and not line.strip():
+            return length
+    return None

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
+import math
 import secrets
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -19,6 +22,7 @@ import cv2
 import uvicorn
 from jinja2 import Environment, PackageLoader
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -40,8 +44,10 @@ QUALITY = 88
 """Of JPEG."""
 WAITING = 16
 """Pictures that wait for their moment at most."""
-LARGEST_REFERENCE = 32 << 20
+LARGEST_REFERENCE, LARGEST_CHANGE = 32 << 20, 64 << 10
 """Bytes."""
+EVERYWHERE = ("0.0.0.0", "::")
+"""Addresses that listen to every network, and that nobody can open."""
 COOKIE = "stylize-token"
 
 
@@ -89,7 +95,8 @@ class LivePage:
     @property
     def address(self) -> str:
         """The page's address, with the token that it asks for."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
+        host = socket.gethostname() if self._host in EVERYWHERE else self._host
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}/{f'?token={self._token}' if self._token else ''}"
 
     def show(self, frame: StyledFrame) -> None:
@@ -106,6 +113,7 @@ class LivePage:
             ("/still.png", self._show_still, ["GET"]), ("/state", self._tell_state, ["GET"]),
             ("/style", self._change_style, ["POST"]), ("/reference", self._take_reference, ["POST"]),
             ("/looks/{name}.jpg", self._show_look, ["GET"]), ("/timecode", self._show_timecode, ["GET"]),
+            ("/clock", self._tell_clock, ["GET"]),
         ]  # fmt: skip
 
     async def _show_page(self, _: Request) -> Response:
@@ -117,9 +125,11 @@ class LivePage:
         return HTMLResponse(text)
 
     async def _show_timecode(self, _: Request) -> Response:
-        now = time.monotonic() * 1000
         page = TEMPLATES.get_template("timecode.html")
-        return HTMLResponse(page.render(columns=COLUMNS, bits=BITS, height=CODE_HEIGHT, now=now))
+        return HTMLResponse(page.render(columns=COLUMNS, bits=BITS, height=CODE_HEIGHT))
+
+    async def _tell_clock(self, _: Request) -> Response:
+        return JSONResponse({"now": time.monotonic() * 1000})
 
     async def _show_look(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -153,43 +163,46 @@ class LivePage:
                 yield head.encode() + shown.jpeg + b"\r\n--picture\r\n"
         finally:
             self._watchers -= 1
+            if not self._watchers:
+                self._pictures.clear()
 
     async def _tell_state(self, _: Request) -> Response:
         return JSONResponse(self._describe())
 
     async def _change_style(self, request: Request) -> Response:
         try:
-            changes = await request.json()
-        except ValueError:
+            changes = json.loads(await _read_body(request, LARGEST_CHANGE) or b"")
+        except (ValueError, RecursionError):
             changes = None
-        if not isinstance(changes, dict) or not changes.keys() <= CHANGEABLE or changes.get("reference") is not None:
+        if not isinstance(changes, dict) or not changes.keys() <= CHANGEABLE:
             return JSONResponse({"message": f"only these can be changed: {', '.join(sorted(CHANGEABLE))}"}, 400)
+        if not all(map(_has_meaning, changes, changes.values())):
+            return JSONResponse(self._describe() | {"message": "this value has no meaning: give another"}, 400)
         return self._apply(changes)
 
     async def _take_reference(self, request: Request) -> Response:
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > LARGEST_REFERENCE:
-                return JSONResponse({"message": "the picture is too large: give one of up to 32 MB"}, 413)
+        if (body := await _read_body(request, LARGEST_REFERENCE)) is None:
+            return JSONResponse({"message": "the picture is too large: give one of up to 32 MB"}, 413)
         path = Path(self._uploads.name) / f"{secrets.token_hex(6)}.png"
         path.write_bytes(body)
         try:
-            read_picture(path)
+            await run_in_threadpool(read_picture, path)
         except StylizeError:
             path.unlink()
             return JSONResponse({"message": "this is not a picture: give a JPEG, PNG or WebP"}, 400)
+        for old in path.parent.iterdir():  # the style before has read its own already, or never will
+            if old not in (path, Path(str(self._live.style.reference))):
+                old.unlink()
         return self._apply({"reference": str(path)})
 
     def _apply(self, changes: dict[str, Any]) -> Response:
         """Changes the style, and answers with what holds now."""
         try:
-            self._live.style = replace(self._live.style, **changes)
+            style = replace(self._live.style, **changes)
+            unknown = name_unknown(self._live.vocabulary, style.prompt)
+            self._live.style = style
         except StylizeError as error:
             return JSONResponse(self._describe() | {"message": str(error)}, 400)
-        except (TypeError, ValueError, AttributeError):
-            return JSONResponse(self._describe() | {"message": "this value has no meaning: give another"}, 400)
-        unknown = name_unknown(self._live.vocabulary, self._live.style.prompt)
         return JSONResponse(self._describe() | {"message": unknown})
 
     def _describe(self) -> dict[str, Any]:
@@ -201,6 +214,25 @@ class LivePage:
         values["structure"] = 1.0 if style.structure is None else style.structure
         shown = {"prompt": style.prompt, "reference": style.reference is not None, **values}
         return {"style": shown, "figures": str(figures), "message": figures.message}
+
+
+async def _read_body(request: Request, most: int) -> bytes | None:
+    """Reads what is sent; `None` if it is too much."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            return None
+    return bytes(body)
+
+
+def _has_meaning(name: str, value: Any) -> bool:
+    """Whether a value is of the kind that a field has; a reference is sent by itself, and can only be left out here."""
+    if name == "reference":
+        return value is None
+    if name == "prompt":
+        return isinstance(value, str) and value.isprintable()
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 class _Guard:
@@ -240,10 +272,11 @@ def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform != "win32":  # there it would let two programs share the port
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
         made.listen()
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         made.close()
         what = f"{host} port {port} cannot be had"
         raise StylizeError(what, "choose another with --port, or an address of this machine") from error

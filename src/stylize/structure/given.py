@@ -138,7 +138,7 @@ def _read_exr(file: Path) -> Map:
     try:
         import OpenEXR
     except ImportError as error:
-        raise VideoError(f"{file}: OpenEXR is not installed", "pip install 'stylize[exr]'") from error
+        raise VideoError(f"{file}: OpenEXR is not installed", "pip install OpenEXR") from error
     try:
         with OpenEXR.File(str(file), separate_channels=True) as exr:
             return _read_depth_channel(exr.channels(), file)

@@ -150,7 +150,7 @@ def _import_ray() -> Any:
         import ray
         import ray.exceptions
     except ImportError as error:
-        raise StylizeError("many workers need Ray", "pip install 'stylize[cluster]'") from error
+        raise StylizeError("many workers need Ray", "pip install 'ray[client]'") from error
     return ray
 
 

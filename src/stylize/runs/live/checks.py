@@ -6,14 +6,15 @@ from pathlib import Path
 
 from stylize.errors import StyleError
 from stylize.masks.masking import is_still
-from stylize.style import Style
+from stylize.style import Style, parse_timeline
 
 RATES = (1.0, 240.0)
 """Frames a second that can be asked for."""
 
 
 def check_live(style: Style) -> None:
-    """Raises StyleError for what needs a whole file."""
+    """Raises StyleError for what needs a whole file, and for prompts whose seconds do not rise."""
+    parse_timeline(style.prompt)
     if style.keyframes or style.depth_from is not None or style.control_from:
         raise StyleError("painted frames, depth maps and control pictures belong to a file", "leave them out")
     if style.mask is not None and not is_still(Path(style.mask)):

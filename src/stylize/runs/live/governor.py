@@ -84,7 +84,7 @@ class Governor:
 
     def restart(self) -> None:
         """Begins to measure anew, after a change; the first frames, for which memory is taken, do not count."""
-        self._frames, self._seconds, self._since = -WARM_UP, 0.0, 0.0
+        self._skipped, self._frames, self._seconds, self._since = 0, 0, 0.0, 0.0
         self._slow: list[float] = []
 
     def observe(self, frames: int, seconds: float, now: float) -> Setting | None:
@@ -94,11 +94,10 @@ class Governor:
             frames, seconds: how many, and the work that they took.
             now: the time, in seconds.
         """
-        self._frames += frames
-        if self._frames <= 0:
-            self._since = now
+        if self._skipped < WARM_UP:
+            self._skipped, self._since = self._skipped + frames, now
             return None
-        self._seconds += seconds
+        self._frames, self._seconds = self._frames + frames, self._seconds + seconds
         if now - self._since < WINDOW:
             return None
         self.rate = self._frames / max(self._seconds, 1e-6)
@@ -143,8 +142,7 @@ def _list_settings(largest: int, fewest: int | None, mode: Mode) -> Sequence[Set
         fewest: `steps` with which a single one is run; `None` if they stay.
         mode: of the style; the fast one stays.
     """
-    sides = [side for side in (largest, *SIDES) if side <= min(largest, SIDES[0])] or [SIDES[0]]
-    sides = sorted({*sides}, reverse=True)
+    sides = sorted({largest, *(side for side in SIDES if side <= largest)}, reverse=True)
     if mode == "fast":
         return [Setting(side, None, "fast") for side in sides]
     fewer = [] if fewest is None else [Setting(side, fewest, "full") for side in sides if side <= SIDE_OF_ONE_STEP]

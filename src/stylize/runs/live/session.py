@@ -125,14 +125,14 @@ class Live:
         self._lock, self._stopping = threading.Lock(), threading.Event()
         check_live(style)
         self._style = self._accepted = style
-        self._asked = False
+        self._asked = self._is_resized = False
         self._plan = make_plan(self._restyler, style)
-        self._governor = None if target_fps is None else self._make_governor(target_fps, style)
+        self._governor = None if target_fps is None else self._make_governor(target_fps, style, self._plan)
         self._set_size(style)
-        self._blend, self._waited, self._index = Blend(), 0.0, 0
+        self._blend, self._index, self._target_fps = Blend(), 0, target_fps
 
-    def _make_governor(self, target_fps: float, style: Style) -> Governor:
-        scheduler, conditions = self._restyler.networks.scheduler, self._plan.conditions
+    def _make_governor(self, target_fps: float, style: Style, plan: Plan) -> Governor:
+        scheduler, conditions = self._restyler.networks.scheduler, plan.conditions
         fewest = next(n for n in range(1, 1001) if steps_to_run(scheduler, n, conditions.strength))
         size = style.size or self._source.source_size
         check_rate(target_fps)
@@ -177,14 +177,14 @@ class Live:
             while not self._is_over():
                 arrange(networks, self._source.size, self._layout, self._say, self._plan.conditions.load)
                 yield from self._restyle_until_change(self._plan)
-                self._change_plan()
+                self._blend.begin()
 
     def _restyle_until_change(self, plan: Plan) -> Iterator[StyledFrame]:
         """Restyles with one plan; a change begins a shot of its own, faded to."""
         pending = dict[int, LiveFrame]()
-        began, self._waited = time.monotonic(), 0.0
-        if (governor := self._governor) is not None:
-            governor.restart()
+        began, waited = time.monotonic(), self._source.waited
+        if self._governor is not None:
+            self._governor.restart()
         for clip, _ in restyle_clips(self._take_clips(pending), self._restyler, plan, at_once=True):
             due = time.monotonic()
             for i in range(len(clip)):
@@ -195,42 +195,55 @@ class Live:
                 self.figures.size = clip.size
                 yield StyledFrame(picture, frame.time, now - frame.arrived, due + float(clip.times[i] - clip.times[0]))
             now = time.monotonic()
-            if governor is not None:
-                before = governor.setting
-                if (chosen := governor.observe(len(clip), now - began - self._waited, now)) is not None:
-                    self._asked |= chosen != before
-                    self._say(f"{chosen} from here on (before: up to {governor.rate:.1f} frames/s at {before})")
-            began, self._waited = now, 0.0
+            self._observe(len(clip), now - began - (self._source.waited - waited), now)
+            began, waited = now, self._source.waited
+
+    def _observe(self, frames: int, seconds: float, now: float) -> None:
+        """Tells the governor what frames cost, and takes another setting over if it wants one."""
+        if (governor := self._governor) is None:
+            return
+        before = governor.setting
+        if (chosen := governor.observe(frames, seconds, now)) is not None:
+            self._is_resized |= chosen != before
+            self._say(f"{chosen} from here on (before: up to {governor.rate:.1f} frames/s at {before})")
 
     def _take_clips(self, pending: dict[int, LiveFrame]) -> Iterator[Clip]:
-        """Yields the newest frames as clips until something is to change; notes them in `pending`."""
-        while not self._asked and not self._is_over():
-            began = time.monotonic()
-            frame = self._source.take()
-            self._waited += time.monotonic() - began
-            if frame is None:
+        """Yields the newest frames as clips until the plan has changed; notes them in `pending`."""
+        while not self._is_over() and not self._change_plan():
+            if (frame := self._source.take()) is None:
                 continue
             pending[self._index] = frame
             self._index += 1
             yield Clip(frame.picture[None], (frame.time,), (Fraction(1, 1000),), self._index - 1)
 
-    def _change_plan(self) -> None:
-        """Takes over a style, or another size, that was asked for; refused ones leave everything as it is."""
+    def _change_plan(self) -> bool:
+        """Takes over a style or a size that was asked for, and tells whether it did; refused ones change nothing."""
         with self._lock:
             style, asked, self._asked = self._style, self._asked, False
-        if not asked:
-            return
+        if not asked and not self._is_resized:
+            return False
+        self._is_resized = False
         try:
-            self._plan = self._make_plan(style, is_new=style is not self._accepted)
-            self._accepted, self.figures.message = style, ""
-        except StylizeError as error:
-            self.figures.message = str(error)
+            self._plan = self._make_plan(style)
+        except Exception as error:  # the picture goes on; an error that is none of ours is named as it is
+            told = str(error) if isinstance(error, StylizeError) else f"{type(error).__name__}: {error}"
+            self.figures.message = told
             with self._lock:
-                self._style = self._accepted
-        self._set_size(self._accepted)
-        self._blend.begin()
+                if self._style is style:  # another one may have been asked for meanwhile
+                    self._style = self._accepted
+            return False
+        self._accepted, self.figures.message = style, ""
+        self._set_size(style)
+        return True
 
-    def _make_plan(self, style: Style, *, is_new: bool) -> Plan:
+    def _make_plan(self, style: Style) -> Plan:
+        is_new = style is not self._accepted
+        governed = ("fit", "mode", "steps", "size")
+        if is_new and any(getattr(style, name) != getattr(self._accepted, name) for name in governed):
+            plan = make_plan(self._restyler, style)
+            if self._target_fps is not None:
+                self._governor = self._make_governor(self._target_fps, style, plan)
+            return plan if self._governor is None else make_plan(self._restyler, self._governor.setting.apply(style))
         chosen = style if self._governor is None else self._governor.setting.apply(style)
         with warnings.catch_warnings():
             if not is_new:  # its unknown words were named already
