@@ -48,6 +48,14 @@ def test_the_gpu_benchmark_runs_anywhere() -> None:
         assert result["share"]["UNet"] > 0.05
 
 
+@pytest.mark.slow
+def test_the_benchmark_of_video_models_runs_anywhere() -> None:
+    result = json.loads(python("benchmarks/gpu_video.py", "--small").stdout.splitlines()[-1])
+    names = {"diffusers' WanVACEPipeline, one window", "stylize, 2 windows", "AnimateDiff with two ControlNets, ours"}
+    assert names <= set(result["rows"])
+    assert all(row["frames_per_second"] > 0 for row in result["rows"].values())
+
+
 def commands() -> list[tuple[str, str]]:
     """Every line of a code block, or of a table, that calls the command; with the page that it is on."""
     found = []

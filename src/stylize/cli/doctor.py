@@ -17,11 +17,12 @@ from stylize.models.registry import models_file
 
 PACKAGES = (
     "stylize", "torch", "torchvision", "diffusers", "transformers", "controlnet-aux", "peft", "compel", "av", "decord",
-    "opencv-python-headless", "numpy", "gradio", "OpenEXR", "ray",
+    "opencv-python-headless", "numpy", "gradio", "uvicorn", "OpenEXR", "ray",
 )  # fmt: skip
 OPTIONAL = {
     "decord": "PyAV reads every video instead",
     "gradio": "pip install 'gradio>=6' for the page",
+    "uvicorn": "pip install starlette uvicorn for the page of a live picture",
     "ray": "pip install 'ray[client]' for runs on many cards and machines",
     "OpenEXR": "pip install OpenEXR for a renderer's depth",
 }

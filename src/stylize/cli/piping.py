@@ -69,6 +69,11 @@ def restyle(
         from stylize.encode import check_output
 
         check_output(job.output, source="pipe", force=job.force, resume=False, also=style.files)
+    if sources[0] != PIPE:
+        from stylize.decode.pipe import PipeReader
+
+        with PipeReader(Path(sources[0])):  # faults of the file are reported before the networks are loaded
+            pass
     source, sink = sys.stdin.buffer if sources[0] == PIPE else None, _take_stdout() if output == PIPE else None
     shown = not given["quiet"]
     with warnings_as_lines(shown=shown):
