@@ -3,9 +3,10 @@
     python benchmarks/gpu_video.py [--size 832x480] [--frames 80] [--steps 20]
     python benchmarks/gpu_video.py --small     # proves the script on a CPU, at a size that says nothing about speed
 
-Rows: diffusers' WanVACEPipeline for one window, our windows of 64 frames that go on from one another, the parts of
-Wan alone (a step, encoding, decoding), and an SD 1.5 model with AnimateDiff's motion modules and two ControlNets,
-ours. Words are random embeddings: the text encoder, 11 GB, is not built. Prints a table, and one JSON object as the last line.
+Rows: diffusers' WanVACEPipeline for one window, our windows of 64 frames that go on from one another, the parts of Wan
+alone (a step, encoding, decoding), and an SD 1.5 model with AnimateDiff's motion modules and two ControlNets, ours.
+Words are random embeddings: the text encoder, 11 GB, is not built. Prints a table, and one JSON object as the last
+line.
 """
 
 from __future__ import annotations
