@@ -261,7 +261,7 @@ def test_a_bar_on_a_terminal(source: Path, tmp_path: Path, tiny_model: Path, mon
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     code, _, err = run("run", source, "-o", tmp_path / "out.mp4", "--prompt", "ink", "--model", tiny_model)
-    assert code == 0 and "restyling" in err and "frames/s" in err
+    assert code == 0 and "restyling" in err and "frames/s" in err, err
 
 
 def test_the_output_differs_with_the_prompt(source: Path, tmp_path: Path, tiny_model: Path) -> None:

@@ -35,12 +35,23 @@ def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
 
     console = Console(stderr=True)
     if not shown or not console.is_terminal:
-        yield _make_plain_progress(shown=shown)
+        yield _raising(_make_plain_progress(shown=shown))
         return
     columns = (TextColumn("restyling"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, speed_estimate_period=60) as bar:
         task = bar.add_task("restyling", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield _raising(lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def _raising(report: Progress) -> Progress:
+    """Returns a callback that also raises an interrupt which a library swallowed."""
+
+    def call(done: int, total: int | None) -> None:
+        if _interrupted.is_set():
+            raise KeyboardInterrupt
+        report(done, total)
+
+    return call
 
 
 def _make_plain_progress(*, shown: bool) -> Progress:
@@ -65,6 +76,8 @@ def _make_plain_progress(*, shown: bool) -> Progress:
 
 
 FAILED, INTERRUPTED = 1, 130
+_interrupted = threading.Event()
+"""Ctrl-C or SIGTERM came."""
 
 
 def say(*lines: str) -> None:
@@ -93,11 +106,14 @@ def one_line_errors() -> Iterator[None]:
 def _raise_on_signals() -> Iterator[None]:
     """Makes SIGTERM raise KeyboardInterrupt, as Ctrl-C does, and ensures that neither of them is lost.
 
+    Libraries catch exceptions, too: what one of them swallows is raised again where progress is reported.
+
     Python drops any exception that is raised in a finalizer, even a Ctrl-C (the `regex` package has thousands of
     finalizers that run in one collection of cycles). A dropped interrupt is raised again when they are done.
     """
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        _interrupted.set()
         raise KeyboardInterrupt
 
     def raise_again(unraisable: Any) -> None:
@@ -106,13 +122,17 @@ def _raise_on_signals() -> Iterator[None]:
         else:
             hook(unraisable)
 
-    before, hook = signal.signal(signal.SIGTERM, interrupt), sys.unraisablehook
+    _interrupted.clear()
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before, hook = {number: signal.signal(number, interrupt) for number in numbers}, sys.unraisablehook
     sys.unraisablehook = raise_again
     try:
         yield
     finally:
+        _interrupted.clear()
         sys.unraisablehook = hook
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
