@@ -1,5 +1,5 @@
 # make demo   set up, restyle the example clip with the built-in model: out/demo.mp4, out/before-after.png
-# make test   set up, run the tests
+# make test   set up, run the tests; make test-fast: the quick ones, side by side
 # make lint   format, style and types
 # make bench  speed, and memory against length
 # make bench-temporal [DATA=folder]   who flickers: peers' mechanisms and ours, one by one
@@ -19,7 +19,7 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -17,7 +18,7 @@ def test_a_resumed_runs_pace_counts_only_its_own_frames(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter([0.0, 1.0, 20.0])
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     with console.progress_bar() as report:
         report(1001, 1100)
         report(1040, 1100)
