@@ -83,7 +83,7 @@ def test_ctrl_c_leaves_a_whole_file(tiny_model: Path, tmp_path: Path, number: si
     began = time.monotonic()
     program.send_signal(number)
     _, told = program.communicate(timeout=30)
-    assert program.returncode == 0 and time.monotonic() - began < 4, told
+    assert program.returncode == 0 and time.monotonic() - began < 8, told
     made = int(re.search(r"out.mp4: (\d+) frames", told)[1])  # type: ignore[index]
     assert len(frames(tmp_path / "out.mp4")) == made > 0 and not partial.exists()
 
