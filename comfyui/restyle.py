@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -190,11 +191,14 @@ class StylizeRestyle:
             if paintings:
                 clips = carry_paintings(clips, fit_paintings(paintings, images, fps, networks_size))
             masking = None if mask is None else make_masking(mask, before.frames)
-            for clip, state_after in stylizer.stream_on(clips, style, before.state, masking):
-                for picture in clip.frames:
-                    result[left.frames - before.frames] = to_image(resize(picture, size))
-                    left = Done(left.frames + 1, state_after)
-                    progress.step(picture)
+            # closed where the user cancels, so that its threads end at once
+            restyled: Any = stylizer.stream_on(clips, style, before.state, masking)
+            with contextlib.closing(restyled):
+                for clip, state_after in restyled:
+                    for picture in clip.frames:
+                        result[left.frames - before.frames] = to_image(resize(picture, size))
+                        left = Done(left.frames + 1, state_after)
+                        progress.step(picture)
         BATCHES.keep(meta_batch, unique_id, left)
         return result, left
 
