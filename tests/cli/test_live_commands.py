@@ -20,6 +20,7 @@ import pytest
 
 from command import run
 from media import frames, make_video, picture
+from ports import free_port
 
 LOOK = ["--prompt", "ink", "--steps", 2, "--strength", 0.5, "--device", "cpu"]
 
@@ -93,7 +94,7 @@ def test_stream_in_stream_out(tiny_model: Path, tmp_path: Path) -> None:
     """A sender by UDP, the program, a receiver: with sound, at the stream's own times."""
     options = {"preset": "ultrafast", "tune": "zerolatency", "g": "12"}
     film = make_video(tmp_path / "in.mp4", 600, sound=True, options=options)
-    ports = [free_port(), free_port()]
+    ports = [free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM)]
     addresses = [f"udp://127.0.0.1:{port}" for port in ports]
     stop = threading.Event()
 
@@ -177,12 +178,6 @@ def test_an_end_without_frames(tiny_model: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, input=(tmp_path / "in.ts").read_bytes(), capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
     assert len(frames(tmp_path / "out.mp4")) >= 1
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.slow

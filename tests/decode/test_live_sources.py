@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media import make_video, picture
+from ports import free_port
 from stylize import VideoError
 from stylize.decode import live, live_feed
 from stylize.decode.colour import Colour
@@ -253,16 +254,10 @@ def test_what_is_piped_in_is_asked_for() -> None:
         pass
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.slow
 def test_a_real_stream_goes_and_comes_back() -> None:
     """MPEG-TS by UDP; the sender stops, and another one with another size begins."""
-    port, said = free_port(), list[str]()
+    port, said = free_port(socket.SOCK_DGRAM), list[str]()
 
     def send(size: tuple[int, int], seconds: float) -> None:
         with av.open(f"udp://127.0.0.1:{port}?pkt_size=1316", "w", format="mpegts") as container:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from media import frames, make_video, picture, sound_packets
+from ports import free_port
 from stylize import StyleError, VideoError, VideoReader
 from stylize.decode.container import open_container
 from stylize.decode.live_address import hide_password
@@ -218,12 +219,6 @@ def test_a_receiver_that_stalls_holds_nothing_up(source: VideoReader) -> None:
         began = time.monotonic()
         writer.__exit__(None, None, None)
         assert slowest < 1 and time.monotonic() - began < 15 and writer.missed > 50
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.slow

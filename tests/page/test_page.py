@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from browsers import QUIET, find_chromium
 from media import frames, make_video
+from ports import free_port
 from stylize import Stylizer, load_stylizer
 from stylize.cli import app
 from stylize.networks import Networks
@@ -40,12 +41,6 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         yield launched
         launched.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
