@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib.util
 import os
 import secrets
@@ -106,6 +108,7 @@ def _restyle(asked: _Asked, page: _Page | None) -> None:
     from stylize.decode.live_address import parse_live_address
     from stylize.encode.live_target import parse_live_target
 
+    atexit.register(_end_quickly)
     address, quiet = parse_live_address(asked.source), asked.values["quiet"]
     read = address.url if address.kind == "loop" else ""
     target = None if asked.output is None else parse_live_target(asked.output, force=asked.values["force"], source=read)
@@ -133,6 +136,12 @@ def _make_session(asked: _Asked, reader: LiveReader, tell: Say) -> Live:
     if rate is None and asked.style.fit is None:
         rate = USUAL_RATE.get(stylizer.networks.device.type, USUAL_RATE["cpu"])
     return Live(stylizer, reader, asked.style, target_fps=rate, say=tell)
+
+
+def _end_quickly() -> None:
+    """Keeps Python from looking through all of torch's objects at its end, which takes a second."""
+    gc.disable()
+    gc.freeze()
 
 
 def _mute(line: str) -> None:
