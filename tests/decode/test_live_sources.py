@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from media import make_video, picture
 from ports import free_port
 from stylize import VideoError
-from stylize.decode import live, live_feed
+from stylize.decode import live, live_feed, live_sound
 from stylize.decode.colour import Colour
 from stylize.decode.live import LiveReader, _Clock
 from stylize.decode.live_address import ALLOWED, STREAMS, parse_live_address
@@ -247,6 +247,39 @@ def test_sound_keeps_to_the_frames() -> None:
     assert clock.place(Fraction(101)) is None
     clock.start = Fraction(7)
     assert clock.read(Fraction(0), 12.5) == 2.5 and clock.place(Fraction(8)) == Fraction(7, 2)
+
+
+def test_sound_that_nobody_knows_moves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two tracks the first cannot be described: packets of the second are still the second's."""
+    with av.open(str(tmp_path / "two.mkv"), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"tune": "zerolatency"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        voices = [container.add_stream(codec, rate=48000, layout="mono") for codec in ("pcm_s16le", "aac")]
+        for i in range(5):
+            frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            container.mux(video.encode(frame))
+            for voice, format in zip(voices, ("s16", "fltp"), strict=True):
+                kind = np.int16 if format == "s16" else np.float32
+                samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), kind), format=format, layout="mono")
+                samples.sample_rate, samples.pts, samples.time_base = 48000, i * 1024, Fraction(1, 48000)
+                container.mux(voice.encode(samples))
+        for stream in (video, *voices):
+            container.mux(stream.encode(None))
+
+    class Picky(live_sound.SoundTrack):
+        def __init__(self, stream: Any) -> None:
+            if stream.codec_context.name == "pcm_s16le":
+                raise ValueError("nobody knows it")
+            super().__init__(stream)
+
+    monkeypatch.setattr(live_sound, "SoundTrack", Picky)
+    with (tmp_path / "two.mkv").open("rb", buffering=0) as file:
+        feed = live_feed.open_feed(parse_live_address("pipe:"), file)
+        packets = [one for one in feed.pictures() if isinstance(one, live_sound.SoundPacket)]
+        feed.close()
+    assert [track.codec for track in feed.tracks] == ["aac"]
+    assert packets and {packet.track for packet in packets} == {0} and max(len(p.content) for p in packets) < 1000
 
 
 def test_what_is_piped_in_is_asked_for() -> None:

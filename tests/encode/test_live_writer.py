@@ -73,7 +73,7 @@ def test_an_odd_size_loses_a_row(source: VideoReader, tmp_path: Path) -> None:
 def read_sound(film: Path) -> tuple[tuple[SoundTrack, ...], list[SoundPacket]]:
     """Tracks and packets, when the file is closed already."""
     with open_container(film) as container:
-        tracks, packets = describe_sound(container), []
+        tracks, packets = tuple(describe_sound(container).values()), []
         for packet in container.demux(container.streams.audio[0]):
             if packet.size:
                 base = Fraction(packet.time_base)

@@ -87,8 +87,8 @@ class _StreamFeed:
         self._stream.thread_type = "SLICE"  # threads for whole frames hold several of them back
         self._stream.codec_context.flags |= av.codec.context.Flags.low_delay
         has_sound = address.kind in ("stream", "pipe")
-        self.tracks = describe_sound(self._container) if has_sound else ()
-        self._sound_streams = tuple(self._container.streams.audio) if has_sound else ()
+        known = describe_sound(self._container) if has_sound else {}
+        self.tracks, self._numbers = tuple(known.values()), {index: i for i, index in enumerate(known)}
         self._paced = address.kind == "loop"
 
     def pictures(self) -> Iterator[LivePicture | SoundPacket]:
@@ -119,13 +119,13 @@ class _StreamFeed:
 
     def _decode(self) -> Iterator[Any]:
         """Yields frames and packets of sound; a damaged packet costs its picture."""
-        numbers = {stream.index: i for i, stream in enumerate(self._sound_streams)}
-        for packet in self._container.demux(self._stream, *self._sound_streams):
-            if packet.stream.index in numbers:
+        sound = [stream for stream in self._container.streams.audio if stream.index in self._numbers]
+        for packet in self._container.demux(self._stream, *sound):
+            if (number := self._numbers.get(packet.stream.index)) is not None:
                 if packet.size and packet.pts is not None:
                     base = Fraction(packet.time_base)
                     time_and_length = packet.pts * base, (packet.duration or 0) * base
-                    yield SoundPacket(numbers[packet.stream.index], bytes(packet), *time_and_length, base)
+                    yield SoundPacket(number, bytes(packet), *time_and_length, base)
                 continue
             try:
                 yield from packet.decode()

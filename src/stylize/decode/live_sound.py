@@ -34,12 +34,12 @@ class SoundTrack:
         """For `add_stream_from_template`."""
 
 
-def describe_sound(container: Any) -> tuple[SoundTrack, ...]:
-    """Returns the tracks of sound of an open source; those that nobody knows are left out."""
-    tracks = []
+def describe_sound(container: Any) -> dict[int, SoundTrack]:
+    """Returns the tracks of sound of an open source by their streams' index; those that nobody knows are left out."""
+    tracks = {}
     for stream in container.streams.audio:
         try:
-            tracks.append(SoundTrack(stream))
+            tracks[stream.index] = SoundTrack(stream)
         except (ValueError, av.FFmpegError):
             continue
-    return tuple(tracks)
+    return tracks

@@ -18,8 +18,6 @@ STREAMS = {"udp": "mpegts", "tcp": "mpegts", "srt": "mpegts", "rtp": "rtp_mpegts
 RECORDINGS = {".mkv": "matroska", ".mp4": "mp4", ".ts": "mpegts"}
 """Muxers of recordings; what is written can be played whenever the program ends."""
 CAMERA = "camera:"
-
-
 PLAIN = ("udp", "tcp")
 """Protocols that Python speaks itself."""
 
