@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import itertools
 import socket
 import threading
@@ -321,3 +323,25 @@ def test_a_real_stream_goes_and_comes_back() -> None:
         assert is_fitted and frame is not None and frame.picture.shape == (96, 128, 3)
     sender.join()
     assert len(said) >= 2 and said[-1].endswith("is back")
+
+
+def test_a_stream_may_not_lead_to_files(tmp_path: Path) -> None:
+    """A list of parts: those of the same server are read, to their first keyframe; a file of this machine is not."""
+    make_video(tmp_path / "part.ts", 10, options={"tune": "zerolatency"})
+    for name, part in (("good", "part.ts"), ("evil", f"file://{tmp_path}/part.ts")):
+        lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:0.4,", part, "#EXT-X-ENDLIST", ""]
+        (tmp_path / f"{name}.m3u8").write_text("\n".join(lines))
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        with LiveReader(parse_live_address(f"{address}/good.m3u8")) as reader:
+            assert reader.source_size == (64, 48)
+        with pytest.raises(VideoError), LiveReader(parse_live_address(f"{address}/evil.m3u8")):
+            pass
+        server.shutdown()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass

@@ -51,8 +51,8 @@ def parse_live_address(text: str, platform: str = sys.platform) -> LiveAddress:
     scheme, colon, rest = text.partition(":")
     scheme = scheme.lower()
     if colon and scheme in STREAMS and rest.startswith("//"):
-        options = {"protocol_whitelist": ALLOWED, "fflags": "nobuffer", "flags": "low_delay"}
-        options |= {"probesize": "1000000", "analyzeduration": "1000000"}  # a second; FFmpeg's own five are too late
+        # a second is looked at, FFmpeg's own five are too late; it is shown, too: the first keyframe may be in it
+        options = {"protocol_whitelist": ALLOWED, "probesize": "1000000", "analyzeduration": "1000000"}
         options |= {"rtsp_transport": "tcp"} if scheme.startswith("rtsp") else {}
         return LiveAddress(hide_password(text), "stream", text, None, options)
     if colon and scheme in ("camera", "screen"):
