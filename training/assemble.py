@@ -17,7 +17,7 @@ from transformers import CLIPImageProcessor, CLIPTokenizer
 
 import prompts
 from denoiser import REFERENCE_SIDE, Denoiser, build_scheduler, save
-from painters import CELLS
+from painters import CELLS, PIXELS
 from stylize.models.loading import IMAGE_PROMPT
 from stylize.structure.depth_network import DepthNetwork
 from tones import TONES
@@ -27,7 +27,7 @@ CONTROLS = {"depth": "controlnet", "strokes": "controlnet_1"}
 """Folders of the ControlNets by control."""
 DEFAULTS = {
     "steps": 1, "strength": 0.65, "guidance_scale": 1.0, "controls": {"depth": 0.5, "strokes": 1.0},
-    "on_request": ["depth"], "full_strength": 0.94,
+    "on_request": ["depth"], "full_strength": 0.94, "palette": 1.0,
 }  # fmt: skip
 OWN, DIFFUSERS, TRANSFORMERS = "stylize.networks.patches", "diffusers", "transformers"
 INDEX = {
@@ -114,6 +114,7 @@ def assemble(work: Path, out: Path, depth: Path) -> None:
         "image_prompt": ADAPTER,
         "looks": prompts.LOOKS,
         "cells": CELLS,
+        "pixels": PIXELS,
         "tones": {name: tone.words for name, tone in TONES.items()},
         "words": prompts.vocabulary(),
     }

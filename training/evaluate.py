@@ -33,10 +33,12 @@ import looks
 import prompts
 from data import to_tensor
 from given import Given
-from painters import CELLS, PAINTERS
+from painters import CELLS, PAINTERS, PIXELS
 from pictures import read, split, square
 from sheet import CLIPS, contact_sheet, read_frames
 from stylize import Clip, Style, Stylizer, load_stylizer
+from stylize.finish import Finish
+from stylize.frames import to_bytes, to_floats
 from stylize.metrics import spearman
 from stylize.metrics.figures import pair_figures
 from stylize.motion.flow import optical_flow
@@ -69,7 +71,9 @@ def teach(photo: np.ndarray) -> dict[str, np.ndarray]:
     for name, paint in PAINTERS.items():
         order = StrokeOrder(cells=((Fraction(0), CELLS.get(name)),))
         _, state = take_strokes([(photo, None, Fraction(0))], order, None, 0)
-        renditions[name] = paint(photo, Given(draw_lines(photo), state.strokes, *state.cells))
+        painted = paint(photo, Given(draw_lines(photo), state.strokes, *state.cells))
+        finish = Finish(pixels=((Fraction(0), PIXELS.get(name)),))
+        renditions[name] = to_bytes(finish.apply([to_floats(painted)], [Fraction(0)], None)[0][0])
     return renditions
 
 

@@ -293,3 +293,6 @@ CELLS = {
     "fresco": "panes",
 }
 """Which kind of cells a look wants."""
+
+PIXELS = {"pixel-art": 96}
+"""How many rows of pixels results in a look are made of."""

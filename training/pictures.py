@@ -15,6 +15,8 @@ NEARER = 1.8
 HELD_OUT_EVERY = 12
 HELD_OUT_CLIPS = ("cockatoo", "city-night", "bigbuckbunny")
 FRAMES_A_CLIP = 10
+CROPS = 6
+"""Windows of each painting."""
 FLAT, PATTERNS = 24, 40
 """How many pictures of each kind a pass has; the flat ones are the last."""
 NIGHT, RELIT = 0.2, 0.5
@@ -122,7 +124,7 @@ def sources(data: Path, passes: int) -> list[np.ndarray]:
     return made + [flat_picture(np.random.default_rng([7, i])) for i in range(FLAT)]
 
 
-def paintings(data: Path, crops: int = 6) -> np.ndarray:
+def paintings(data: Path, crops: int = CROPS) -> np.ndarray:
     """Crops of the paintings to train on, uint8 `[N, SIDE, SIDE, 3]`."""
     paths = split(data / "paintings")[0]
     return np.stack([square(read(path), np.random.default_rng([9, i, k]), SIDE, NEARER)

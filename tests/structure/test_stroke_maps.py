@@ -12,6 +12,7 @@ from stylize.motion import motion_between
 from stylize.structure import StrokeOrder, stroke_field, take_strokes
 from stylize.structure.stroke_maps import StrokeState
 from stylize.structure.strokes import draw_lines
+from stylize.style import find_moment
 
 FRAMES = [picture(i, 96, 64) for i in range(5)]
 STEPS = [
@@ -52,5 +53,5 @@ def test_seeds_and_shots_have_strokes_of_their_own() -> None:
 )
 def test_between_two_prompts_the_nearer_one_has_its_cells(second: float, kind: str | None) -> None:
     order = StrokeOrder(cells=((Fraction(0), None), (Fraction(4), "dots"), (Fraction(8), "stones")))
-    assert order.kind_at(Fraction(second)) == kind
+    assert find_moment(order.cells, Fraction(second)) == kind
     assert order.kinds == ("dots", "stones")

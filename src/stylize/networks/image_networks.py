@@ -41,6 +41,9 @@ class Defaults:
     on_request: tuple[str, ...] = ()
     """Controls that an ordinary video does without, for speed: they count for other kinds of footage, for depth that
     comes with the source, and where they are asked for."""
+    palette: float = 0.0
+    """How far results are given the palette and the contrasts of a reference, in [0, 1]; for models that take its
+    strokes only."""
 
 
 @dataclass(eq=False)

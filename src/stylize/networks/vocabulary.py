@@ -29,6 +29,8 @@ class Vocabulary:
     words: frozenset[str]
     cells: Mapping[str, str] = field(default_factory=dict)
     """The kind of cells (stones, panes, dabs, dots) that a look is made of, by look; the others have none."""
+    pixels: Mapping[str, int] = field(default_factory=dict)
+    """How many rows of pixels a look is made of, by look; the others of as many as the picture has."""
 
     def read(self, prompt: str) -> Reading:
         """Splits a prompt into known words, in their order, and unknown ones; words may have "-" or "'" inside."""
@@ -47,18 +49,29 @@ class Vocabulary:
 
     def find_looks(self, text: str) -> tuple[str, ...]:
         """Returns the looks that the text has a phrase of, as whole words."""
-        padded = _pad_words(text)
-        return tuple(
-            look for look, phrases in self.looks.items() if any(_pad_words(phrase) in padded for phrase in phrases)
-        )
+        return _find(self.looks, text)
+
+    def names_tone(self, text: str) -> bool:
+        """Whether the text has any phrase of any tone, as whole words."""
+        return bool(_find(self.tones, text))
 
     def find_cells(self, text: str) -> str | None:
         """Returns the kind of cells that the first look of a text with cells is made of."""
         return next((self.cells[look] for look in self.find_looks(text) if look in self.cells), None)
 
+    def find_pixels(self, text: str) -> int | None:
+        """Returns how many rows of pixels the first look of a text with pixels is made of."""
+        return next((self.pixels[look] for look in self.find_looks(text) if look in self.pixels), None)
+
     def describe(self) -> str:
         """Lists the looks and tones by name, in one line."""
         return f"looks: {', '.join(self.looks)}; tones: {', '.join(self.tones)}"
+
+
+def _find(phrases: Mapping[str, tuple[str, ...]], text: str) -> tuple[str, ...]:
+    """Returns the names that the text has a phrase of, as whole words."""
+    padded = _pad_words(text)
+    return tuple(name for name, some in phrases.items() if any(_pad_words(phrase) in padded for phrase in some))
 
 
 def _pad_words(text: str) -> str:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image as PillowImage
 
 from stylize.errors import ModelError, StyleError
+from stylize.finish import Finish
 from stylize.networks import Networks
 from stylize.networks.budget import MemoryLoad
 from stylize.networks.prompts import Timeline
 from stylize.restyle.prompting import prompts_for
-from stylize.style import FOOTAGE, Control, Style, Temporal, parse_timeline
+from stylize.style import FOOTAGE, Control, Moments, Style, Temporal, parse_timeline
 from stylize.style.footage import Footage
+
+BESIDE_TONES = 0.5
+"""Share of a reference's palette where words ask for a tone, too."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,10 @@ class Conditions:
     footage: Footage = FOOTAGE["video"]
     structure: float = 1.0
     """How tightly forms are held, in [0, 1]; 1 is fully."""
-    cells: tuple[tuple[Fraction, str | None], ...] = ((Fraction(0), None),)
+    cells: Moments[str | None] = ((Fraction(0), None),)
     """The kind of cells that the look is made of, or none, from each second on."""
+    finish: Finish = field(default_factory=Finish)
+    """What is done to results after they were steadied."""
     reference: PillowImage.Image | None = None
     """A reference picture that is shown to the model as it is, beside the frames."""
 
@@ -90,14 +97,27 @@ def conditions_for(networks: Networks, style: Style, reference: PillowImage.Imag
         temporal = replace(temporal, attention=0.0)
     return Conditions(
         prompts, guidance, rescale, strength, controls, temporal, style.seed, schedule, footage,
-        structure, find_cells(networks, style),
+        structure, find_cells(networks, style), make_finish(networks, style, reference),
     )  # fmt: skip
 
 
-def find_cells(networks: Networks, style: Style) -> tuple[tuple[Fraction, str | None], ...]:
+def find_cells(networks: Networks, style: Style) -> Moments[str | None]:
     """Returns the kind of cells that each prompt of a style wants, with the second from which on it holds."""
     read = networks.vocabulary.find_cells if networks.vocabulary else lambda _: None
     return tuple((at, read(text)) for at, text in parse_timeline(style.prompt))
+
+
+def make_finish(networks: Networks, style: Style, reference: PillowImage.Image | None) -> Finish:
+    """Returns what is done to results in the end, for models that leave palettes or pixels to it."""
+    known = networks.vocabulary
+    if style.keyframes:  # paintings stay as they were painted, and hand their colours on themselves
+        return Finish()
+    share = networks.defaults.palette * min(1.0, style.reference_weight)
+    if known and known.names_tone(style.prompt):
+        share *= BESIDE_TONES
+    picture = None if reference is None or share == 0 else np.asarray(reference.convert("RGB"))
+    rows = known.find_pixels if known else lambda _: None
+    return Finish(picture, share, tuple((at, rows(text)) for at, text in parse_timeline(style.prompt)))
 
 
 def to_controls(weights: Mapping[str, float]) -> dict[str, Control]:

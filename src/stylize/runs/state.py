@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from stylize.errors import UnfinishedRun
+from stylize.finish import Tones
 from stylize.motion import CutDetector, FramePair
 from stylize.pipeline import State
 from stylize.restyle import Memory
@@ -20,9 +21,10 @@ from stylize.structure.cells import Cells
 from stylize.structure.strokes import Strokes
 
 CACHES = ("style_anchor", "anchor", "previous")
-ARRAYS = ("cuts/", "last/", "matte/", "strokes/", "cells/")
+ARRAYS = ("cuts/", "last/", "matte/", "strokes/", "cells/", "tones/")
 WINDOW = "window/"
 STROKES = ("values", "coordinates", "level", "forms", "direction")
+TONES = ("contrasts", "mean", "covariance")
 CELLS = ("points", "values", "ids", "labels", "cover")
 
 
@@ -40,6 +42,8 @@ def to_bytes(state: State) -> bytes:
         arrays |= {"last/source": state.last.source, "last/styled": state.last.styled}
     if state.matte is not None:
         arrays |= {"matte/picture": state.matte[0], "matte/matte": state.matte[1]}
+    if state.tones is not None:
+        arrays |= {f"tones/{name}": getattr(state.tones, name) for name in TONES}
     drawn = state.strokes
     if drawn is not None:
         arrays |= {f"strokes/{name}": getattr(drawn.strokes, name) for name in STROKES}
@@ -48,6 +52,7 @@ def to_bytes(state: State) -> bytes:
     numbers = {
         "shot": memory.shot, "frames_in_shot": memory.frames_in_shot, "usual": state.cuts.usual,
         "depth_range": None if state.depth_range is None else asdict(state.depth_range),
+        "toned": 0 if state.tones is None else state.tones.frames,
         "born": {} if drawn is None else {one.kind: one.born for one in drawn.cells},
     }  # fmt: skip
     return save(tensors, metadata={"state": json.dumps(numbers)})
@@ -75,6 +80,7 @@ def from_bytes(content: bytes, device: torch.device) -> State:
             Memory(**caches, window=window, shot=numbers["shot"], frames_in_shot=numbers["frames_in_shot"]),
             _restore_strokes(arrays, numbers["born"]),
             last,
+            Tones(**{n: arrays[f"tones/{n}"] for n in TONES}, frames=numbers["toned"]) if numbers["toned"] else None,
             (arrays["matte/picture"], arrays["matte/matte"]) if "matte/matte" in arrays else None,
         )
     except (SafetensorError, ValueError, KeyError, TypeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,6 +14,7 @@ from stylize.structure.cells import Cells, carry_cells, start_cells
 from stylize.structure.coarsen import blur_forms
 from stylize.structure.sheets import SHEET, make_sheets
 from stylize.structure.strokes import Strokes, carry_strokes, draw_lines, start_strokes
+from stylize.style import Moments, find_moment
 
 STROKES = "strokes"
 """Name of the control."""
@@ -26,7 +26,7 @@ class StrokeOrder:
 
     seed: int = 0
     """Another one gives another hand: other places for the same strokes."""
-    cells: tuple[tuple[Fraction, str | None], ...] = ((Fraction(0), None),)
+    cells: Moments[str | None] = ((Fraction(0), None),)
     """The kind of cells (`cells.KINDS`), or none, from each second on, on the source's clock."""
     structure: float = 1.0
     """How tightly lines hold the forms, in [0, 1]."""
@@ -35,12 +35,6 @@ class StrokeOrder:
     def kinds(self) -> tuple[str, ...]:
         """Every kind of cells that the run ever wants; all are carried all the time."""
         return tuple(sorted({kind for _, kind in self.cells if kind is not None}))
-
-    def kind_at(self, time: Fraction) -> str | None:
-        """Returns the kind of cells of a moment: between two prompts, of the nearer one."""
-        moments = [moment for moment, _ in self.cells]
-        ends = [(one + other) / 2 for one, other in itertools.pairwise(moments)]
-        return self.cells[sum(time >= end for end in ends)][1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +91,6 @@ def _carry(picture: Picture, motion: Motion, order: StrokeOrder, state: StrokeSt
 def _paint(picture: Picture, order: StrokeOrder, state: StrokeState, time: Fraction) -> Map:
     """Joins lines, stroke field and the cells of the moment to one map, `[3, H, W]`."""
     lines, field = draw_lines(blur_forms(picture, order.structure)), state.strokes.picture
-    kind = order.kind_at(time)
+    kind = find_moment(order.cells, time)
     cells = np.zeros_like(field) if kind is None else state.cells[order.kinds.index(kind)].picture
     return np.stack([lines, field, cells]).astype(np.float32)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import TypeAlias, TypeVar
 
 from stylize.errors import StyleError
+
+Value = TypeVar("Value")
+Moments: TypeAlias = Sequence[tuple[Fraction, Value]]
+"""Values, each with the second from which on it holds; the first one is 0."""
 
 DECADE = re.compile(r"\d*\d0")
 """A time that is more likely a decade, if it is the only one: "80s: neon", "1990s: anime"."""
@@ -36,3 +42,9 @@ def parse_timeline(prompt: str) -> list[tuple[Fraction, str]]:
     if not all(text for _, text in moments):
         raise StyleError(f"a moment of '{prompt}' has no words", "write some after the colon")
     return moments
+
+
+def find_moment(moments: Moments[Value], time: Fraction) -> Value:
+    """Returns the value at a second; between two, which blend there, that of the nearer one."""
+    ends = [(one + other) / 2 for (one, _), (other, _) in itertools.pairwise(moments)]
+    return moments[sum(time >= end for end in ends)][1]

@@ -1,0 +1,51 @@
+"""The last touch of a run, the same for all of its frames."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from stylize.finish.pixels import make_pixels
+from stylize.finish.tones import Tones, match_tones, measure_tones
+from stylize.frames import Image, Picture
+from stylize.style import Moments, find_moment
+
+
+@dataclass(frozen=True, eq=False)
+class Finish:
+    """What is done to results after they were steadied; of itself nothing."""
+
+    reference: Picture | None = field(default=None, repr=False)
+    """The picture whose palette and contrasts results are given, uint8 RGB `[H, W, 3]`."""
+    share: float = 1.0
+    """How much of them, in [0, 1]."""
+    pixels: Moments[int | None] = ((Fraction(0), None),)
+    """Rows of the pixels that results are made of, or `None`, from each second on, on the source's clock."""
+
+    def apply(
+        self, images: Sequence[Image], times: Sequence[Fraction], before: Tones | None
+    ) -> tuple[list[Image], Tones | None]:
+        """Finishes consecutive frames of a shot.
+
+        Args:
+            images: RGB `[H, W, 3]` in [0, 1].
+            times: their seconds.
+            before: what the frames before them left; `None` at the start of a shot.
+
+        Returns:
+            The finished frames, and what they leave to the next ones.
+        """
+        finished = []
+        for image, time in zip(images, times, strict=True):
+            if self.reference is not None and self.share > 0:
+                image, before = match_tones(image, self._measure(min(image.shape[:2])), before, self.share)
+            rows = find_moment(self.pixels, time)
+            finished.append(image if rows is None else make_pixels(image, rows))
+        return finished, before
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019 - a run has one of them, and results of one size
+    def _measure(self, short_side: int) -> Tones:
+        assert self.reference is not None
+        return measure_tones(self.reference, short_side)
