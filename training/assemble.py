@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -116,6 +117,7 @@ def assemble(work: Path, out: Path, depth: Path) -> None:
         "cells": CELLS,
         "pixels": PIXELS,
         "tones": {name: tone.words for name, tone in TONES.items()},
+        "grades": {name: asdict(tone.grade) for name, tone in TONES.items()},
         "words": prompts.vocabulary(),
     }
     for name, content in (("model_index.json", INDEX), ("stylize.json", settings)):

@@ -85,9 +85,6 @@ def test_the_model_says_whether_palettes_are_given(tiny: Networks, tmp_path: Pat
     assert finish.reference is not None and np.array_equal(finish.reference, REFERENCE)
     assert finish.share == pytest.approx(0.4)
     assert conditions_for(palette, replace(style, reference_weight=1.5), reference).finish.share == pytest.approx(0.8)
-    words = Vocabulary({}, {"night": ("at night",)}, frozenset(("at", "night")))
-    toned = conditions_for(replace(palette, vocabulary=words), replace(style, prompt="at night"), reference)
-    assert toned.finish.share == pytest.approx(0.2)
     painted = replace(style, keyframes={Fraction(0): picture_file})
     assert conditions_for(palette, painted, reference).finish.reference is None  # its paintings would change, too
 

@@ -174,6 +174,26 @@ def test_a_reference_gives_its_look(pocket: Stylizer, source: Clip, tmp_path: Pa
     assert out["sepia"][..., 0].mean() > out["sepia"][..., 2].mean() + 15
 
 
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_reference_gives_its_palette(pocket: Stylizer, source: Clip, tmp_path: Path, weight: float) -> None:
+    """Means and spread of all channels, exactly, where it has its whole weight."""
+    rng = np.random.default_rng(0)
+    painting = rng.normal((70, 100, 150), (25, 20, 30), (96, 128, 3)) + rng.normal(0, 25, (96, 128, 1))
+    cv2.imwrite(str(tmp_path / "p.png"), cv2.GaussianBlur(painting.clip(0, 255), (0, 0), 0.7)[..., ::-1])
+    painting = cv2.imread(str(tmp_path / "p.png"))[..., ::-1]
+    out = first(pocket, source, "oil painting", reference=tmp_path / "p.png", reference_weight=weight)
+    apart = np.abs(out.mean((0, 1)) - painting.mean((0, 1))).max()
+    spread = np.abs(out.std((0, 1)) / painting.std((0, 1)) - 1).max()
+    assert (apart < 4 and spread < 0.15) == (weight == 1.0)
+
+
+def test_pixel_art_has_pixels(pocket: Stylizer, source: Clip) -> None:
+    large = Clip(np.stack([cv2.resize(source.frames[0], (384, 216))]), source.times[:1], source.durations[:1])
+    out = first(pocket, large, "pixel art").reshape(108, 2, 192, 2, 3)
+    assert (out == out[:, :1, :, :1]).all()
+    assert len(np.unique(out.reshape(-1, 3), axis=0)) < 160
+
+
 @pytest.mark.parametrize("control", ["strokes", "depth"])
 def test_control_weights_act_smoothly(pocket: Stylizer, source: Clip, control: str) -> None:
     """From none to 1.5 the picture moves on, step after step, and no step is a jump."""

@@ -108,6 +108,16 @@ def test_without_a_known_look_the_picture_stays_a_photo(taught: Networks) -> Non
     assert torch.equal(toned, embed(taught, Style(prompt="photo, at night"), guided=False).words)
 
 
+def test_graded_tones_are_not_said_to_the_networks_unless_paintings_lead(taught: Networks, tmp_path: Path) -> None:
+    graded = replace(taught, vocabulary=replace(VOCABULARY, grades={"night": {"gamma": 1.4}}))
+    said = Style(prompt="ink drawing at night", keyframes={Fraction(0): tmp_path / "painted.png"})
+    unsaid = replace(said, keyframes=None)
+    plain, toned = (embed(graded, Style(prompt=p), guided=False).words for p in ("ink drawing", "ink drawing at night"))
+    assert torch.equal(embed(graded, unsaid, guided=False).words, plain) and torch.equal(toned, plain)
+    assert not torch.equal(prompt_for(graded, said, None, guided=False).words, plain)
+    assert torch.equal(prompt_for(graded, said, None, guided=False).words, embed(taught, unsaid, guided=False).words)
+
+
 def test_a_general_model_reads_every_word(tiny: Networks) -> None:
     one, other = (embed(tiny, Style(prompt=p), guided=False).words for p in ("klimt", "photo"))
     assert not torch.equal(one, other)

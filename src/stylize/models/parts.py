@@ -83,8 +83,8 @@ class Source:
         if "words" not in self.settings:
             return None
         looks, tones = ({n: tuple(p) for n, p in self.settings.get(key, {}).items()} for key in ("looks", "tones"))
-        cells, pixels = (self.settings.get(key, {}) for key in ("cells", "pixels"))
-        return Vocabulary(looks, tones, frozenset(self.settings["words"]), cells, pixels)
+        more = {key: self.settings.get(key, {}) for key in ("cells", "pixels", "grades")}
+        return Vocabulary(looks, tones, frozenset(self.settings["words"]), **more)
 
 
 def find_source(model: str, extras: Extras, *, offline: bool = False, say: Say | None = None) -> Source:

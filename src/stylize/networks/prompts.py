@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import torch
 
+from stylize.style import blend_moments
+
 
 @dataclass(frozen=True)
 class PromptEmbedding:
@@ -38,17 +40,8 @@ class Timeline:
 
     def at(self, time: Fraction) -> PromptEmbedding:
         """Returns the prompt of a moment; between two prompts a mix of both, with smooth ends."""
-        (_, before), after = self.moments[0], None
-        begin = end = self.moments[0][0]
-        for moment, prompt in self.moments:
-            if moment <= time:
-                begin, before, after = moment, prompt, None
-            elif after is None:
-                end, after = moment, prompt
-        if after is None or time <= begin:
-            return before
-        part = float((time - begin) / (end - begin))
-        return mix(before, after, part * part * (3 - 2 * part))
+        before, after, share = blend_moments(self.moments, time)
+        return mix(before, after, share) if share > 0 else before
 
     @property
     def groups(self) -> int:

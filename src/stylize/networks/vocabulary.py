@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 PLAIN = "photo"
 """The look that changes nothing, for prompts that ask for none."""
@@ -31,6 +32,8 @@ class Vocabulary:
     """The kind of cells (stones, panes, dabs, dots) that a look is made of, by look; the others have none."""
     pixels: Mapping[str, int] = field(default_factory=dict)
     """How many rows of pixels a look is made of, by look; the others of as many as the picture has."""
+    grades: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The colour grade that a tone stands for, by tone; the networks follow the words of the others."""
 
     def read(self, prompt: str) -> Reading:
         """Splits a prompt into known words, in their order, and unknown ones; words may have "-" or "'" inside."""
@@ -49,11 +52,31 @@ class Vocabulary:
 
     def find_looks(self, text: str) -> tuple[str, ...]:
         """Returns the looks that the text has a phrase of, as whole words."""
-        return _find(self.looks, text)
+        return tuple(
+            look for look, phrases in self.looks.items() if any(_find_spans(phrase, text) for phrase in phrases)
+        )
 
-    def names_tone(self, text: str) -> bool:
-        """Whether the text has any phrase of any tone, as whole words."""
-        return bool(_find(self.tones, text))
+    def find_tones(self, text: str) -> tuple[str, ...]:
+        """Returns the tones that the text has a phrase of, in the order of its words."""
+        return tuple(name for name, _ in self._find_tones(text))
+
+    def drop_graded_tones(self, text: str) -> str:
+        """Returns the text without the phrases of tones that results are graded by."""
+        for _, (start, end) in reversed([found for found in self._find_tones(text) if found[0] in self.grades]):
+            text = text[:start] + text[end:]
+        return re.sub(r"\s+(?=[,.;:!?])|(?<=[,;:])[\s,;:]*(?=[,;:])", "", re.sub(r"\s+", " ", text)).strip(" ,.;:")
+
+    def _find_tones(self, text: str) -> list[tuple[str, tuple[int, int]]]:
+        """Returns the tones of a text with the places of their words: longer phrases first, none inside a look's."""
+        taken = [span for phrases in self.looks.values() for phrase in phrases for span in _find_spans(phrase, text)]
+        found = []
+        every = [(phrase, name) for name, phrases in self.tones.items() for phrase in phrases]
+        for phrase, name in sorted(every, key=lambda one: -len(one[0])):
+            for start, end in _find_spans(phrase, text):
+                if all(end <= other[0] or start >= other[1] for other in taken):
+                    taken.append((start, end))
+                    found.append((name, (start, end)))
+        return sorted(found, key=lambda one: one[1])
 
     def find_cells(self, text: str) -> str | None:
         """Returns the kind of cells that the first look of a text with cells is made of."""
@@ -68,12 +91,8 @@ class Vocabulary:
         return f"looks: {', '.join(self.looks)}; tones: {', '.join(self.tones)}"
 
 
-def _find(phrases: Mapping[str, tuple[str, ...]], text: str) -> tuple[str, ...]:
-    """Returns the names that the text has a phrase of, as whole words."""
-    padded = _pad_words(text)
-    return tuple(name for name, some in phrases.items() if any(_pad_words(phrase) in padded for phrase in some))
-
-
-def _pad_words(text: str) -> str:
-    """Returns the words of a text with a space before and after each."""
-    return f" {re.sub(r'[^a-z0-9]+', ' ', text.lower()).strip()} "
+def _find_spans(phrase: str, text: str) -> list[tuple[int, int]]:
+    """Returns where a text has the words of a phrase, in British or American spelling."""
+    words = re.findall(r"[a-z0-9]+", phrase.lower().replace("colour", "color").replace("grey", "gray"))
+    pattern = r"[^a-z0-9]+".join(words).replace("color", "colou?r").replace("gray", "gr[ae]y")
+    return [match.span() for match in re.finditer(rf"(?<![a-z0-9]){pattern}(?![a-z0-9])", text.lower())]

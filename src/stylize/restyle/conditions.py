@@ -14,16 +14,13 @@ import torch
 from PIL import Image as PillowImage
 
 from stylize.errors import ModelError, StyleError
-from stylize.finish import Finish
+from stylize.finish import Finish, Grade
 from stylize.networks import Networks
 from stylize.networks.budget import MemoryLoad
 from stylize.networks.prompts import Timeline
 from stylize.restyle.prompting import prompts_for
 from stylize.style import FOOTAGE, Control, Moments, Style, Temporal, parse_timeline
 from stylize.style.footage import Footage
-
-BESIDE_TONES = 0.5
-"""Share of a reference's palette where words ask for a tone, too."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +105,17 @@ def find_cells(networks: Networks, style: Style) -> Moments[str | None]:
 
 
 def make_finish(networks: Networks, style: Style, reference: PillowImage.Image | None) -> Finish:
-    """Returns what is done to results in the end, for models that leave palettes or pixels to it."""
-    known = networks.vocabulary
+    """Returns what is done to results in the end, for models that leave palettes, tones or pixels to it."""
     if style.keyframes:  # paintings stay as they were painted, and hand their colours on themselves
         return Finish()
     share = networks.defaults.palette * min(1.0, style.reference_weight)
-    if known and known.names_tone(style.prompt):
-        share *= BESIDE_TONES
     picture = None if reference is None or share == 0 else np.asarray(reference.convert("RGB"))
-    rows = known.find_pixels if known else lambda _: None
-    return Finish(picture, share, tuple((at, rows(text)) for at, text in parse_timeline(style.prompt)))
+    if (known := networks.vocabulary) is None:
+        return Finish(picture, share)
+    moments = parse_timeline(style.prompt)
+    grades = [(at, [Grade(**known.grades[n]) for n in known.find_tones(t) if n in known.grades]) for at, t in moments]
+    pixels = [(at, known.find_pixels(text)) for at, text in moments]
+    return Finish(picture, share, grades, min(1.0, style.style_weight), pixels)
 
 
 def to_controls(weights: Mapping[str, float]) -> dict[str, Control]:

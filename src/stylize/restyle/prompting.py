@@ -41,6 +41,8 @@ def prompt_for(
     style = _translated(networks, style)
     referred = reference is not None and style.reference_weight > 0
     negative, prompt = _drop_unknown_words(networks, [style.negative_prompt, style.prompt], needs_look=not referred)
+    if networks.vocabulary and not style.keyframes:  # paintings are not graded, so networks follow the words
+        prompt = networks.vocabulary.drop_graded_tones(prompt)
     words = networks.encode_prompt(prompt, negative, guided=guided, clip_skip=style.clip_skip)
     if style.style_weight != 1:
         said_nothing = PLAIN if networks.vocabulary and not referred else ""

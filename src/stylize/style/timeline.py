@@ -44,6 +44,17 @@ def parse_timeline(prompt: str) -> list[tuple[Fraction, str]]:
     return moments
 
 
+def blend_moments(moments: Moments[Value], time: Fraction) -> tuple[Value, Value, float]:
+    """Returns the value before a second, the one after it, and the share of the latter, which has smooth ends."""
+    later = [i for i, (at, _) in enumerate(moments) if at > time]
+    after = later[0] if later else len(moments) - 1
+    (begin, one), (end, other) = moments[max(0, after - 1) if later else after], moments[after]
+    if time <= begin or end <= begin:
+        return one, other, 0.0
+    part = float((time - begin) / (end - begin))
+    return one, other, part * part * (3 - 2 * part)
+
+
 def find_moment(moments: Moments[Value], time: Fraction) -> Value:
     """Returns the value at a second; between two, which blend there, that of the nearer one."""
     ends = [(one + other) / 2 for (one, _), (other, _) in itertools.pairwise(moments)]
