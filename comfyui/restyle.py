@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -269,6 +270,8 @@ def make_style(
     if picture is not None:
         values["reference"] = folder / "reference.png"
         Image.fromarray(picture).save(values["reference"])
+    if paintings:  # they lie over the result, which is therefore not graded
+        values["keyframes"] = {Fraction(number): folder / f"painting-{number}.png" for number, _ in paintings}
     return Style(**values)
 
 

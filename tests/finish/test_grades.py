@@ -70,6 +70,7 @@ def test_some_of_a_grade() -> None:
         ("oil painting, black and white", ("monochrome",), "oil painting"),
         ("pastel drawing in pastel colours", ("pastel",), "pastel drawing in"),
         ("golden hour, ink", ("golden",), "ink"),
+        ("dark, moody and gloomy ink", ("dark",), "and ink"),  # said three times, graded once
         ("ink", (), "ink"),
         ("", (), ""),
     ],
@@ -114,3 +115,13 @@ def test_style_weight_scales_them() -> None:
         finish = make_finish(networks, Style(prompt="0s: ink; 2s: oil paint, foggy", style_weight=weight), None)
         assert finish.grade_share == share
         assert [(at, len(grades)) for at, grades in finish.grades] == [(0, 0), (2, 1)]
+
+
+def test_words_that_the_model_does_not_know_hide_no_tone() -> None:
+    from types import SimpleNamespace
+
+    from stylize import Style
+
+    networks: Any = SimpleNamespace(vocabulary=known(), defaults=SimpleNamespace(palette=0.0))
+    grades = make_finish(networks, Style(prompt="(oil painting:1.3), evening zeppelin sun"), None).grades
+    assert [grade.gain for grade in grades[0][1]] == [SETTINGS["grades"]["golden"]["gain"]]

@@ -165,7 +165,8 @@ def test_colours_of_a_batch_are_given_as_those_of_results(monkeypatch: pytest.Mo
     from style_loss import give_colours
     from stylize.finish import tones
 
-    monkeypatch.setattr(tones, "BAND_SHARE", 0.0)
+    monkeypatch.setattr(tones, "LEAST_GAIN", 1.0)
+    monkeypatch.setattr(tones, "MOST_GAIN", 1.0)
     monkeypatch.setattr(tones, "EVERY", 1)
     one, other = (picture(i, 96, 64).astype(np.float32) / 255 for i in (0, 9))
     expected, _ = tones.match_tones(one, tones.measure_tones((255 * (1 - other)).astype(np.uint8), 64), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -21,7 +20,7 @@ class Finish:
     """What is done to results after they were steadied; of itself nothing."""
 
     reference: Picture | None = field(default=None, repr=False)
-    """The picture whose palette and contrasts results are given, uint8 RGB `[H, W, 3]`."""
+    """The picture whose palette and contrasts results are given, uint8 RGB `[H, W, 3]`, nothing of it transparent."""
     share: float = 1.0
     """How much of them, in [0, 1]."""
     grades: Moments[Sequence[Grade]] = ((Fraction(0), ()),)
@@ -30,6 +29,8 @@ class Finish:
     """How much of them, in [0, 1]."""
     pixels: Moments[int | None] = ((Fraction(0), None),)
     """Rows of the pixels that results are made of, or `None`, from each second on."""
+    _measured: dict[int, Tones] = field(default_factory=dict, init=False, repr=False)
+    """Of the reference, by the shorter side of the results."""
 
     def apply(
         self, images: Sequence[Image], times: Sequence[Fraction], before: Tones | None
@@ -62,10 +63,11 @@ class Finish:
             graded = graded + np.float32(part) * (_grade_all(image, after) - graded)
         return graded if self.grade_share == 1 else image + np.float32(self.grade_share) * (graded - image)
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019 - a run has one of them, and results of one size
     def _measure(self, short_side: int) -> Tones:
         assert self.reference is not None
-        return measure_tones(self.reference, short_side)
+        if short_side not in self._measured:
+            self._measured[short_side] = measure_tones(self.reference, short_side)
+        return self._measured[short_side]
 
 
 def _grade_all(image: Image, grades: Iterable[Grade]) -> Image:

@@ -24,16 +24,17 @@ BLURS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Standard deviations of the blurs between which the bands of lightness lie, in pixels."""
 COARSE, SHRUNK = 4.0, 4
 """Blur from which on pictures are blurred at a smaller size, and how many times smaller that is."""
-BAND_SHARE = 0.5
-"""How far contrasts go to those of the reference: to all of it, flat pictures get the noise of rough ones."""
-LEAST_GAIN, MOST_GAIN = 0.5, 2.0
-"""Of a band."""
-MOST_STRETCH = 2.5
+LEAST_GAIN, MOST_GAIN = 0.4, 2.5
+"""Of a band: flat pictures must not get the noise of rough ones."""
+MOST_STRETCH = 4.0
 """How many times colours are drawn apart, at most: what networks leave on flat ground must not be seen."""
 FAINT = 4.0 / 255
 """Added to all standard deviations: of a picture of one colour, nothing is to be stretched."""
-PATIENCE = 250
+PATIENCE = 250.0
 """Frames over which the colours of a shot are followed; more slowly than eyes see."""
+USUAL_SPREAD, LEAST_SPREAD = 0.2, 0.03
+"""Standard deviations of the lightness: of an ordinary frame (flatter ones count less, as in a fade), and from which on
+frames are mapped fully (what is black is to stay black)."""
 EVERY = 3
 """Of the pixels that colours are counted in, one in so many, in both directions."""
 
@@ -48,8 +49,8 @@ class Tones:
     """`[3]`, of the colours in [0, 1]."""
     covariance: Numbers = field(repr=False)
     """`[3, 3]`."""
-    frames: int = 1
-    """How many it was measured in, counted no further than `PATIENCE`."""
+    weight: float = 1.0
+    """Of the frames that it was measured in, at most 1 each and no more than `PATIENCE` together."""
 
 
 def measure_tones(picture: Picture, short_side: int) -> Tones:
@@ -79,21 +80,23 @@ def match_tones(image: Image, wanted: Tones, before: Tones | None, share: float 
         The frame, and the tones of the shot with it: colours of a shot are followed slowly, so that what passes through
         the picture does not change them.
     """
-    frames = min(1 if before is None else before.frames + 1, PATIENCE)
+    spread = float(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).std())
+    counts, shown = min(1.0, spread / USUAL_SPREAD) ** 2, min(1.0, spread / LEAST_SPREAD)
+    weight = min(PATIENCE, counts + (0.0 if before is None else before.weight))
 
     def follow(name: str, measured: Numbers) -> Numbers:
         old = measured if before is None else getattr(before, name)
-        return np.asarray(old + (measured - old) / np.float32(frames), np.float32)
+        return np.asarray(old + (measured - old) * np.float32(counts / max(weight, 1e-6)), np.float32)
 
     contrasts = follow("contrasts", _measure_contrasts(image))
-    gains = np.clip((wanted.contrasts / contrasts) ** BAND_SHARE, LEAST_GAIN, MOST_GAIN)
+    gains = np.clip(wanted.contrasts / contrasts, LEAST_GAIN, MOST_GAIN)
     evened = _weigh_bands(image, gains)
     mean, covariance = (follow(n, x) for n, x in zip(("mean", "covariance"), _measure_colours(evened), strict=True))
     matrix = _map_colours(covariance, wanted.covariance)
     offset = wanted.mean - matrix @ mean
     mapped = cv2.transform(evened, np.column_stack([matrix, offset]).astype(np.float32))
-    result = image + np.float32(share) * (mapped - image)
-    return np.clip(result, 0, 1, dtype=np.float32), Tones(contrasts, mean, covariance, frames)
+    result = image + np.float32(share * shown) * (mapped - image)
+    return np.clip(result, 0, 1, dtype=np.float32), Tones(contrasts, mean, covariance, weight)
 
 
 def _measure_contrasts(image: Image) -> Numbers:

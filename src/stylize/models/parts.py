@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stylize.errors import ModelError, Say
+from stylize.finish import Grade
 from stylize.models.hub import MODEL_FILES, Place, fetch, parse_place
 from stylize.models.recipes import FEW_STEP_SCHEDULERS, RECIPES, Recipe, recipe_for
 from stylize.models.registry import ModelCard, known_models
@@ -84,6 +85,15 @@ class Source:
             return None
         looks, tones = ({n: tuple(p) for n, p in self.settings.get(key, {}).items()} for key in ("looks", "tones"))
         more = {key: self.settings.get(key, {}) for key in ("cells", "pixels", "grades")}
+        try:
+            usable = all(rows >= 1 for rows in more["pixels"].values())
+            for grade in more["grades"].values():
+                Grade(**grade)
+        except TypeError:
+            usable = False
+        if not usable:
+            what = f"{self.name}: its {SETTINGS} has pixels or grades that mean nothing"
+            raise ModelError(what, "say rows from 1 on, and gain, offset, saturation, gamma or swap")
         return Vocabulary(looks, tones, frozenset(self.settings["words"]), **more)
 
 

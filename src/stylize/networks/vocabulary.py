@@ -57,8 +57,8 @@ class Vocabulary:
         )
 
     def find_tones(self, text: str) -> tuple[str, ...]:
-        """Returns the tones that the text has a phrase of, in the order of its words."""
-        return tuple(name for name, _ in self._find_tones(text))
+        """Returns the tones that the text has a phrase of, each once, in the order of its words."""
+        return tuple(dict.fromkeys(name for name, _ in self._find_tones(text)))
 
     def drop_graded_tones(self, text: str) -> str:
         """Returns the text without the phrases of tones that results are graded by."""

@@ -18,9 +18,11 @@ from stylize.finish import Finish, Grade
 from stylize.networks import Networks
 from stylize.networks.budget import MemoryLoad
 from stylize.networks.prompts import Timeline
+from stylize.networks.vocabulary import Vocabulary
 from stylize.restyle.prompting import prompts_for
 from stylize.style import FOOTAGE, Control, Moments, Style, Temporal, parse_timeline
 from stylize.style.footage import Footage
+from stylize.style.other_tools import translate
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,8 @@ def conditions_for(networks: Networks, style: Style, reference: PillowImage.Imag
 
 def find_cells(networks: Networks, style: Style) -> Moments[str | None]:
     """Returns the kind of cells that each prompt of a style wants, with the second from which on it holds."""
-    read = networks.vocabulary.find_cells if networks.vocabulary else lambda _: None
-    return tuple((at, read(text)) for at, text in parse_timeline(style.prompt))
+    known = networks.vocabulary
+    return [(at, known.find_cells(text) if known else None) for at, text in read_prompts(known, style)]
 
 
 def make_finish(networks: Networks, style: Style, reference: PillowImage.Image | None) -> Finish:
@@ -112,10 +114,16 @@ def make_finish(networks: Networks, style: Style, reference: PillowImage.Image |
     picture = None if reference is None or share == 0 else np.asarray(reference.convert("RGB"))
     if (known := networks.vocabulary) is None:
         return Finish(picture, share)
-    moments = parse_timeline(style.prompt)
-    grades = [(at, [Grade(**known.grades[n]) for n in known.find_tones(t) if n in known.grades]) for at, t in moments]
-    pixels = [(at, known.find_pixels(text)) for at, text in moments]
+    said, looks = read_prompts(known, style), style.style_weight > 0
+    grades = [(at, [Grade(**known.grades[n]) for n in known.find_tones(t) if n in known.grades]) for at, t in said]
+    pixels = [(at, known.find_pixels(text) if looks else None) for at, text in said]
     return Finish(picture, share, grades, min(1.0, style.style_weight), pixels)
+
+
+def read_prompts(known: Vocabulary | None, style: Style) -> Moments[str]:
+    """Returns what a model understands of each prompt of a style, with the second from which on it holds."""
+    moments = parse_timeline(style.prompt)
+    return [(at, known.read(translate(text, weighted=False)[0]).text) for at, text in moments] if known else moments
 
 
 def to_controls(weights: Mapping[str, float]) -> dict[str, Control]:

@@ -52,7 +52,7 @@ def to_bytes(state: State) -> bytes:
     numbers = {
         "shot": memory.shot, "frames_in_shot": memory.frames_in_shot, "usual": state.cuts.usual,
         "depth_range": None if state.depth_range is None else asdict(state.depth_range),
-        "toned": 0 if state.tones is None else state.tones.frames,
+        "toned": None if state.tones is None else state.tones.weight,
         "born": {} if drawn is None else {one.kind: one.born for one in drawn.cells},
     }  # fmt: skip
     return save(tensors, metadata={"state": json.dumps(numbers)})
@@ -80,11 +80,15 @@ def from_bytes(content: bytes, device: torch.device) -> State:
             Memory(**caches, window=window, shot=numbers["shot"], frames_in_shot=numbers["frames_in_shot"]),
             _restore_strokes(arrays, numbers["born"]),
             last,
-            Tones(**{n: arrays[f"tones/{n}"] for n in TONES}, frames=numbers["toned"]) if numbers["toned"] else None,
+            _restore_tones(arrays, numbers["toned"]),
             (arrays["matte/picture"], arrays["matte/matte"]) if "matte/matte" in arrays else None,
         )
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UnfinishedRun("the state of the unfinished run is broken", "pass --force to begin again") from error
+
+
+def _restore_tones(arrays: dict[str, Any], weight: float | None) -> Tones | None:
+    return None if weight is None else Tones(**{name: arrays[f"tones/{name}"] for name in TONES}, weight=weight)
 
 
 def _restore_strokes(arrays: dict[str, Any], born: dict[str, int]) -> StrokeState | None:
