@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionControlNetImg2ImgPipeline
+from diffusers import MultiControlNetModel, StableDiffusionControlNetImg2ImgPipeline
 from diffusers.pipelines.deprecated.text_to_video_synthesis.pipeline_text_to_video_zero import (
     CrossFrameAttnProcessor2_0,
 )
@@ -63,7 +64,7 @@ def methods(stylizer: Stylizer, style: dict[str, object], folder: str) -> dict[s
 def fresh_noise() -> Iterator[None]:
     """Every frame draws its own noise."""
     counter = itertools.count()
-    with patch.object(restyle, "_seed_of_shot", lambda seed, _: seed + next(counter)):
+    with patch.object(restyle, "seed_of_shot", lambda seed, _: seed + next(counter)):
         yield
 
 
@@ -125,6 +126,9 @@ class Peer:
             folder, local_files_only=True, dtype=networks.dtype
         ).to(networks.device)
         pipeline.set_progress_bar_config(disable=True)
+        # controls on request are left out, as in an ordinary run
+        nets = dict(zip(networks.controlnets, getattr(pipeline.controlnet, "nets", [pipeline.controlnet]), strict=True))
+        pipeline.controlnet = MultiControlNetModel([nets[n] for n in conditions_for(networks, self._style).controls])
         if across_frames:
             for network in (pipeline.unet, *getattr(pipeline.controlnet, "nets", [pipeline.controlnet])):
                 network.set_attn_processor(CrossFrameAttnProcessor2_0(batch_size=1))
@@ -139,7 +143,7 @@ class Peer:
         return np.stack([self._frame(frames, i) for i in range(len(frames))])
 
     def _frame(self, frames: np.ndarray, i: int) -> np.ndarray:
-        conditions = conditions_for(self._networks, self._style)
+        networks, conditions = self._networks, conditions_for(self._networks, self._style)
         scheduler, timesteps = conditions.schedule
         # the same steps as ours: few-step schedulers have all of them below the strength
         self._pipeline.scheduler = scheduler
@@ -147,8 +151,13 @@ class Peer:
         scheduler.set_timesteps = lambda *_, **__: None
         batch = frames[[0, i]] if self._across else frames[i : i + 1]
         pixels = torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255
+        maps = self._maps(batch)
+        if networks.draws_strokes and "strokes" in maps:
+            vae = self._pipeline.vae
+            weight = conditions.controls["strokes"].weight
+            vae.decode = functools.partial(type(vae).decode, vae, strokes=maps["strokes"], weight=weight)
         images = self._pipeline(
-            prompt=[self._style.prompt] * len(batch), image=pixels, control_image=self._maps(batch),
+            prompt=[self._style.prompt] * len(batch), image=pixels, control_image=list(maps.values()),
             controlnet_conditioning_scale=[c.weight for c in conditions.controls.values()],
             strength=conditions.strength,
             num_inference_steps=len(timesteps), guidance_scale=conditions.guidance_scale,
@@ -156,14 +165,14 @@ class Peer:
         ).images  # fmt: skip
         return (images[-1] * 255).round().astype(np.uint8)
 
-    def _maps(self, frames: np.ndarray) -> list[torch.Tensor]:
-        """Depth scaled frame by frame, as everybody does it."""
-        maps = []
+    def _maps(self, frames: np.ndarray) -> dict[str, torch.Tensor]:
+        """By control; depth is scaled frame by frame, as everybody does it."""
+        maps = {}
         conditions = conditions_for(self._networks, self._style)
         for name in conditions.controls:
             one = {"canny": canny, "depth": self._depth, "strokes": self._lay_strokes}[name]
             stacked = torch.from_numpy(np.stack([one(frame) for frame in frames]))
-            maps.append(stacked if stacked.ndim == 4 else stacked[:, None].expand(-1, 3, -1, -1))
+            maps[name] = stacked if stacked.ndim == 4 else stacked[:, None].expand(-1, 3, -1, -1)
         return maps
 
     def _lay_strokes(self, frame: np.ndarray) -> np.ndarray:
