@@ -28,7 +28,7 @@ class Tone:
         toned = gray + grade.saturation * (pixels - gray)
         if grade.swap:
             red, green, blue = toned.unbind(-3)
-            moved = grade.swap * green
+            moved = grade.swap * (green - blue).clamp(min=0)
             toned = torch.stack([red + moved, green - LESS_GREEN * moved, blue - LESS_BLUE * moved], -3)
         return (toned * gain + offset).clamp(0, 1) ** grade.gamma
 
@@ -51,7 +51,7 @@ TONES: dict[str, Tone] = {
         ("at night", "night", "moonlight", "nocturne"),
         Grade((0.5, 0.58, 0.88), (0, 0.0, 0.03), 0.7, 1.35),
     ),
-    "autumn": Tone(("autumn colours", "autumn", "fall colours", "in fall"), Grade((1, 0.98, 0.75), swap=0.32)),
+    "autumn": Tone(("autumn colours", "autumn", "fall colours", "in fall"), Grade((1, 0.98, 0.75), swap=0.75)),
     "winter": Tone(("winter", "winter light", "frosty", "snowy"), Grade((0.92, 0.98, 1.02), (0.08, 0.09, 0.11), 0.4)),
     "spring": Tone(
         ("spring", "spring colours", "fresh green"),

@@ -39,7 +39,9 @@ def test_a_grade_is_saturation_gain_offset_and_gamma() -> None:
     pixel = np.float32([[[0.5, 0.25, 0.75]]])
     assert np.allclose(Grade((2, 1, 1), (0, 0.5, 0), gamma=2.0).apply(pixel), [[[1, 0.5625, 0.5625]]], atol=1e-5)
     leaf = np.float32([[[0.2, 0.6, 0.2]]])
-    autumn = Grade(swap=0.5).apply(leaf)
+    autumn = Grade(swap=0.9).apply(leaf)
+    cloud = np.float32([[[0.8, 0.8, 0.8], [0.5, 0.7, 0.9]]])
+    assert np.allclose(Grade(swap=0.9).apply(cloud), cloud)
     assert autumn[0, 0, 0] > autumn[0, 0, 1] and leaf[0, 0, 1] > leaf[0, 0, 0]
 
 

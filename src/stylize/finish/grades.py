@@ -24,13 +24,14 @@ class Grade:
     saturation: float = 1.0
     gamma: float = 1.0
     swap: float = 0.0
-    """How much of the green becomes red: leaves in autumn."""
+    """How much of the green that blue has not becomes red: leaves in autumn, and no clouds."""
 
     def apply(self, image: Image) -> Image:
         """Grades a picture, `[H, W, 3]` in [0, 1]."""
         saturate = (1 - self.saturation) * np.tile(LUMA, (3, 1)) + self.saturation * np.eye(3)
-        swap = np.eye(3)
-        swap[:, 1] += self.swap * np.array([1, -LESS_GREEN, -LESS_BLUE])
-        matrix = np.diag(self.gain) @ swap @ saturate
-        graded = cv2.transform(image, np.column_stack([matrix, self.offset]).astype(np.float32)).clip(0, 1)
+        toned = cv2.transform(image, saturate.astype(np.float32))
+        if self.swap:
+            moved = np.float32(self.swap) * np.maximum(toned[..., 1] - toned[..., 2], 0)
+            toned = toned + moved[..., None] * np.array([1, -LESS_GREEN, -LESS_BLUE], np.float32)
+        graded = (toned * np.array(self.gain, np.float32) + np.array(self.offset, np.float32)).clip(0, 1)
         return np.asarray(graded if self.gamma == 1 else cv2.pow(graded, self.gamma), np.float32)
