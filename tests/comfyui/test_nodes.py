@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ from clips import make_clip
 from media import picture
 from stylize import Style, StyleError, Stylizer
 from stylize.networks import Networks
+from stylize.networks.vocabulary import Vocabulary
 
 PACK = Path(__file__).parents[2] / "comfyui"
 VHS = {
@@ -295,6 +297,20 @@ def test_painted_keyframes(pack: ModuleType, tiny: Networks) -> None:
     ):
         with pytest.raises(StyleError, match=said):
             call(pack, "StylizeRestyle", stylizer=stylizer, images=source, **SETTINGS, **more)
+
+
+def test_paintings_are_not_graded(pack: ModuleType, tiny: Networks) -> None:
+    words = frozenset(["ink", "at", "night"])
+    grades = {"night": {"gamma": 3.0}}
+    known = Vocabulary({"ink": ("ink",)}, {"night": ("at night",)}, words, pixels={"ink": 4}, grades=grades)
+    stylizer, source = Stylizer(replace(tiny, vocabulary=known), batch=1), images(3)
+    painted = (source[:1] * torch.tensor([1.0, 0.6, 0.4])).clamp(0, 1)
+    (paintings,) = call(pack, "StylizePaintedKeyframes", images=painted, frames="0")
+    asked = SETTINGS | {"prompt": "ink at night"}
+    (made, _) = call(pack, "StylizeRestyle", stylizer=stylizer, images=source, paintings=paintings, **asked)
+    assert torch.allclose(made[:1], painted, atol=0.01)
+    (plain, _) = call(pack, "StylizeRestyle", stylizer=stylizer, images=source, **asked)
+    assert len(plain[0].reshape(-1, 3).unique(dim=0)) <= 16  # without paintings all of it is done
 
 
 @pytest.mark.parametrize("kind", ["depth", "canny", "strokes"])
