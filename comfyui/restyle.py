@@ -270,7 +270,7 @@ def make_style(
     if picture is not None:
         values["reference"] = folder / "reference.png"
         Image.fromarray(picture).save(values["reference"])
-    if paintings:  # they lie over the result, which is therefore not graded
+    if paintings:  # which ones is not asked here, only that there are some: then nothing is graded
         values["keyframes"] = {Fraction(number): folder / f"painting-{number}.png" for number, _ in paintings}
     return Style(**values)
 
