@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stylize.structure.cells import Cells
+from stylize.structure.screens import draw_screen
 from stylize.structure.strokes import CONTRAST, LINE_CONTRAST, Strokes, draw_along
 
 
@@ -32,6 +33,11 @@ class Given:
     def along(self, picture: np.ndarray, *steps: float) -> np.ndarray:
         """The picture smeared along the strokes."""
         return draw_along(picture.astype(np.float32), self.strokes.direction, steps)
+
+    @property
+    def screen(self) -> np.ndarray:
+        """The screen of a halftone, as the networks see it: `[H, W]` in [0, 1]."""
+        return np.round(255 * draw_screen(self.strokes)) / np.float32(255)
 
     def means(self, picture: np.ndarray) -> np.ndarray:
         """The mean colour of each cell, `[N + 1, 3]`; row 0 is between cells."""

@@ -22,7 +22,7 @@ from stylize.frames import to_bytes, to_floats
 from vgg import Vgg, distance
 
 HANDS = (
-    "oil", "van-gogh", "watercolour", "gouache", "pastel", "coloured-pencil", "crayon", "charcoal", "pencil", "etching",
+    "oil", "van-gogh", "watercolour", "pastel", "coloured-pencil", "crayon", "charcoal", "pencil", "etching",
     "engraving", "ukiyo-e", "cartoon", "linocut", "woodcut", "ink",
 )  # fmt: skip
 PHOTOS, BLOCKS, WINDOW = 3, 3, slice(64, 320)

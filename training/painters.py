@@ -13,6 +13,7 @@ import numpy as np
 
 from given import Given
 from looks import LOOKS, Image, gray_of, posterise, saturate, smooth, tint
+from stylize.structure.screens import SCREEN
 
 STARRY = np.float32([[10, 14, 34], [22, 40, 96], [44, 84, 150], [98, 146, 186], [178, 198, 180], [244, 226, 130],
                      [252, 246, 214]])  # fmt: skip
@@ -139,12 +140,14 @@ def watercolour(image: Image, given: Given) -> Image:
 
 
 def gouache(image: Image, given: Given) -> Image:
-    """Flat matt colour in few lightnesses with dry brush marks, no lines."""
-    calm = cv2.GaussianBlur(smooth(given.along(image, 1, 3).astype(np.uint8), 4, 60), (0, 0), 0.8)
-    flat = posterise(saturate(calm, 1.35, 1.05), 5).astype(np.float32)
-    dry = np.clip(np.abs(given.s) - 1.3, 0, 1)[..., None] * 0.22
-    chalky = 24 + flat * 0.88
-    return _u8(chalky + (np.float32([236, 226, 208]) - chalky) * dry)
+    """Opaque matt paint in broad flat touches along the forms, drawn together by few lightnesses."""
+    calm = saturate(smooth(image, 3, 50), 1.5, 1.04)
+    lab = _to_lab(_u8(given.means(calm))[None])[0]
+    lab[:, 0] = 30 + 0.86 * lab[:, 0] + 22 * (given.values - 0.5)
+    lab[:, 2] += 2 + 14 * (given.values * 3 % 1 - 0.5)
+    touches = _to_rgb(lab[None])[0].astype(np.float32)
+    ground = cv2.GaussianBlur(calm, (0, 0), 3).astype(np.float32) * 0.9
+    return _u8(given.fill(touches, ground) + (3 * given.s)[..., None])
 
 
 def woodcut(image: Image, given: Given) -> Image:
@@ -291,6 +294,8 @@ CELLS = {
     "pointillism": "dots",
     "impressionist": "dabs",
     "fresco": "panes",
+    "gouache": "brush",
+    "pop-art": SCREEN,
 }
 """Which kind of cells a look wants."""
 

@@ -3,7 +3,7 @@
     python training/renditions.py --data DATA --out training/work --workers 2
 
 `pictures.npy` is uint8 `[N, 1 + L, 384, 384, 3]`: the picture, and its renditions in the order of `looks.txt`.
-`fields.npy` is uint8 `[N, 1 + K, 384, 384]`: the stroke field, and the cells of each kind in the order of `KINDS`.
+`fields.npy` is uint8 `[N, 1 + K, 384, 384]`: the stroke field, and the cells of each kind in the order of `CELL_KINDS`.
 `lines.npy` and `depth.npy` are uint8 `[N, 384, 384]`, what the controls show; `paintings.npy` is uint8
 `[M, 384, 384, 3]`, to be references. The last pictures are flat or nearly so, as nothing hides a fault there.
 Every twelfth photo and painting, and the clips of `HELD_OUT_CLIPS`, are kept for the evaluation.
@@ -26,12 +26,14 @@ from pictures import SIDE, paintings, sources
 from stylize.structure import DepthRange
 from stylize.structure.cells import KINDS, start_cells
 from stylize.structure.depth import PocketDepth
+from stylize.structure.screens import draw_screen
 from stylize.structure.sheets import SHEET, make_sheets
+from stylize.structure.stroke_maps import CELL_KINDS
 from stylize.structure.strokes import draw_lines, start_strokes
 
 NAMES = (looks.PHOTO, *PAINTERS)
 SHAPES = {
-    "pictures": (len(NAMES), SIDE, SIDE, 3), "fields": (1 + len(KINDS), SIDE, SIDE), "lines": (SIDE, SIDE),
+    "pictures": (len(NAMES), SIDE, SIDE, 3), "fields": (1 + len(CELL_KINDS), SIDE, SIDE), "lines": (SIDE, SIDE),
     "depth": (SIDE, SIDE),
 }  # fmt: skip
 """What is written of each picture."""
@@ -41,7 +43,7 @@ def paint_all(image: np.ndarray, rng: np.random.Generator) -> tuple[list[np.ndar
     """The picture in all looks of `NAMES`, and its stroke field and cells as bytes."""
     strokes = start_strokes(image, make_sheets(), tuple(rng.uniform(0, SHEET, 2)))
     cells = {kind: start_cells(kind, image, strokes.direction, int(rng.integers(2**31))) for kind in KINDS}
-    fields = [strokes.picture, *(one.picture for one in cells.values())]
+    fields = [strokes.picture, *(one.picture for one in cells.values()), draw_screen(strokes)]
     lines = draw_lines(image)
     given = {name: Given(lines, strokes, cells.get(CELLS.get(name, ""))) for name in PAINTERS}
     painted = [paint(image, given[name]) for name, paint in PAINTERS.items()]

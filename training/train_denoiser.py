@@ -44,9 +44,12 @@ PHOTO_LEVELS = ((250, 550, 0.2), (550, 850, 0.65), (850, 1000, 0.15))
 """Ranges of noise levels of a photo, and their shares; 600 of 1000 is usual at the default strength."""
 OWN_LEVELS, FIRST_LEVELS, BARE_LEVELS = (50, 800), (550, 1000), (960, 1000)
 FROM_PHOTO = 0.9
-PIXELS, SLOPES, PATCHES, DETAIL, UNPAINTED = 4.0, 2.0, 0.5, 0.6, 0.1
+PIXELS, SLOPES, PATCHES, DETAIL, AMOUNT, UNPAINTED = 4.0, 2.0, 0.5, 0.6, 0.06, 0.1
 """Weights of the errors: of pixels, of their differences, of these across the borders of patches once more, of how much
-detail there is wherever it lies, and of the picture before strokes are drawn into it."""
+detail there is wherever it lies, of the ratio of that in a whole window, and of the picture before strokes are drawn
+into it."""
+LEAST_DETAIL = 0.004
+"""Mean absolute Laplacian, in [-1, 1], below which ratios no longer count: half a step of eight bits."""
 RIM, RIM_WEIGHT = 8, 0.4
 """Pixels at the borders of a window count less: their renditions saw what lies outside."""
 PAINTER, PAINTER_SPEED = "vae.painter.", 4.0
@@ -150,11 +153,15 @@ class Trainer:
         apart = painted - wanted
         slopes = [(apart.diff(dim=axis) * weights.narrow(axis, 1, apart.shape[axis] - 1)).abs() for axis in (2, 3)]
         across = torch.stack([slopes[0][:, :, PATCH - 1 :: PATCH].mean(), slopes[1][..., PATCH - 1 :: PATCH].mean()])
+        details = [count_detail(picture) for picture in (painted, wanted)]
+        # looks with hardly any detail weigh nothing in the sums above, but the eye sees twice as much of it
+        amounts = [detail.mean((1, 2, 3)) + LEAST_DETAIL for detail in details]
         losses = {
             "pixels": PIXELS * (apart * weights).abs().mean(),
             "slopes": SLOPES * torch.stack([slope.mean() for slope in slopes]).sum(),
             "patches": PATCHES * across.sum(),
-            "detail": DETAIL * (count_detail(painted) - count_detail(wanted)).abs().mean(),
+            "detail": DETAIL * (details[0] - details[1]).abs().mean(),
+            "amount": AMOUNT * (amounts[0] / amounts[1]).log().abs().mean(),
             "unpainted": UNPAINTED * ((plain - wanted) * weights).abs().mean(),
         }
         if self.style_loss is not None:

@@ -16,16 +16,16 @@ from data import recolour, send
 from denoiser import REFERENCE_SIDE
 from painters import CELLS
 from pictures import FLAT
-from stylize.structure.cells import KINDS
+from stylize.structure.stroke_maps import CELL_KINDS
 
 REFERRED, UNPROMPTED, TONED = 0.25, 0.4, 0.25
 """Shares of the batches with references, of the photos whose prompt names no look, and of the windows with a tone."""
 HANDED = 0.6
 """Share of the references that are paintings, whose hand is that of the nearest look; the others are renditions."""
-HARD = ("pixel-art", "pointillism", "gouache", "noir", "chalkboard")
+HARD = ("gouache", "pop-art", "noir", "chalkboard", "paper-cut", "risograph")
 LESS_HARD = (
-    "pop-art", "stained-glass", "impressionist", "cartoon", "charcoal", "photo", "risograph", "neon", "thermal",
-    "paper-cut", "crayon", "comic",
+    "stained-glass", "impressionist", "pointillism", "pixel-art", "charcoal", "photo", "neon", "thermal", "crayon",
+    "comic",
 )  # fmt: skip
 OFTEN = dict.fromkeys(HARD, 3.0) | dict.fromkeys(LESS_HARD, 1.5)
 """How often a look is drawn, where not once in its turn."""
@@ -82,7 +82,7 @@ class Windows:
         self.hands = np.load(work / "hands.npy")  # the look of each painting, by its number
         often = np.array([OFTEN.get(look, 1.0) for look in self.looks])
         self.often = often / often.sum()
-        self.kinds = np.array([1 + list(KINDS).index(CELLS[k]) if k in CELLS else 0 for k in self.looks])
+        self.kinds = np.array([1 + CELL_KINDS.index(CELLS[k]) if k in CELLS else 0 for k in self.looks])
         self.referable = np.flatnonzero(self.kinds[1:] == 0) + 1
         self.texts = _tokenized(self.looks, tokenizer).to(device)
 

@@ -33,11 +33,13 @@ from stylize.restyle.batches import Batch, PicturePair, cut_batches
 from stylize.restyle.keyframes import batch_gaps, cut_gaps
 from stylize.structure import (
     DepthRange,
+    DrawField,
     GivenControl,
     GivenDepth,
     StrokeOrder,
     StrokeState,
     coarsen,
+    draw_field,
     take_maps,
     take_strokes,
 )
@@ -176,6 +178,7 @@ class Preparer:
 
     def __init__(self, plan: Plan, state: State, flows: FlowPool, ahead: int = 1) -> None:
         self._order, self._flows, self._ahead = plan.strokes, flows, 0 if plan.strokes is None else ahead
+        self._draw = _choose_draw(plan)
         # in fast mode the motion is known already
         self._needs_motion = plan.conditions.temporal.fusion > 0 or plan.strokes is not None
         self._before = None if state.last is None else state.last.source
@@ -220,7 +223,7 @@ class Preparer:
     ) -> tuple[Map, StrokeState]:
         state = None if batch.clip.starts_shot else self._strokes
         steps = batch.list_steps([None if motion is None else motion.result() for motion in motions])
-        maps, self._strokes = take_strokes(steps, order, state, shot)
+        maps, self._strokes = take_strokes(steps, order, state, shot, self._draw)
         return maps, self._strokes
 
 
@@ -271,6 +274,15 @@ class Finisher:
         if self._plan.masking is not None:
             frames, self._matte = apply_mask(self._plan.masking, batch.clip, frames, self._matte)
         return replace(batch.clip, frames=frames), replace(state, last=self._last, tones=self._tones, matte=self._matte)
+
+
+def _choose_draw(plan: Plan) -> DrawField:
+    """Chooses where stroke fields are drawn: on a GPU where there is one."""
+    if not plan.device.startswith("cuda"):
+        return draw_field
+    from stylize.structure.stroke_gpu import draw_on
+
+    return draw_on(plan.device)
 
 
 def _choose_fuse(plan: Plan) -> Fuse | None:

@@ -6,10 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from clips import restyled
+from stylize.errors import ModelError
 from stylize.models.loading import load_networks
 from stylize.models.parts import Extras, find_source
 from stylize.models.registry import KNOWN_CONTROLNETS
@@ -50,3 +52,20 @@ def test_controls_that_a_run_asks_for(tiny_model: Path) -> None:
     assert set(KNOWN_CONTROLNETS["SD 1.5"]) >= {
         "depth", "canny", "softedge", "lineart", "lineart_anime", "openpose", "normal", "mlsd", "tile", "shuffle",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("cells", {"mosaic": "bricks"}),
+        ("pixels", {"mosaic": 0}),
+        ("pixels", {"mosaic": "many"}),
+        ("grades", {"night": {"shine": 1}}),
+    ],
+)
+def test_settings_that_mean_nothing_are_one_error(tiny_model: Path, tmp_path: Path, key: str, value: object) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "odd")
+    settings = {"words": ["mosaic"], "looks": {"mosaic": ["mosaic"]}, key: value}
+    (folder / "stylize.json").write_text(json.dumps(json.loads((folder / "stylize.json").read_text()) | settings))
+    with pytest.raises(ModelError, match=r"mean nothing.*stones.*screen"):
+        load_networks(folder, device="cpu")

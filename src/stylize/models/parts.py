@@ -15,6 +15,7 @@ from stylize.models.recipes import FEW_STEP_SCHEDULERS, RECIPES, Recipe, recipe_
 from stylize.models.registry import ModelCard, known_models
 from stylize.networks.image_networks import Defaults
 from stylize.networks.vocabulary import Vocabulary
+from stylize.structure.stroke_maps import CELL_KINDS
 
 SETTINGS = "stylize.json"
 MIDAS = "midas"
@@ -86,14 +87,17 @@ class Source:
         looks, tones = ({n: tuple(p) for n, p in self.settings.get(key, {}).items()} for key in ("looks", "tones"))
         more = {key: self.settings.get(key, {}) for key in ("cells", "pixels", "grades")}
         try:
-            usable = all(rows >= 1 for rows in more["pixels"].values())
+            usable = all(rows >= 1 for rows in more["pixels"].values()) and {*more["cells"].values()} <= {*CELL_KINDS}
             for grade in more["grades"].values():
                 Grade(**grade)
         except TypeError:
             usable = False
         if not usable:
-            what = f"{self.name}: its {SETTINGS} has pixels or grades that mean nothing"
-            raise ModelError(what, "say rows from 1 on, and gain, offset, saturation, gamma or swap")
+            what = f"{self.name}: its {SETTINGS} has cells, pixels or grades that mean nothing"
+            kinds = ", ".join(CELL_KINDS)
+            raise ModelError(
+                what, f"cells are {kinds}; pixels rows from 1 on; grades gain, offset, saturation, gamma or swap"
+            )
         return Vocabulary(looks, tones, frozenset(self.settings["words"]), **more)
 
 

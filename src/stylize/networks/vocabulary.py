@@ -29,7 +29,7 @@ class Vocabulary:
     tones: Mapping[str, tuple[str, ...]]
     words: frozenset[str]
     cells: Mapping[str, str] = field(default_factory=dict)
-    """The kind of cells (stones, panes, dabs, dots) that a look is made of, by look; the others have none."""
+    """The kind of cells (stones, dabs, a screen, ...) that a look is made of, by look; the others have none."""
     pixels: Mapping[str, int] = field(default_factory=dict)
     """How many rows of pixels a look is made of, by look; the others of as many as the picture has."""
     grades: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

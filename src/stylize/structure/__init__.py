@@ -7,10 +7,11 @@ from stylize.structure.detectors import canny, detector
 from stylize.structure.given import GivenControl, GivenDepth
 from stylize.structure.maps import DepthRange, take_maps
 from stylize.structure.stroke_maps import StrokeOrder, StrokeState, take_strokes
-from stylize.structure.strokes import stroke_field
+from stylize.structure.strokes import DrawField, draw_field, stroke_field
 
 __all__ = [
     "DepthRange",
+    "DrawField",
     "GivenControl",
     "GivenDepth",
     "StrokeOrder",
@@ -18,6 +19,7 @@ __all__ = [
     "canny",
     "coarsen",
     "detector",
+    "draw_field",
     "stroke_field",
     "take_maps",
     "take_strokes",

@@ -1,8 +1,8 @@
 """Divides a picture into cells around seeds, as mosaics and dabs of paint do, and carries the seeds along a shot.
 
-Each cell has a random value that stays with it: a painter's choice of colour for one stone or dab. Four kinds: `stones`
+Each cell has a random value that stays with it: a painter's choice of colour for one stone or dab. Five kinds: `stones`
 (each pixel belongs to the nearest seed), `panes` (regions that meet at the picture's edges, by watershed), `dabs`
-(ellipses along the strokes) and `dots`.
+(ellipses along the strokes), `brush` (broader ones) and `dots`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class CellKind:
 
 KINDS = {
     "stones": CellKind(9, 0.55), "panes": CellKind(26, 0.8), "dots": CellKind(5, 0.9, 2.6, 2.6),
-    "dabs": CellKind(6, 0.95, 7.5, 3.2),
+    "dabs": CellKind(6, 0.95, 7.5, 3.2), "brush": CellKind(9, 0.9, 14, 5.5),
 }  # fmt: skip
 
 
@@ -243,5 +243,5 @@ def _draw_dabs(cells: Cells, picture: Picture, direction: Floats, grown: Labels 
 
 
 DRAWN: dict[str, Callable[[Cells, Picture, Floats, Labels | None], Drawn]] = {
-    "stones": _draw_stones, "panes": _draw_panes, "dabs": _draw_dabs, "dots": _draw_dabs
+    "stones": _draw_stones, "panes": _draw_panes, "dabs": _draw_dabs, "dots": _draw_dabs, "brush": _draw_dabs
 }  # fmt: skip

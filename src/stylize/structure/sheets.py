@@ -16,6 +16,8 @@ SHEET = 1024
 """Side of the periodic sheets of noise, in pixels of the screen."""
 FINER = 2
 """Pixels of the fine sheet to a pixel of the screen; reading between coarser ones would blur the bristles."""
+SHIFT = 61.0
+"""How far each octave is read from the one before, in pixels of the sheet, or the origin would be the same in all."""
 SWIRLS = 28.0
 """Size of the swirls that strokes follow where the picture has no forms, in pixels."""
 
@@ -58,8 +60,7 @@ def read_octaves(sheet: Floats, coordinates: Floats, octaves: list[tuple[int, Fl
     scale, side = np.float32(sheet.shape[0] / SHEET), sheet.shape[0]
     total = np.zeros((*coordinates.shape[:2], *sheet.shape[2:]), np.float32)
     for octave, weight in octaves:
-        # octaves are shifted against each other, or the origin would be the same in all
-        where = coordinates * (scale * np.float32(2.0**octave)) + np.float32(61 * octave) * scale
+        where = coordinates * (scale * np.float32(2.0**octave)) + np.float32(SHIFT * octave) * scale
         # OpenCV wraps, but counts to 32,767 only; NumPy's minimum over both axes at once would take most of the time
         where -= np.array([side * np.floor(where[..., axis].min() / side) for axis in (0, 1)], np.float32)
         where = where % side if where.max() > 2**14 else where

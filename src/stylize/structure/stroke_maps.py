@@ -10,14 +10,17 @@ import numpy as np
 
 from stylize.frames import Map, Picture
 from stylize.motion import Motion
-from stylize.structure.cells import Cells, carry_cells, start_cells
+from stylize.structure.cells import KINDS, Cells, carry_cells, start_cells
 from stylize.structure.coarsen import blur_forms
+from stylize.structure.screens import SCREEN, draw_screen
 from stylize.structure.sheets import SHEET, make_sheets
-from stylize.structure.strokes import Strokes, carry_strokes, draw_lines, start_strokes
+from stylize.structure.strokes import DrawField, Strokes, carry_strokes, draw_field, draw_lines, start_strokes
 from stylize.style import Moments, find_moment
 
 STROKES = "strokes"
 """Name of the control."""
+CELL_KINDS = (*KINDS, SCREEN)
+"""What the blue of the map can show."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,14 @@ class StrokeOrder:
     seed: int = 0
     """Another one gives another hand: other places for the same strokes."""
     cells: Moments[str | None] = ((Fraction(0), None),)
-    """The kind of cells (`cells.KINDS`), or none, from each second on, on the source's clock."""
+    """The kind of cells (of `CELL_KINDS`), or none, from each second on, on the source's clock."""
     structure: float = 1.0
     """How tightly lines hold the forms, in [0, 1]."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Every kind of cells that the run ever wants; all are carried all the time."""
-        return tuple(sorted({kind for _, kind in self.cells if kind is not None}))
+        """Every kind of cells around seeds that the run ever wants; all are carried all the time."""
+        return tuple(sorted({kind for _, kind in self.cells if kind in KINDS}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,11 @@ class StrokeState:
 
 
 def take_strokes(
-    frames: Iterable[tuple[Picture, Motion | None, Fraction]], order: StrokeOrder, state: StrokeState | None, shot: int
+    frames: Iterable[tuple[Picture, Motion | None, Fraction]],
+    order: StrokeOrder,
+    state: StrokeState | None,
+    shot: int,
+    draw: DrawField = draw_field,
 ) -> tuple[Map, StrokeState]:
     """Returns the maps of consecutive frames of a shot, and the state after them.
 
@@ -56,6 +63,7 @@ def take_strokes(
             nothing was before.
         state: of the frame before; `None` at the start of a shot.
         shot: number of the shot: each one has strokes of its own.
+        draw: draws the noise, here or on a device.
 
     Returns:
         float32 `[T, 3, H, W]` in [0, 1].
@@ -63,25 +71,25 @@ def take_strokes(
     maps = []
     for picture, motion, time in frames:
         if state is None or motion is None:
-            state = _start(picture, order, shot)
+            state = _start(picture, order, shot, draw)
         else:
-            state = _carry(picture, motion, order, state)
+            state = _carry(picture, motion, order, state, draw)
         maps.append(_paint(picture, order, state, time))
     assert state is not None
     return np.stack(maps), state
 
 
-def _start(picture: Picture, order: StrokeOrder, shot: int) -> StrokeState:
+def _start(picture: Picture, order: StrokeOrder, shot: int, draw: DrawField) -> StrokeState:
     rng = np.random.default_rng([order.seed, shot])
     x, y = rng.uniform(0, SHEET, 2)
-    strokes = start_strokes(picture, make_sheets(), (float(x), float(y)))
+    strokes = start_strokes(picture, make_sheets(), (float(x), float(y)), draw)
     seeds = rng.integers(2**31, size=len(order.kinds))
     cells = [start_cells(k, picture, strokes.direction, int(s)) for k, s in zip(order.kinds, seeds, strict=True)]
     return StrokeState(strokes, tuple(cells))
 
 
-def _carry(picture: Picture, motion: Motion, order: StrokeOrder, state: StrokeState) -> StrokeState:
-    strokes = carry_strokes(state.strokes, picture, motion.flow, motion.visible, make_sheets())
+def _carry(picture: Picture, motion: Motion, order: StrokeOrder, state: StrokeState, draw: DrawField) -> StrokeState:
+    strokes = carry_strokes(state.strokes, picture, motion.flow, motion.visible, make_sheets(), draw)
     cells = [
         carry_cells(cells, picture, strokes.direction, motion.flow, motion.visible, order.seed) for cells in state.cells
     ]
@@ -92,5 +100,8 @@ def _paint(picture: Picture, order: StrokeOrder, state: StrokeState, time: Fract
     """Joins lines, stroke field and the cells of the moment to one map, `[3, H, W]`."""
     lines, field = draw_lines(blur_forms(picture, order.structure)), state.strokes.picture
     kind = find_moment(order.cells, time)
-    cells = np.zeros_like(field) if kind is None else state.cells[order.kinds.index(kind)].picture
+    if kind == SCREEN:
+        cells = draw_screen(state.strokes)
+    else:
+        cells = np.zeros_like(field) if kind is None else state.cells[order.kinds.index(kind)].picture
     return np.stack([lines, field, cells]).astype(np.float32)

@@ -10,7 +10,9 @@ Thollot, "Dynamic solid textures", 2009).
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -29,6 +31,8 @@ REACH = (1.0, 3.0)
 """Steps of the line integral, in pixels; each triples the length of a stroke."""
 LONG, SHORT = 9.0, 3.0
 """The last step of broad strokes, and of their bristles."""
+BROAD, FINE = 0.35, 0.21
+"""Shares of broad strokes and of their bristles in a field."""
 CONTRAST = 0.168
 """Standard deviation of a stroke field, in any neighbourhood of `NEIGHBOURHOOD` pixels."""
 NEIGHBOURHOOD = 24.0
@@ -62,6 +66,10 @@ class Strokes:
         return np.asarray(np.clip(self.values + 0.5, 0, 1), np.float32)
 
 
+DrawField: TypeAlias = Callable[[tuple[int, ...], Sheets, Floats, Floats, Floats], tuple[Floats, Floats]]
+"""`draw_field`, or what does the same elsewhere."""
+
+
 def stroke_field(picture: Picture, seed: int = 0) -> Map:
     """Draws the strokes of a single picture.
 
@@ -92,19 +100,52 @@ def draw_lines(picture: Picture) -> Map:
     return np.asarray(np.clip(0.5 + LINE_CONTRAST * (narrow - LINE_FLOOR * wide), 0, 1), np.float32)
 
 
-def start_strokes(picture: Picture, sheets: Sheets, offset: tuple[float, float] = (0.0, 0.0)) -> Strokes:
+def draw_field(
+    shape: tuple[int, ...], sheets: Sheets, coordinates: Floats, level: Floats, forms: Floats
+) -> tuple[Floats, Floats]:
+    """Draws the noise at the coordinates along the forms.
+
+    Args:
+        shape: H and W of the frame.
+        coordinates, level, forms: as in `Strokes`, at half the size.
+
+    Returns:
+        `Strokes.values` and `Strokes.direction`.
+    """
+    octaves = weigh_octaves(level)
+    direction = _find_direction(forms, read_octaves(sheets.turns, coordinates, octaves), shape)
+    full = cv2.resize(coordinates, shape[::-1])
+    octaves = [(octave, cv2.resize(weight, shape[::-1])) for octave, weight in octaves]
+    noise = np.dstack([read_octaves(sheet, full, octaves) for sheet in (sheets.broad, sheets.fine)])
+    noise = draw_along(noise, direction, REACH)
+    broad = draw_along(np.ascontiguousarray(noise[..., 0]), direction, (LONG,))
+    fine = draw_along(np.ascontiguousarray(noise[..., 1]), direction, (SHORT,))
+    return _even(BROAD * broad + FINE * fine), direction
+
+
+def start_strokes(
+    picture: Picture, sheets: Sheets, offset: tuple[float, float] = (0.0, 0.0), draw: DrawField = draw_field
+) -> Strokes:
     """Lays the strokes of the first frame of a shot, uint8 RGB `[H, W, 3]`.
 
     Args:
         offset: where the frame's corner lies in the sheets, x and y in pixels.
+        draw: draws the noise.
     """
     shape = _half(picture.shape[:2])
     coordinates = _half_grid(*shape) + np.array(offset, np.float32)
-    return _draw(picture.shape[:2], sheets, coordinates, np.zeros(shape, np.float32), _measure_forms(picture))
+    level, forms = np.zeros(shape, np.float32), _measure_forms(picture)
+    values, direction = draw(picture.shape[:2], sheets, coordinates, level, forms)
+    return Strokes(values, coordinates, level, forms, direction)
 
 
 def carry_strokes(
-    strokes: Strokes, picture: Picture, flow: Floats, visible: npt.NDArray[np.bool_], sheets: Sheets
+    strokes: Strokes,
+    picture: Picture,
+    flow: Floats,
+    visible: npt.NDArray[np.bool_],
+    sheets: Sheets,
+    draw: DrawField = draw_field,
 ) -> Strokes:
     """Carries the strokes to the next frame of a shot.
 
@@ -114,6 +155,7 @@ def carry_strokes(
         flow: from it to the frame before, `[H, W, 2]` in pixels.
         visible: where the flow can be trusted, `[H, W]`; elsewhere the nearest shift that can be is continued, as
             strokes that are dealt anew pixel by pixel are torn.
+        draw: draws the noise.
     """
     size = strokes.level.shape[::-1]
     where = (
@@ -125,14 +167,15 @@ def carry_strokes(
     grid = _half_grid(*strokes.level.shape)
     coordinates = grid + _fill_nearest(_carry(strokes.coordinates, where) - grid, lost)
     measured, sheared = _measure_zoom(coordinates)
-    level = np.where(lost, measured, KEEP_LEVEL * _carry(strokes.level, where) + (1 - KEEP_LEVEL) * measured)
+    followed = KEEP_LEVEL * _carry(strokes.level, where) + (1 - KEEP_LEVEL) * measured
+    level = np.where(lost, measured, followed).astype(np.float32)
     kept = np.float32(KEEP_FORMS) * ~lost[..., None]
     forms = kept * _carry(strokes.forms, where) + (1 - kept) * _measure_forms(picture)
-    new = _draw(picture.shape[:2], sheets, coordinates, level.astype(np.float32), forms)
+    drawn, direction = draw(picture.shape[:2], sheets, coordinates, level, forms)
     again = cv2.resize((lost | _tidy(sheared)).astype(np.float32), flow.shape[1::-1])
     before = warp(strokes.values, flow, cubic=True)
     share = KEEP_FIELD * (1 - again)
-    return Strokes(_even(share * before + (1 - share) * new.values), coordinates, new.level, forms, new.direction)
+    return Strokes(_even(share * before + (1 - share) * drawn), coordinates, level, forms, direction)
 
 
 def draw_along(picture: Floats, direction: Floats, steps: tuple[float, ...]) -> Floats:
@@ -151,19 +194,6 @@ def draw_along(picture: Floats, direction: Floats, steps: tuple[float, ...]) -> 
         )
         picture = (picture + ahead + behind) / np.float32(3)
     return picture
-
-
-def _draw(shape: tuple[int, ...], sheets: Sheets, coordinates: Floats, level: Floats, forms: Floats) -> Strokes:
-    """Draws the noise at the coordinates along the forms."""
-    octaves = weigh_octaves(level)
-    direction = _find_direction(forms, read_octaves(sheets.turns, coordinates, octaves), shape)
-    full = cv2.resize(coordinates, shape[::-1])
-    octaves = [(octave, cv2.resize(weight, shape[::-1])) for octave, weight in octaves]
-    noise = np.dstack([read_octaves(sheet, full, octaves) for sheet in (sheets.broad, sheets.fine)])
-    noise = draw_along(noise, direction, REACH)
-    broad = draw_along(np.ascontiguousarray(noise[..., 0]), direction, (LONG,))
-    fine = draw_along(np.ascontiguousarray(noise[..., 1]), direction, (SHORT,))
-    return Strokes(_even(0.35 * broad + 0.21 * fine), coordinates, level, forms, direction)
 
 
 def _even(values: Floats) -> Floats:
