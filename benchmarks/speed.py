@@ -24,11 +24,12 @@ from unittest.mock import patch
 import torch
 from common import hardware, moving_clips, source_video
 
-from stylize import Style, Stylizer, load_stylizer, pipeline
+from stylize import Style, Stylizer, load_stylizer
 from stylize.decode import reader as video
 from stylize.encode import writer as encode
 from stylize.motion import flow, shots
 from stylize.networks import Networks
+from stylize.pipeline import finisher, preparer, restyling
 from stylize.restyle import keyframes
 from stylize.structure import depth as estimators
 from stylize.style import parse_size
@@ -36,13 +37,13 @@ from stylize.style import parse_size
 MAPS = "edges, scaling of depth"
 STAGES = {
     "depth network": (estimators.PocketDepth, "__call__"),
-    MAPS: (pipeline, "take_maps"),
+    MAPS: (restyling, "take_maps"),
     "cuts": (shots.CutDetector, "see"),
     "flow": (flow, "motion_between"),
     "flow both ways": (flow, "motions_between"),
-    "fusion": (pipeline, "fuse"),
+    "fusion": (finisher, "fuse"),
     "frames between": (keyframes, "between"),
-    "strokes": (pipeline, "take_strokes"),
+    "strokes": (preparer, "take_strokes"),
     "decoding": (video.VideoReader, "_clip"),
     "encoding": (encode.VideoWriter, "_encode"),
     "segments to disk": (encode.VideoWriter, "_end_segment"),
