@@ -38,6 +38,14 @@ def random_state() -> Iterator[None]:
     yield
 
 
+@pytest.fixture(autouse=True)
+def usual_priority() -> Iterator[None]:
+    """No test leaves the next one a real-time thread: SVT-AV1, asked by a helper, makes one where the user is root."""
+    yield
+    if hasattr(os, "sched_setscheduler"):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the tiny random model."""

@@ -58,6 +58,8 @@ def test_controls_that_a_run_asks_for(tiny_model: Path) -> None:
     ("key", "value"),
     [
         ("cells", {"mosaic": "bricks"}),
+        ("cells", {"mosaik": "stones"}),
+        ("cells", ["mosaic"]),
         ("pixels", {"mosaic": 0}),
         ("pixels", {"mosaic": "many"}),
         ("grades", {"night": {"shine": 1}}),

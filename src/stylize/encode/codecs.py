@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 
 from stylize.decode.colour import MATRIX_OF_SWSCALE, Colour
+from stylize.encode.priority import usual_priority
 from stylize.errors import StyleError, VideoError
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -129,6 +130,9 @@ class Encoding:
             colour.tag(context)
         if self.codec == "h265" and self.container.is_quicktime:
             context.codec_tag = "hvc1"  # what Apple's players ask for
+        if codec.encoder == "libsvtav1":
+            with usual_priority():
+                context.open(strict=False)
         return stream
 
     def _options(self, codec: Codec) -> dict[str, str]:

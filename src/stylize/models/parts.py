@@ -88,16 +88,16 @@ class Source:
         more = {key: self.settings.get(key, {}) for key in ("cells", "pixels", "grades")}
         try:
             usable = all(rows >= 1 for rows in more["pixels"].values()) and {*more["cells"].values()} <= {*CELL_KINDS}
+            usable = usable and {*more["cells"], *more["pixels"]} <= {*looks} and {*more["grades"]} <= {*tones}
             for grade in more["grades"].values():
                 Grade(**grade)
-        except TypeError:
+        except (TypeError, AttributeError):
             usable = False
         if not usable:
             what = f"{self.name}: its {SETTINGS} has cells, pixels or grades that mean nothing"
             kinds = ", ".join(CELL_KINDS)
-            raise ModelError(
-                what, f"cells are {kinds}; pixels rows from 1 on; grades gain, offset, saturation, gamma or swap"
-            )
+            grades = "gain, offset, saturation, gamma or swap"
+            raise ModelError(what, f"by look or tone: cells are {kinds}; pixels rows from 1 on; grades {grades}")
         return Vocabulary(looks, tones, frozenset(self.settings["words"]), **more)
 
 

@@ -40,40 +40,46 @@ def box_blur(image: torch.Tensor, size: int) -> torch.Tensor:
 
 def gaussian_blur(image: torch.Tensor, deviation: float) -> torch.Tensor:
     """Blurs each channel; with OpenCV's kernel, which reaches 4 deviations, and mirrored borders."""
-    kernel = torch.from_numpy(cv2.getGaussianKernel(round(8 * deviation + 1) | 1, deviation, cv2.CV_32F)[:, 0])
-    kernel, radius, channels = kernel.to(image.device), len(kernel) // 2, image.shape[1]
+    kernel, channels = _gaussian_kernel(deviation, image.device), image.shape[1]
     # OpenCV mirrors as often as it takes; torch only within the picture
     for axis in (2, 3):
-        index = _mirror(image.shape[axis], radius).to(image.device)
-        image = image.index_select(axis, index)
+        image = image.index_select(axis, _mirror(image.shape[axis], len(kernel) // 2, image.device))
     rows = kernel.view(1, 1, -1, 1).expand(channels, -1, -1, -1)
     columns = kernel.view(1, 1, 1, -1).expand(channels, -1, -1, -1)
     return F.conv2d(F.conv2d(image, rows, groups=channels), columns, groups=channels)
 
 
+def blur_coarsely(image: torch.Tensor, deviation: float) -> torch.Tensor:
+    """Blurs at half the resolution or less; `INTER_AREA` down, `INTER_LINEAR` up."""
+    height, width = image.shape[-2:]
+    factor = max(2, 2 ** int(math.log2(deviation / 3)))
+    down, across = (_area(length, -(-length // factor), image.device) for length in (height, width))
+    return resize(gaussian_blur(down @ image @ across.T, deviation / factor), (height, width))
+
+
+# constants stay on their device: a copy for each frame would wait for the networks
+
+
 @functools.lru_cache(maxsize=32)
-def _mirror(length: int, radius: int) -> torch.Tensor:
+def _gaussian_kernel(deviation: float, device: torch.device) -> torch.Tensor:
+    kernel = cv2.getGaussianKernel(round(8 * deviation + 1) | 1, deviation, cv2.CV_32F)
+    return torch.from_numpy(kernel[:, 0]).to(device)
+
+
+@functools.lru_cache(maxsize=32)
+def _mirror(length: int, radius: int, device: torch.device) -> torch.Tensor:
     """Indices of a line with `radius` mirrored pixels at each end, the outermost not repeated."""
     if length == 1:
-        return torch.zeros(1 + 2 * radius, dtype=torch.long)
+        return torch.zeros(1 + 2 * radius, dtype=torch.long, device=device)
     positions = torch.arange(-radius, length + radius) % (2 * (length - 1))
-    return torch.where(positions < length, positions, 2 * (length - 1) - positions)
-
-
-def blur_coarsely(image: torch.Tensor, deviation: float, least: int = 2) -> torch.Tensor:
-    """Blurs at a lower resolution, at least `least` times so; `INTER_AREA` down, `INTER_LINEAR` up."""
-    height, width = image.shape[-2:]
-    factor = max(least, 2 ** int(math.log2(deviation / 3)))
-    small = (-(-height // factor), -(-width // factor))
-    down = [_area(length, size).to(image.device) for length, size in zip((height, width), small, strict=True)]
-    return resize(gaussian_blur(down[0] @ image @ down[1].T, deviation / factor), (height, width))
+    return torch.where(positions < length, positions, 2 * (length - 1) - positions).to(device)
 
 
 @functools.lru_cache(maxsize=32)
-def _area(length: int, size: int) -> torch.Tensor:
+def _area(length: int, size: int, device: torch.device) -> torch.Tensor:
     """Shares `[size, length]` by which OpenCV's area interpolation averages a line down."""
     edges = torch.arange(size + 1, dtype=torch.float64) * length / size
     pixels = torch.arange(length, dtype=torch.float64)
     begin, end = torch.maximum(edges[:-1, None], pixels), torch.minimum(edges[1:, None], pixels + 1)
     shares = (end - begin).clamp(min=0)
-    return (shares / shares.sum(1, keepdim=True)).float()
+    return (shares / shares.sum(1, keepdim=True)).float().to(device)

@@ -36,8 +36,6 @@ class Plan:
     """Only keyframes are restyled."""
     strokes: StrokeOrder | None = None
     """The strokes that the model draws with, if it is asked for any."""
-    bars: Bars = field(default_factory=Bars)
-    """Black bars of the source, which are not restyled."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,8 @@ class State:
     """Of the shot's results before they were given those of the reference."""
     matte: MattedFrame | None = field(default=None, repr=False)
     """The frame before with its matte, where only a part is restyled."""
+    bars: Bars | None = None
+    """Black bars of the shot; `None` as long as its frames were too dark to tell."""
 
     def cut(self) -> State:
         """The state with which the next shot starts."""

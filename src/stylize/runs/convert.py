@@ -114,7 +114,7 @@ def prepare_run(
     size = style.size or reader.size
     reader.size = style.fit_to(size)
     restyler = make_restyler(networks)
-    plan = replace(make_plan(restyler, style, reader.info.path), bars=job.find_bars(reader))
+    plan = make_plan(restyler, style, reader.info.path)
     if isinstance(networks, Networks):
         check_paints(networks, reader.matte is not None)
     if reader.matte is not None:

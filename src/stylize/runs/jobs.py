@@ -16,17 +16,12 @@ from stylize.encode import Encoding, WorkFolder, check_output, choose_encoding
 from stylize.encode.outputs import check_no_input, check_place, is_input
 from stylize.errors import Say, StyleError, StylizeError, UnfinishedRun, VideoError
 from stylize.frames import Clip, DepthEstimator
-from stylize.masks import Bars, find_bars
 from stylize.runs.progress import Progress, Report
 from stylize.runs.sheets import SUFFIXES
 from stylize.style import Style
 
 if TYPE_CHECKING:
     from stylize.runs.stylizer import Stylizer
-
-
-BAR_FRAMES = 5
-"""Frames of a source that black bars are looked for in."""
 
 
 @dataclass(frozen=True)
@@ -119,19 +114,6 @@ class Job:
                     if moment == (self.start or 0.0):
                         raise
         raise AssertionError
-
-    def find_bars(self, reader: Source) -> Bars:
-        """Finds the black bars of a source that was filmed, in some of its frames; rendered and painted ones have none.
-
-        Args:
-            reader: the source, opened.
-        """
-        if not isinstance(reader, VideoReader):
-            return Bars()
-        info, begin = reader.info, self.start or 0.0
-        length = float((reader.frame_count or 1) / info.frame_rate)
-        moments = [begin + length * (i + 0.5) / BAR_FRAMES for i in range(BAR_FRAMES)]
-        return find_bars(self.frame_at(moment, (info.width, info.height)).frames[0] for moment in moments)
 
     def choose_encoding(self, size: tuple[int, int], info: VideoInfo) -> Encoding:
         """Returns the encoding of the output, for a source."""

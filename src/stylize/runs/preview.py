@@ -104,7 +104,7 @@ def make_preview(
     estimate = stylizer.networks.estimate_depth
     with job.open(estimate) as reader:
         size, total = (style and style.size) or reader.size, reader.frame_count
-        rate, matte, bars = reader.info.frame_rate, reader.matte, job.find_bars(reader)
+        rate, matte = reader.info.frame_rate, reader.matte
     if style is not None and isinstance(stylizer.networks, Networks):
         check_paints(stylizer.networks, matte is not None)
     length = float((total or count) / rate)
@@ -113,7 +113,7 @@ def make_preview(
     rows, spent, load = [[clip.frames[0] for clip in clips]], list[float](), None
     restyler = make_restyler(stylizer.networks)
     for asked in sweep or ([] if style is None else [style]):
-        plan, row = replace(make_plan(restyler, asked, Path(job.source)), bars=bars), []
+        plan, row = make_plan(restyler, asked, Path(job.source)), []
         plan = plan if matte is None else replace(plan, masking=masking_of(matte))
         load = plan.conditions.load
         for clip in clips:

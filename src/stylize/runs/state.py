@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 
 from stylize.errors import UnfinishedRun
 from stylize.finish import Tones
+from stylize.masks import Bars
 from stylize.motion import CutDetector, FramePair
 from stylize.pipeline import State
 from stylize.restyle import Memory
@@ -53,6 +54,7 @@ def to_bytes(state: State) -> bytes:
         "shot": memory.shot, "frames_in_shot": memory.frames_in_shot, "usual": state.cuts.usual,
         "depth_range": None if state.depth_range is None else asdict(state.depth_range),
         "toned": None if state.tones is None else state.tones.weight,
+        "bars": None if state.bars is None else asdict(state.bars),
         "born": {} if drawn is None else {one.kind: one.born for one in drawn.cells},
     }  # fmt: skip
     return save(tensors, metadata={"state": json.dumps(numbers)})
@@ -82,6 +84,7 @@ def from_bytes(content: bytes, device: torch.device) -> State:
             last,
             _restore_tones(arrays, numbers["toned"]),
             (arrays["matte/picture"], arrays["matte/matte"]) if "matte/matte" in arrays else None,
+            None if numbers["bars"] is None else Bars(**numbers["bars"]),
         )
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UnfinishedRun("the state of the unfinished run is broken", "pass --force to begin again") from error

@@ -78,9 +78,9 @@ def _draw_along(picture: torch.Tensor, direction: torch.Tensor, steps: tuple[flo
 
 def _sample(picture: torch.Tensor, places: torch.Tensor, beyond: str) -> torch.Tensor:
     """Reads a picture at places `[1, 2, H, W]`, x and y in pixels."""
+    height, width = picture.shape[2:]
     # of a picture one pixel wide, there is only one place
-    last = torch.tensor([max(picture.shape[3] - 1, 1), max(picture.shape[2] - 1, 1)], device=picture.device)
-    grid = 2 * places.movedim(1, -1) / last - 1
+    grid = torch.stack([places[:, 0] * (2 / max(width - 1, 1)), places[:, 1] * (2 / max(height - 1, 1))], -1) - 1
     return F.grid_sample(picture, grid, mode="bilinear", padding_mode=beyond, align_corners=True)
 
 
@@ -100,5 +100,5 @@ def _find_direction(forms: torch.Tensor, turns: torch.Tensor, shape: tuple[int, 
 
 def _even(values: torch.Tensor) -> torch.Tensor:
     """Does as `strokes._even`."""
-    power = blur_coarsely(values * values, NEIGHBOURHOOD, least=4)
+    power = blur_coarsely(values * values, NEIGHBOURHOOD)
     return values * (CONTRAST / (power.clamp(min=0).sqrt() + 1e-4)).clamp(0.5, 2)

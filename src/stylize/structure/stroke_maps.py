@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from stylize.errors import StyleError
 from stylize.frames import Map, Picture
 from stylize.motion import Motion
 from stylize.structure.cells import KINDS, Cells, carry_cells, start_cells
@@ -33,6 +34,10 @@ class StrokeOrder:
     """The kind of cells (of `CELL_KINDS`), or none, from each second on, on the source's clock."""
     structure: float = 1.0
     """How tightly lines hold the forms, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if unknown := {kind for _, kind in self.cells} - {None, *CELL_KINDS}:
+            raise StyleError(f"there are no cells '{min(map(str, unknown))}'", f"use {', '.join(CELL_KINDS)}")
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -63,7 +68,7 @@ def take_strokes(
             nothing was before.
         state: of the frame before; `None` at the start of a shot.
         shot: number of the shot: each one has strokes of its own.
-        draw: draws the noise, here or on a device.
+        draw: `draw_field`, or `stroke_gpu.draw_on` a device.
 
     Returns:
         float32 `[T, 3, H, W]` in [0, 1].

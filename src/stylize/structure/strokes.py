@@ -130,7 +130,7 @@ def start_strokes(
 
     Args:
         offset: where the frame's corner lies in the sheets, x and y in pixels.
-        draw: draws the noise.
+        draw: `draw_field`, or `stroke_gpu.draw_on` a device.
     """
     shape = _half(picture.shape[:2])
     coordinates = _half_grid(*shape) + np.array(offset, np.float32)
@@ -155,7 +155,7 @@ def carry_strokes(
         flow: from it to the frame before, `[H, W, 2]` in pixels.
         visible: where the flow can be trusted, `[H, W]`; elsewhere the nearest shift that can be is continued, as
             strokes that are dealt anew pixel by pixel are torn.
-        draw: draws the noise.
+        draw: `draw_field`, or `stroke_gpu.draw_on` a device.
     """
     size = strokes.level.shape[::-1]
     where = (
