@@ -142,7 +142,9 @@ def test_from_a_pipe(tiny_model: Path, tmp_path: Path) -> None:
     with av.open(program.stdin, "w", format="matroska") as container:
         stream = container.add_stream("libx264", rate=25, options={"tune": "zerolatency", "preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for i in range(200):
+        i, recorded = 0, 0
+        while recorded < 100 and i < 1500:  # until four seconds after it has begun, however long it takes to load
+            i, recorded = i + 1, recorded + any(tmp_path.iterdir())
             frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = i, Fraction(1, 25)
             container.mux(stream.encode(frame))
