@@ -24,8 +24,10 @@ def usual_priority() -> Iterator[None]:
         yield
         return
     usual, parameters, before = os.sched_getscheduler(0), os.sched_getparam(0), set(os.listdir(THREADS))
-    yield
-    for thread in {*os.listdir(THREADS)} - before | {str(threading.get_native_id())}:
-        with contextlib.suppress(ProcessLookupError):  # it has ended
-            if os.sched_getscheduler(int(thread)) != usual:
-                os.sched_setscheduler(int(thread), usual, parameters)
+    try:
+        yield
+    finally:
+        for thread in {*os.listdir(THREADS)} - before | {str(threading.get_native_id())}:
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                if os.sched_getscheduler(int(thread)) != usual:
+                    os.sched_setscheduler(int(thread), usual, parameters)

@@ -60,6 +60,13 @@ def blur_coarsely(image: torch.Tensor, deviation: float) -> torch.Tensor:
 # constants stay on their device: a copy for each frame would wait for the networks
 
 
+@functools.lru_cache(maxsize=4)
+def pixel_places(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """Returns x and y of every pixel, `[1, 2, H, W]`."""
+    axes = (torch.arange(length, device=device, dtype=torch.float32) for length in (width, height))
+    return torch.stack(torch.meshgrid(*axes, indexing="xy"))[None]
+
+
 @functools.lru_cache(maxsize=32)
 def _gaussian_kernel(deviation: float, device: torch.device) -> torch.Tensor:
     kernel = cv2.getGaussianKernel(round(8 * deviation + 1) | 1, deviation, cv2.CV_32F)

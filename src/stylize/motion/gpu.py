@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from stylize.frames import Image, Motion, Picture
-from stylize.motion.filters import blur_coarsely, box_blur, download, gaussian_blur, upload
+from stylize.motion.filters import blur_coarsely, box_blur, download, gaussian_blur, pixel_places, upload
 from stylize.motion.fusion import (
     LIGHT,
     LIGHT_BLUR,
@@ -76,12 +76,8 @@ def _remove_jitter(
 def _warp(image: torch.Tensor, flow: torch.Tensor, mode: str) -> torch.Tensor:
     """Brings an image to where the flow starts; edges repeat, as in `flow.warp`."""
     height, width = image.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=image.device, dtype=torch.float32),
-        torch.arange(width, device=image.device, dtype=torch.float32),
-        indexing="ij",
-    )
-    target = torch.stack([(2 * (x + flow[0, 0]) + 1) / width - 1, (2 * (y + flow[0, 1]) + 1) / height - 1], -1)
+    x, y = (pixel_places(height, width, image.device) + flow)[0]
+    target = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)
     return F.grid_sample(image, target[None], mode=mode, padding_mode="border", align_corners=False)
 
 

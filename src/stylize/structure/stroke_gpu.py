@@ -8,7 +8,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-from stylize.motion.filters import blur_coarsely, download, gaussian_blur, resize, upload
+from stylize.motion.filters import blur_coarsely, download, gaussian_blur, pixel_places, resize, upload
 from stylize.structure.sheets import SHEET, SHIFT, Floats, Sheets, weigh_octaves
 from stylize.structure.strokes import BROAD, CONTRAST, FINE, LONG, NEIGHBOURHOOD, REACH, SHORT, DrawField
 
@@ -63,13 +63,7 @@ def _read_octaves(sheet: torch.Tensor, places: torch.Tensor, octaves: Octaves) -
 
 def _draw_along(picture: torch.Tensor, direction: torch.Tensor, steps: tuple[float, ...]) -> torch.Tensor:
     """Does as `strokes.draw_along`."""
-    height, width = picture.shape[2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=picture.device, dtype=torch.float32),
-        torch.arange(width, device=picture.device, dtype=torch.float32),
-        indexing="ij",
-    )
-    grid = torch.stack([x, y])[None]
+    grid = pixel_places(*picture.shape[2:], picture.device)
     for step in steps:
         ahead, behind = (_sample(picture, grid + side * direction, "reflection") for side in (step, -step))
         picture = (picture + ahead + behind) / 3
