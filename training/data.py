@@ -1,4 +1,4 @@
-"""What the stages of the training share: a schedule by the clock, an average of the weights, other colours."""
+"""What the stages of the training share: a schedule by time or steps, an average of the weights, other colours."""
 
 from __future__ import annotations
 
@@ -47,14 +47,20 @@ def to_tensor(pictures: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 
 class Clock:
-    """Training by the clock: a learning rate that warms up, then falls as a cosine until the time is over."""
+    """A learning rate that warms up, then falls as a cosine until the time, or the steps, are over."""
 
-    def __init__(self, minutes: float, peak: float, warmup: float = 0.03) -> None:
-        self.start, self.seconds, self.peak, self.warmup = time.time(), minutes * 60, peak, warmup
+    def __init__(self, minutes: float, peak: float, steps: int | None = None, warmup: float = 0.03) -> None:
+        self.start, self.minutes, self.peak, self.steps, self.warmup = time.monotonic(), minutes, peak, steps, warmup
+        self.done = 0
+
+    def tick(self) -> None:
+        """One step is done."""
+        self.done += 1
 
     @property
     def progress(self) -> float:
-        return (time.time() - self.start) / self.seconds
+        """From 0 to 1, and above when it is over."""
+        return self.done / self.steps if self.steps else (time.monotonic() - self.start) / 60 / self.minutes
 
     def learning_rate(self) -> float:
         p = min(self.progress, 1.0)

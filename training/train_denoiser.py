@@ -11,6 +11,7 @@ weights.
 from __future__ import annotations
 
 import argparse
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -222,6 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--minutes", type=float, default=90)
+    parser.add_argument("--steps", type=int, help="end after so many, whatever the time")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--decay", type=float, default=0.99, help="of the weights' average, a step in four")
@@ -233,7 +235,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     trainer = Trainer(args.work, resume=args.resume, decay=args.decay, seed=args.seed, styles=args.styles)
-    clock, samples, saved = Clock(args.minutes, args.rate), 0, 0.0
+    clock, samples, saved = Clock(args.minutes, args.rate, args.steps), 0, time.monotonic()
     totals: dict[str, list[torch.Tensor]] = defaultdict(list)
     # the CPU's flash kernel has a backward pass that is slow on short sequences
     kernels = [SDPBackend.MATH, *([SDPBackend.FLASH_ATTENTION] if trainer.device.type == "cuda" else [])]
@@ -241,6 +243,7 @@ def main() -> None:
         batch = trainer.draw(args.batch)
         with sdpa_kernel(kernels):
             losses = trainer.step(batch, clock.learning_rate())
+        clock.tick()
         for name, value in losses.items():
             totals[name].append(value)
         samples += len(batch.source)
@@ -250,9 +253,10 @@ def main() -> None:
             means = " ".join(f"{n} {float(torch.stack(v).mean()):.4f}" for n, v in totals.items())
             print(f"{trainer.steps} {clock.progress:.3f} samples {samples} {means}", flush=True)
             totals.clear()
-        if clock.progress * clock.seconds - saved > SAVE_EVERY or clock.progress >= 1:
-            saved = clock.progress * clock.seconds
+        if time.monotonic() - saved > SAVE_EVERY:
+            saved = time.monotonic()
             trainer.save()
+    trainer.save()
 
 
 if __name__ == "__main__":

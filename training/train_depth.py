@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with depth/stills and depth/stills_fast")
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--steps", type=int, help="end after so many, whatever the time")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--resume", action="store_true", help="go on from the network in --work")
     parser.add_argument("--threads", type=int, default=1)
@@ -111,10 +112,10 @@ def main() -> None:
     network = DepthNetwork.from_pretrained(args.work / "depth") if args.resume else DepthNetwork()
     device = the_device()
     network.to(device, memory_format=torch.channels_last).train()
-    average, clock = Average(network), Clock(args.minutes, 1.5e-3)
+    average, clock = Average(network), Clock(args.minutes, 1.5e-3, args.steps)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
-    rng, step, total = np.random.default_rng(0), 0, 0.0
-    while clock.progress < 1:
+    rng, total, is_over = np.random.default_rng(0), 0.0, False
+    while not is_over:
         for group in optimiser.param_groups:
             group["lr"] = clock.learning_rate()
         rows = rng.choice(train, args.batch, p=often / often.sum())
@@ -128,12 +129,14 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         average.update(network)
-        step, total = step + 1, total + float(loss.detach())
-        if step % 200 == 0 or clock.progress >= 1:
+        clock.tick()
+        total += float(loss.detach())
+        is_over = clock.progress >= 1
+        if clock.done % 200 == 0 or is_over:
             with torch.no_grad():
                 guess = average.network(to_tensor(pictures[validate[:40]]).to(device)).cpu().numpy()
             score = np.mean([spearman(g, depths[i]) for g, i in zip(guess, validate, strict=False)])
-            print(f"{step} {clock.progress:.3f} loss {total / 200:.4f} spearman {score:.3f}", flush=True)
+            print(f"{clock.done} {clock.progress:.3f} loss {total / 200:.4f} spearman {score:.3f}", flush=True)
             average.network.save_pretrained(args.work / "depth")
             total = 0.0
 

@@ -12,6 +12,7 @@ prompt beside which it was trained: stylize run clip.mp4 -o out.mp4 --prompt pho
 from __future__ import annotations
 
 import argparse
+from collections import deque
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -105,21 +106,21 @@ class Pairs:
         return before, after, {"strokes": strokes, "depth": depth}
 
 
-def train(networks: Networks, pairs: Pairs, minutes: float, rate: float) -> None:
+def train(networks: Networks, pairs: Pairs, clock: Clock) -> None:
     """Adds the low-rank layers to the UNet and trains them."""
     unet = networks.unet.requires_grad_(False)
     unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=LAYERS, init_lora_weights="gaussian"))
     weights = [p for p in unet.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(weights, lr=clock.peak, weight_decay=0.01)
     conditions = conditions_for(networks, Style(prompt="photo"))
     words = conditions.prompts.moments[0][1]
     prompt = replace(words, words=words.words.expand(BATCH, -1, -1).clone())
-    alphas, clock, step, losses = networks.scheduler.alphas_cumprod, Clock(minutes, rate), 0, []
+    alphas, losses = networks.scheduler.alphas_cumprod, deque[float](maxlen=100)
     strengths = {name: control.weight for name, control in conditions.controls.items()}
     while clock.progress < 1:
         before, after, maps = pairs.draw()
         with torch.no_grad():
-            generator = torch.Generator().manual_seed(step)
+            generator = torch.Generator().manual_seed(clock.done)
             start, wanted = networks.encode(before, [generator]).clone(), networks.encode(after, [generator]).clone()
             controls = {name: networks.embed_control(name, maps[name]).clone() for name in strengths}
         t = int(torch.randint(*NOISE, (), generator=generator))
@@ -133,9 +134,10 @@ def train(networks: Networks, pairs: Pairs, minutes: float, rate: float) -> None
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
-        step, losses = step + 1, [*losses[-99:], float(loss.detach())]
-        if step % 50 == 0:
-            print(f"{step} {clock.progress:.2f} loss {np.mean(losses):.4f}", flush=True)
+        clock.tick()
+        losses.append(float(loss.detach()))
+        if clock.done % 50 == 0:
+            print(f"{clock.done} {clock.progress:.2f} loss {np.mean(losses):.4f}", flush=True)
 
 
 def main() -> None:
@@ -146,6 +148,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("training/work/lora"), help="where the example's pairs go")
     parser.add_argument("--out", type=Path, default=Path("examples/riso.safetensors"))
     parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--steps", type=int, help="end after so many, whatever the time")
     parser.add_argument("--rate", type=float, default=2e-3)
     args = parser.parse_args()
     if not args.example and not (args.before and args.after):
@@ -153,7 +156,8 @@ def main() -> None:
     torch.manual_seed(0)
     networks = load_stylizer("pocket", device="cpu", dtype=torch.float32).networks
     before, after = example_pairs(args.example, args.work) if args.example else (args.before, args.after)
-    train(networks, Pairs(before, after, networks, np.random.default_rng(0)), args.minutes, args.rate)
+    clock = Clock(args.minutes, args.rate, args.steps)
+    train(networks, Pairs(before, after, networks, np.random.default_rng(0)), clock)
     layers = {name: tensor.half().contiguous() for name, tensor in get_peft_model_state_dict(networks.unet).items()}
     StableDiffusionPipeline.save_lora_weights(
         args.out.parent, unet_lora_layers=layers, weight_name=args.out.name, safe_serialization=True

