@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from typer.testing import CliRunner
 
@@ -106,7 +109,17 @@ def test_from_upload_to_download(page: Page, served: tuple[Studio, str], tmp_pat
     assert served[0].orders() == [] and not order.folder.exists()
 
 
-def test_stop_go_on_and_come_back(page: Page, served: tuple[Studio, str], tmp_path: Path) -> None:
+def test_stop_go_on_and_come_back(
+    page: Page, served: tuple[Studio, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, batches, may_go_on = Networks.decode, itertools.count(), threading.Event()
+
+    def held(*given: Any) -> torch.Tensor:
+        if next(batches) > 2:  # else a fast run ends before a slow browser has asked for it
+            may_go_on.wait(60)
+        return decode(*given)
+
+    monkeypatch.setattr(Networks, "decode", held)
     upload(page, make_video(tmp_path / "long.mp4", 400))
     expect(page.locator("#video video")).to_be_visible(timeout=20_000)
     say(page, "ink")
@@ -114,12 +127,15 @@ def test_stop_go_on_and_come_back(page: Page, served: tuple[Studio, str], tmp_pa
     expect(page.locator("#status")).to_contain_text("frames/s", timeout=60_000)
     expect(page.locator("#status")).to_contain_text("left")
     page.click("#stop")
+    may_go_on.set()
     expect(page.locator("#status")).to_contain_text("Stopped at", timeout=20_000)
+    may_go_on.clear()
     page.reload()  # the page is only a view: the run is there again
     expect(page.locator("#status")).to_contain_text("Stopped at", timeout=20_000)
     page.click("#go-on")
     expect(page.locator("#stop")).to_be_enabled(timeout=20_000)
     page.click("#stop")
+    may_go_on.set()
     expect(page.locator("#go-on")).to_be_enabled(timeout=20_000)
 
 
