@@ -73,7 +73,7 @@ def teach(photo: np.ndarray) -> dict[str, np.ndarray]:
         _, state = take_strokes([(photo, None, Fraction(0))], order, None, 0)
         painted = paint(photo, Given(draw_lines(photo), state.strokes, *state.cells))
         finish = Finish(pixels=((Fraction(0), PIXELS.get(name)),))
-        renditions[name] = to_bytes(finish.apply([to_floats(painted)], [Fraction(0)], None)[0][0])
+        renditions[name] = to_bytes(finish.apply([to_floats(painted)], [Fraction(0)])[0][0])
     return renditions
 
 

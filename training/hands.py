@@ -41,7 +41,7 @@ def find_hands(renditions: np.ndarray, paintings: np.ndarray) -> np.ndarray:
         tones, wanted = measure_tones(painting, painting.shape[0]), vgg.grams(painting[WINDOW, WINDOW])
         apart = [
             [
-                distance(vgg.grams(to_bytes(match_tones(to_floats(one), tones, None)[0])[WINDOW, WINDOW]), wanted)
+                distance(vgg.grams(to_bytes(match_tones(to_floats(one), tones)[0])[WINDOW, WINDOW]), wanted)
                 for one in photo
             ]
             for photo in renditions

@@ -40,14 +40,14 @@ def toning(tiny: Networks, monkeypatch: pytest.MonkeyPatch) -> Networks:
 
 def test_of_itself_it_does_nothing() -> None:
     images = [to_floats(picture(i)) for i in range(2)]
-    finished, left = Finish().apply(images, [Fraction(0), Fraction(1)], None)
-    assert all(one is other for one, other in zip(images, finished, strict=True)) and left is None
+    finished, left = Finish().apply(images, [Fraction(0), Fraction(1)])
+    assert all(one is other for one, other in zip(images, finished, strict=True)) and left == ()
 
 
 def test_pixels_at_their_seconds() -> None:
     finish = Finish(pixels=((Fraction(0), None), (Fraction(4), 12)))
     images = [to_floats(picture(i)) for i in range(2)]
-    early, late = finish.apply(images, [Fraction(1), Fraction(3)], None)[0]
+    early, late = finish.apply(images, [Fraction(1), Fraction(3)])[0]
     assert early is images[0] and np.array_equal(late, make_pixels(images[1], 12))
     assert not np.array_equal(late, images[1])
 
@@ -66,12 +66,12 @@ def test_a_shot_goes_on_from_its_state_and_the_next_one_begins_anew(toning: Netw
     other = replace(other, frames=np.ascontiguousarray(255 - other.frames[:, ::-1]))
     whole = restyled_states(toning, [shot, other], STYLE)
     states = [state for _, state in whole]
-    weights = [state.tones.weight for state in states if state.tones is not None]
+    weights = [state.tones[-1].weight for state in states]
     assert weights[:6] == sorted(weights[:6]) and weights[6] < weights[1] and weights[6:] == sorted(weights[6:])
     again = from_bytes(to_bytes(states[2]), torch.device("cpu"))
     rest = restyled_states(toning, [shot.part(3, 6, starts_shot=False), other], STYLE, state=again)
     assert np.array_equal(joined([c for c, _ in rest]), joined([c for c, _ in whole[3:]]))
-    assert from_bytes(to_bytes(State()), torch.device("cpu")).tones is None
+    assert from_bytes(to_bytes(State()), torch.device("cpu")).tones == ()
 
 
 def test_the_model_says_whether_palettes_are_given(tiny: Networks, tmp_path: Path) -> None:

@@ -33,14 +33,14 @@ class Finish:
     """Of the reference, by the shorter side of the results."""
 
     def apply(
-        self, images: Sequence[Image], times: Sequence[Fraction], before: Tones | None
-    ) -> tuple[list[Image], Tones | None]:
+        self, images: Sequence[Image], times: Sequence[Fraction], before: tuple[Tones, ...] = ()
+    ) -> tuple[list[Image], tuple[Tones, ...]]:
         """Finishes consecutive frames of a shot.
 
         Args:
             images: RGB `[H, W, 3]` in [0, 1].
             times: their seconds.
-            before: what the frames before them left; `None` at the start of a shot.
+            before: what the frames before them left; nothing at the start of a shot.
 
         Returns:
             The finished frames, and what they leave to the next ones.

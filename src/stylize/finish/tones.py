@@ -4,11 +4,13 @@ A small network learns a painting's hand, but says colours only roughly; statist
 the linear map that turns one mean and covariance into another and moves colours least (Pitie and Kokaram 2007, "The
 linear Monge-Kantorovitch linear colour mapping"). Before it, each band of lightness gets the share of the contrast that
 it has in the reference (after Heeger and Bergen 1995): calm paintings make calm pictures, rough ones rough pictures.
+Each of the two undoes some of the other, as does the end of the colours at black and white, so both are done twice.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -28,6 +30,8 @@ LEAST_GAIN, MOST_GAIN = 0.4, 2.5
 """Of a band: flat pictures must not get the noise of rough ones."""
 MOST_STRETCH = 4.0
 """How many times colours are drawn apart, at most: what networks leave on flat ground must not be seen."""
+ROUNDS = 2
+"""Of mapping contrasts and colours, one after the other."""
 FAINT = 4.0 / 255
 """Added to all standard deviations: of a picture of one colour, nothing is to be stretched."""
 PATIENCE = 250.0
@@ -67,13 +71,15 @@ def measure_tones(picture: Picture, short_side: int) -> Tones:
     return Tones(_measure_contrasts(image), *_measure_colours(image))
 
 
-def match_tones(image: Image, wanted: Tones, before: Tones | None, share: float = 1.0) -> tuple[Image, Tones]:
+def match_tones(
+    image: Image, wanted: Tones, before: Sequence[Tones] = (), share: float = 1.0
+) -> tuple[Image, tuple[Tones, ...]]:
     """Gives a frame the palette and the contrasts that are wanted.
 
     Args:
         image: RGB `[H, W, 3]` in [0, 1].
         wanted: of the reference.
-        before: of the frames before it in its shot, as they were before this mapping; `None` for the first one.
+        before: of the frames before it in its shot, at the start of each of the `ROUNDS`; none for the first one.
         share: how much of the mapping, in [0, 1].
 
     Returns:
@@ -82,6 +88,17 @@ def match_tones(image: Image, wanted: Tones, before: Tones | None, share: float 
     """
     spread = float(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).std())
     counts, shown = min(1.0, spread / USUAL_SPREAD) ** 2, min(1.0, spread / LEAST_SPREAD)
+    mapped, followed = image, list[Tones]()
+    rounds: Sequence[Tones | None] = before or [None] * ROUNDS
+    for old in rounds:
+        mapped, tones = _map_once(mapped, wanted, old, counts)
+        followed.append(tones)
+    result = image + np.float32(share * shown) * (mapped - image)
+    return np.clip(result, 0, 1, dtype=np.float32), tuple(followed)
+
+
+def _map_once(image: Image, wanted: Tones, before: Tones | None, counts: float) -> tuple[Image, Tones]:
+    """One round; the frame counts so much, in [0, 1], among those of its shot."""
     weight = min(PATIENCE, counts + (0.0 if before is None else before.weight))
 
     def follow(name: str, measured: Numbers) -> Numbers:
@@ -95,8 +112,7 @@ def match_tones(image: Image, wanted: Tones, before: Tones | None, share: float 
     matrix = _map_colours(covariance, wanted.covariance)
     offset = wanted.mean - matrix @ mean
     mapped = cv2.transform(evened, np.column_stack([matrix, offset]).astype(np.float32))
-    result = image + np.float32(share * shown) * (mapped - image)
-    return np.clip(result, 0, 1, dtype=np.float32), Tones(contrasts, mean, covariance, weight)
+    return np.clip(mapped, 0, 1, dtype=np.float32), Tones(contrasts, mean, covariance, weight)
 
 
 def _measure_contrasts(image: Image) -> Numbers:

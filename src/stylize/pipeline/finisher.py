@@ -54,7 +54,8 @@ class Finisher:
     def _finish(self, prepared: PreparedBatch, styled: Iterable[Image], state: State) -> tuple[Clip, State]:
         batch = prepared.batch
         if batch.clip.starts_shot:
-            self._last = self._tones = self._matte = self._bars = None
+            self._last = self._matte = self._bars = None
+            self._tones = ()
         motions_found = [None if motion is None else motion.result() for motion in prepared.motions]
         images, self._last = batch.finish(styled, self._last, motions_found, self._fuse)
         frames = batch.clip.frames.copy()  # bars stay as they are

@@ -50,8 +50,8 @@ class State:
     """Of the last restyled frame of the shot."""
     last: FramePair | None = field(default=None, repr=False)
     """The frame, or in fast mode the keyframe, that results are carried on from."""
-    tones: Tones | None = None
-    """Of the shot's results before they were given those of the reference."""
+    tones: tuple[Tones, ...] = ()
+    """Of the shot's results before they were given those of the reference, and between the rounds of that."""
     matte: MattedFrame | None = field(default=None, repr=False)
     """The frame before with its matte, where only a part is restyled."""
     bars: Bars | None = None

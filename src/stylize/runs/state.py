@@ -43,8 +43,7 @@ def to_bytes(state: State) -> bytes:
         arrays |= {"last/source": state.last.source, "last/styled": state.last.styled}
     if state.matte is not None:
         arrays |= {"matte/picture": state.matte[0], "matte/matte": state.matte[1]}
-    if state.tones is not None:
-        arrays |= {f"tones/{name}": getattr(state.tones, name) for name in TONES}
+    arrays |= {f"tones/{i}/{name}": getattr(one, name) for i, one in enumerate(state.tones) for name in TONES}
     drawn = state.strokes
     if drawn is not None:
         arrays |= {f"strokes/{name}": getattr(drawn.strokes, name) for name in STROKES}
@@ -53,7 +52,7 @@ def to_bytes(state: State) -> bytes:
     numbers = {
         "shot": memory.shot, "frames_in_shot": memory.frames_in_shot, "usual": state.cuts.usual,
         "depth_range": None if state.depth_range is None else asdict(state.depth_range),
-        "toned": None if state.tones is None else state.tones.weight,
+        "toned": [tones.weight for tones in state.tones],
         "bars": None if state.bars is None else asdict(state.bars),
         "born": {} if drawn is None else {one.kind: one.born for one in drawn.cells},
     }  # fmt: skip
@@ -90,8 +89,11 @@ def from_bytes(content: bytes, device: torch.device) -> State:
         raise UnfinishedRun("the state of the unfinished run is broken", "pass --force to begin again") from error
 
 
-def _restore_tones(arrays: dict[str, Any], weight: float | None) -> Tones | None:
-    return None if weight is None else Tones(**{name: arrays[f"tones/{name}"] for name in TONES}, weight=weight)
+def _restore_tones(arrays: dict[str, Any], weights: list[float]) -> tuple[Tones, ...]:
+    return tuple(
+        Tones(**{name: arrays[f"tones/{i}/{name}"] for name in TONES}, weight=weight)
+        for i, weight in enumerate(weights)
+    )
 
 
 def _restore_strokes(arrays: dict[str, Any], born: dict[str, int]) -> StrokeState | None:
