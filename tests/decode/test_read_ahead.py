@@ -20,7 +20,7 @@ def no_thread_left() -> Iterator[None]:
     assert threading.active_count() == before
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers()), st.integers(1, 5))
 def test_reading_ahead_changes_nothing(items: list[int], depth: int) -> None:
     with ReadAhead(items, depth) as ahead:

@@ -202,7 +202,7 @@ def fifty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(start=st.integers(0, 240), length=st.integers(1, 120), clip=st.integers(1, 9), skip=st.integers(0, 60))
 def test_any_range_cut_anyhow(fifty: Path, start: int, length: int, clip: int, skip: int) -> None:
     """The frames shown in the range, whatever the clips' length; numbered as in the source."""

@@ -27,7 +27,7 @@ def spread(image: np.ndarray) -> np.ndarray:
     return np.cov(image.reshape(-1, 3).T)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 50), st.integers(51, 100))
 def test_the_colours_become_those_of_the_reference(seed: int, other: int) -> None:
     image, reference = make_picture(seed, 0.1), make_picture(other, 0.05)

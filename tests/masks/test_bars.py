@@ -31,7 +31,7 @@ def barred(top: int = 0, bottom: int = 0, left: int = 0, right: int = 0, number:
     return frame
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     high=st.one_of(st.just(0), st.integers(2, 28)), wide=st.one_of(st.just(0), st.integers(3, 40)),
     scale=st.sampled_from([1, 2, 3]), number=st.integers(0, 9),

@@ -42,7 +42,7 @@ def test_a_still_video_has_zero_error_whatever_its_look() -> None:
 
 
 @given(shift=st.integers(-3, 3))
-@settings(max_examples=7, deadline=None)
+@settings(max_examples=7)
 def test_a_known_shift_is_explained_exactly_inside(shift: int) -> None:
     large = picture(3, WIDTH + 16, HEIGHT)
     one, other = (large[:, 8 + d : 8 + d + WIDTH] for d in (0, shift))

@@ -66,7 +66,7 @@ def test_on_still_ground_a_trembling_flow_blurs_nothing() -> None:
 
 
 @given(parts=st.lists(st.floats(-2, 2, width=16), min_size=1, max_size=6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_chained_motions_add_up(parts: list[float]) -> None:
     steps = [Motion(STILL.flow + np.float32(part), STILL.visible) for part in parts]
     whole = chain(steps)

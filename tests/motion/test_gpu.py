@@ -37,7 +37,7 @@ def test_a_pan_is_fused_alike(device: str, size: tuple[int, int]) -> None:
     check(device, earlier, later, motion_between(earlier, later), 1.0)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     strength=st.floats(0, 30), weight=st.floats(0.1, 1), light=st.integers(-80, 80), width=st.integers(20, 90),
     height=st.integers(20, 70), seed=st.integers(0, 99),

@@ -246,7 +246,7 @@ def test_in_a_browser(tmp_path: Path, width: int) -> None:
 
 def check_page(page: Page, served: Served) -> None:
     """Looks at what a person would."""
-    expect(page.locator("#figures")).to_contain_text("frames/s at 192x108", timeout=20_000)
+    expect(page.locator("#figures")).to_contain_text("frames/s at 192x108", timeout=60_000)
     page.wait_for_function("document.getElementById('picture').naturalWidth == 192")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off"
     first = page.locator("#picture").screenshot()

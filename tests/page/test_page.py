@@ -83,7 +83,7 @@ def picture(page: Page, name: str) -> None:
 
 def test_from_upload_to_download(page: Page, served: tuple[Studio, str], tmp_path: Path) -> None:
     upload(page, make_video(tmp_path / "a holiday.mp4", 12, width=128, height=96))
-    expect(page.locator("#video video")).to_be_visible(timeout=20_000)
+    expect(page.locator("#video video")).to_be_visible(timeout=60_000)
     say(page, "ink")
     page.click("#preview")
     expect(page.locator("#sheet img")).to_be_visible(timeout=60_000)
@@ -121,29 +121,29 @@ def test_stop_go_on_and_come_back(
 
     monkeypatch.setattr(Networks, "decode", held)
     upload(page, make_video(tmp_path / "long.mp4", 400))
-    expect(page.locator("#video video")).to_be_visible(timeout=20_000)
+    expect(page.locator("#video video")).to_be_visible(timeout=60_000)
     say(page, "ink")
     page.click("#run")
     expect(page.locator("#status")).to_contain_text("frames/s", timeout=60_000)
     expect(page.locator("#status")).to_contain_text("left")
     page.click("#stop")
     may_go_on.set()
-    expect(page.locator("#status")).to_contain_text("Stopped at", timeout=20_000)
+    expect(page.locator("#status")).to_contain_text("Stopped at", timeout=60_000)
     may_go_on.clear()
     page.reload()  # the page is only a view: the run is there again
-    expect(page.locator("#status")).to_contain_text("Stopped at", timeout=20_000)
+    expect(page.locator("#status")).to_contain_text("Stopped at", timeout=60_000)
     page.click("#go-on")
-    expect(page.locator("#stop")).to_be_enabled(timeout=20_000)
+    expect(page.locator("#stop")).to_be_enabled(timeout=60_000)
     page.click("#stop")
     may_go_on.set()
-    expect(page.locator("#go-on")).to_be_enabled(timeout=20_000)
+    expect(page.locator("#go-on")).to_be_enabled(timeout=60_000)
 
 
 def test_errors_are_the_command_lines_sentences(page: Page, tmp_path: Path) -> None:
     page.click("#run")
     expect(page.locator("#message [role=alert]")).to_have_text("there is no video yet: drop one on the page")
     upload(page, make_video(tmp_path / "in.mp4", 3))
-    expect(page.locator("#video video")).to_be_visible(timeout=20_000)
+    expect(page.locator("#video video")).to_be_visible(timeout=60_000)
     page.click("#preview")
     expect(page.locator("#message [role=alert]")).to_contain_text("the prompt is empty: say how")
     say(page, "ink")
@@ -155,7 +155,7 @@ def test_errors_are_the_command_lines_sentences(page: Page, tmp_path: Path) -> N
 def test_too_large_a_file_is_refused(page: Page, tmp_path: Path) -> None:
     (tmp_path / "huge.mp4").write_bytes(b"\0" * 300_000)
     upload(page, tmp_path / "huge.mp4")
-    expect(page.get_by_text("exceed the maximum allowed size").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("exceed the maximum allowed size").first).to_be_visible(timeout=60_000)
     expect(page.locator("#video video")).to_have_count(0)
 
 
@@ -189,7 +189,7 @@ def test_a_token_is_asked_for(tiny: Networks, browser: Browser, tmp_path: Path) 
         page.locator("input[type=password]").fill(password)
         page.get_by_role("button", name="Login").click()
         if admitted:
-            page.wait_for_selector("#run", timeout=20_000)
+            page.wait_for_selector("#run", timeout=60_000)
         else:
             page.wait_for_timeout(1000)
             assert page.locator("#run").count() == 0

@@ -23,8 +23,8 @@ from stylize.page.studio import Studio
 SETTINGS = {"prompt": "ink & <b>", "steps": 2, "strength": 0.5}
 
 
-def until(met: Callable[[], bool], seconds: float = 60) -> None:
-    """Waits for it."""
+def until(met: Callable[[], bool], seconds: float = 300) -> None:
+    """Waits for it; so long only where it never comes."""
     end = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < end

@@ -58,7 +58,7 @@ def test_fewer_calls_as_many_samples(tiny: Networks) -> None:
     assert sizes == [4] * 24
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shots=st.lists(st.integers(1, 6), min_size=1, max_size=4), batch=st.integers(2, 7), guided=st.booleans(),
     scheduler=st.sampled_from(SCHEDULERS),

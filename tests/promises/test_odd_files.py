@@ -50,7 +50,7 @@ def variants(draw: st.DrawFn) -> Variant:
     )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(variant=variants(), name=NAMES)
 def test_healthy_files_are_read_whole_and_copied(variant: Variant, name: str) -> None:
     with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():

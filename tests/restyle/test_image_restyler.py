@@ -85,7 +85,7 @@ def test_each_control_shows(tiny: Networks) -> None:
         assert not any(np.array_equal(one, other) for other in results[i + 1 :])
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=3))
 def test_how_clips_are_cut_changes_no_pixel(tiny: Networks, lengths: list[int]) -> None:
     clip, style = make_clip(5), Style(prompt="ink drawing")

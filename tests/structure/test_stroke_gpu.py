@@ -45,7 +45,7 @@ def test_a_shot_has_the_same_strokes(device: str) -> None:
     check(here, there)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(zoom=st.floats(-3, 3), far=st.floats(-1e4, 1e4), seed=st.integers(0, 99))
 def test_any_place_of_the_sheets(zoom: float, far: float, seed: int) -> None:
     rng, shape = np.random.default_rng(seed), (24, 40)
