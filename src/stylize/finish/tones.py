@@ -27,9 +27,9 @@ BLURS = (1.0, 2.0, 4.0, 8.0, 16.0)
 COARSE, SHRUNK = 4.0, 4
 """Blur from which on pictures are blurred at a smaller size, and how many times smaller that is."""
 LEAST_GAIN, MOST_GAIN = 0.4, 2.5
-"""Of a band: flat pictures must not get the noise of rough ones."""
+"""Of a band, in a round: flat pictures must not get the noise of rough ones."""
 MOST_STRETCH = 4.0
-"""How many times colours are drawn apart, at most: what networks leave on flat ground must not be seen."""
+"""How many times colours are drawn apart in a round, at most: what networks leave on flat ground must not be seen."""
 ROUNDS = 2
 """Of mapping contrasts and colours, one after the other."""
 FAINT = 4.0 / 255
